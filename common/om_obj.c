@@ -1,0 +1,155 @@
+/*
+ * om_obj.c: see om_obj.h. Linked by every program.
+ */
+#include "common/om_obj.h"
+
+#include <inttypes.h>
+
+/* Bytes of the UTF-8 sequence at p, 0 if it is none (RFC 3629: no overlong forms, no surrogates, up to U+10FFFF). */
+static size_t utf8_len(const unsigned char *p, size_t left)
+{
+	unsigned char c = p[0], lo = 0x80, hi = 0xbf;
+	size_t n;
+
+	if (c < 0x80)
+		return c ? 1 : 0;
+	if (c >= 0xc2 && c <= 0xdf)
+		n = 2;
+	else if (c >= 0xe0 && c <= 0xef)
+		n = 3;
+	else if (c >= 0xf0 && c <= 0xf4)
+		n = 4;
+	else
+		return 0;
+	if (left < n)
+		return 0;
+	if (c == 0xe0)
+		lo = 0xa0;
+	else if (c == 0xed)
+		hi = 0x9f;
+	else if (c == 0xf0)
+		lo = 0x90;
+	else if (c == 0xf4)
+		hi = 0x8f;
+	if (p[1] < lo || p[1] > hi)
+		return 0;
+	for (size_t i = 2; i < n; i++)
+		if (p[i] < 0x80 || p[i] > 0xbf)
+			return 0;
+	return n;
+}
+
+bool om_uri_valid(const void *uri, size_t len)
+{
+	const unsigned char *p = uri;
+
+	if (len < 1 || len > OM_URI_MAX)
+		return false;
+	for (size_t i = 0; i < len;) {
+		size_t n = utf8_len(p + i, len - i);
+		if (n == 0)
+			return false;
+		i += n;
+	}
+	return true;
+}
+
+int om_uri_check(const void *uri, size_t len)
+{
+	if (len > OM_URI_MAX)
+		return -OBJM_STATUS_URI_TOO_LONG;
+	return om_uri_valid(uri, len) ? 0 : -OBJM_STATUS_INVALID_REQUEST;
+}
+
+/* One entry at `at`: 0 at the end, -1 if malformed, else its length. */
+static ssize_t meta_entry(const unsigned char *m, size_t len, size_t at, size_t *ret_klen, size_t *ret_vlen)
+{
+	if (at == len)
+		return 0;
+	if (len - at < 3)
+		return -1;
+	size_t k = m[at], v = (size_t)m[at + 1] << 8 | m[at + 2];
+	if (k == 0 || k > OM_META_KEY_MAX || len - at - 3 < k || len - at - 3 - k < v)
+		return -1;
+	*ret_klen = k;
+	*ret_vlen = v;
+	return (ssize_t)(3 + k + v);
+}
+
+bool om_meta_valid(const void *meta, size_t len)
+{
+	const unsigned char *m = meta;
+	size_t starts[OM_META_ENTRIES_MAX], n = 0, at = 0, k, v;
+	ssize_t step;
+
+	if (len > OM_META_MAX)
+		return false;
+	while ((step = meta_entry(m, len, at, &k, &v)) > 0) {
+		if (n == OM_META_ENTRIES_MAX)
+			return false;
+		for (size_t i = 0; i < n; i++)
+			if (m[starts[i]] == k && !memcmp(m + starts[i] + 3, m + at + 3, k))
+				return false;
+		starts[n++] = at;
+		at += (size_t)step;
+	}
+	return step == 0;
+}
+
+bool om_meta_next(const void *meta, size_t len, size_t *pos, const char **ret_key, size_t *ret_key_len,
+		  const char **ret_val, size_t *ret_val_len)
+{
+	const unsigned char *m = meta;
+	size_t k, v;
+	ssize_t step = meta_entry(m, len, *pos, &k, &v);
+
+	if (step <= 0)
+		return false;
+	*ret_key = (const char *)m + *pos + 3;
+	*ret_key_len = k;
+	*ret_val = *ret_key + k;
+	*ret_val_len = v;
+	*pos += (size_t)step;
+	return true;
+}
+
+void om_obj_dir(uint64_t id, char ret_path[static OM_OBJ_PATH_MAX])
+{
+	(void)snprintf(ret_path, OM_OBJ_PATH_MAX, "%09" PRIx64, id >> OM_OBJ_DIR_SHIFT);
+}
+
+void om_obj_path(uint64_t id, char ret_path[static OM_OBJ_PATH_MAX])
+{
+	(void)snprintf(ret_path, OM_OBJ_PATH_MAX, "%09" PRIx64 "/%016" PRIx64, id >> OM_OBJ_DIR_SHIFT, id);
+}
+
+bool om_obj_id(const char *name, uint64_t *ret_id)
+{
+	uint64_t id = 0;
+
+	for (unsigned i = 0; i < 16; i++) {
+		char c = name[i];
+		if (c >= '0' && c <= '9')
+			id = id << 4 | (uint64_t)(c - '0');
+		else if (c >= 'a' && c <= 'f')
+			id = id << 4 | (uint64_t)(c - 'a' + 10);
+		else
+			return false;
+	}
+	if (name[16] != '\0')
+		return false;
+	*ret_id = id;
+	return true;
+}
+
+const char *om_tier_type_name(unsigned type)
+{
+	static const char *const names[OM_TIER_TYPE_COUNT] = { "memory", "nvme", "ssd", "hdd", "network" };
+	return type < OM_TIER_TYPE_COUNT ? names[type] : "?";
+}
+
+const char *om_tier_state_name(unsigned state)
+{
+	static const char *const names[OM_TIERS_COUNT] = { "absent", "rebuilding", "ready", "read-only", "failed" };
+	return state < OM_TIERS_COUNT ? names[state] : "?";
+}

@@ -1,0 +1,32 @@
+/*
+ * om_sd.h: the three interfaces of systemd that the daemon uses: sockets handed over, state notified, the journal.
+ *
+ * With libsystemd where it is linked; a static build (Debian has no static libsystemd) speaks the first two itself and
+ * writes <N>-prefixed lines to standard error, which systemd puts into the journal all the same.
+ */
+#ifndef OM_SD_H
+#define OM_SD_H
+
+#include "common/om_log.h"
+
+#define OM_SD_FD_FIRST 3
+#define OM_SD_NAME_MAX 256
+
+/**
+ * Sockets that systemd handed over: descriptors OM_SD_FD_FIRST .. + n - 1, made close-on-exec; the variables are unset.
+ * @param ret_names  n strings ("data", "admin", ...), to be freed with om_sd_names_free(); NULL when there is none
+ * @return n, 0 when started by hand, or a negative status
+ */
+int om_sd_listen_fds(char ***ret_names) OM_MUST_USE;
+void om_sd_names_free(char **names, int n);
+
+/** Send `state` ("READY=1\nSTATUS=..."); nothing happens when nobody listens. Does not block. */
+void om_sd_notify(const char *state);
+
+/** True if standard error goes to the journal (JOURNAL_STREAM names it). */
+bool om_sd_under_journal(void);
+
+/** Log sink (om_log_sink) that writes structured records to the journal. */
+void om_sd_journal(enum om_msg id, enum om_log_prio prio, const char *text, void *arg);
+
+#endif

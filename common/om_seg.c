@@ -1,0 +1,87 @@
+/*
+ * om_seg.c: see om_seg.h. Runs in every process of the daemon; the supervisor creates, the others attach.
+ */
+#include "common/om_seg.h"
+
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+
+static int seal(int fd, enum om_seg_kind kind)
+{
+	int seals = F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL;
+
+	if (kind == OM_SEG_FROZEN)
+		seals |= F_SEAL_FUTURE_WRITE; /* the mapping made before stays writable, no later one can be */
+	if (fchmod(fd, 0400) < 0 || fcntl(fd, F_ADD_SEALS, seals) < 0)
+		return -OBJM_STATUS_SYSTEM;
+	return 0;
+}
+
+static int reopen_readonly(int fd)
+{
+	char path[32];
+
+	(void)snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+	return open(path, O_RDONLY | O_CLOEXEC);
+}
+
+int om_seg_create(const char *name, size_t bytes, enum om_seg_kind kind, struct om_seg *ret)
+{
+	struct om_seg seg = OM_SEG_INIT;
+	size_t page = (size_t)sysconf(_SC_PAGESIZE);
+	int err = -OBJM_STATUS_SYSTEM;
+
+	seg.bytes = (bytes + page - 1) / page * page;
+	seg.fd = memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING);
+	if (seg.fd < 0 || ftruncate(seg.fd, (off_t)seg.bytes) < 0)
+		goto fail;
+	seg.base = mmap(NULL, seg.bytes, PROT_READ | PROT_WRITE, MAP_SHARED, seg.fd, 0);
+	if (seg.base == MAP_FAILED) {
+		seg.base = NULL;
+		err = errno == ENOMEM ? -OBJM_STATUS_OUT_OF_MEMORY : -OBJM_STATUS_SYSTEM;
+		goto fail;
+	}
+	seg.rofd = reopen_readonly(seg.fd);
+	if (seg.rofd < 0)
+		goto fail;
+	err = seal(seg.fd, kind);
+	if (err < 0)
+		goto fail;
+	*ret = seg;
+	return 0;
+fail:;
+	int saved = errno;
+	om_seg_close(&seg);
+	errno = saved;
+	return err;
+}
+
+int om_seg_attach(int fd, size_t min_bytes, bool writable, struct om_seg *ret)
+{
+	struct om_seg seg = OM_SEG_INIT;
+	struct stat st;
+	int mode = fcntl(fd, F_GETFL), seals = fcntl(fd, F_GET_SEALS);
+
+	if (mode < 0 || seals < 0 || fstat(fd, &st) < 0)
+		return errno == EINVAL ? -OBJM_STATUS_CORRUPT : -OBJM_STATUS_SYSTEM;
+	if (!S_ISREG(st.st_mode) || !(seals & F_SEAL_SHRINK) || st.st_size < 0 || (uint64_t)st.st_size < min_bytes ||
+	    (mode & O_ACCMODE) != (writable ? O_RDWR : O_RDONLY))
+		return -OBJM_STATUS_CORRUPT;
+	seg.bytes = (size_t)st.st_size;
+	seg.base = mmap(NULL, seg.bytes, writable ? PROT_READ | PROT_WRITE : PROT_READ, MAP_SHARED, fd, 0);
+	if (seg.base == MAP_FAILED)
+		return -OBJM_STATUS_SYSTEM;
+	*(writable ? &seg.fd : &seg.rofd) = fd;
+	*ret = seg;
+	return 0;
+}
+
+void om_seg_close(struct om_seg *seg)
+{
+	if (seg->base)
+		(void)munmap(seg->base, seg->bytes); /* fails only for a range that is no mapping */
+	om_close(&seg->fd);
+	om_close(&seg->rofd);
+	*seg = OM_SEG_INIT;
+}
