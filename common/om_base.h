@@ -18,6 +18,9 @@
 
 #include "common/objm_status.h"
 
+#ifndef static_assert
+#define static_assert _Static_assert /* without <assert.h>, whose assert() is not used here */
+#endif
 #define OM_ARRAY_SIZE(a) (sizeof(a) / sizeof((a)[0]))
 #define OM_MIN(a, b) ((a) < (b) ? (a) : (b))
 #define OM_MAX(a, b) ((a) > (b) ? (a) : (b))

@@ -1,0 +1,138 @@
+/*
+ * msg_proc.h: what crosses the control socket between the supervisor and one child.
+ *
+ * A SOCK_SEQPACKET pair; the child finds its end as descriptor OM_PROC_FD after exec. Host byte order, fixed width.
+ * A child starts with nothing but that descriptor (and standard error): all that it needs arrives with BOOT.
+ * The end of the socket means: the supervisor is gone; a child ends at once then.
+ *
+ *  message    direction      descriptors (the sender keeps its own)              then
+ *  BOOT       sup -> child   see enum om_boot_fd, listeners, tiers               READY
+ *  READY      child -> sup   none                                               sent when it serves
+ *  INDEX      sup -> child   the new index read-only; lifecycle: + heat          INDEX_ACK within a second
+ *  INDEX_ACK  child -> sup   none                                               the old segment is not used any more
+ *  DRAIN      sup -> child   none                                               finish, then exit 0
+ *  ALOG       sup -> lcy     access log of a worker, read-only                  -
+ *  ALOG_GONE  sup -> lcy     none                                               unmap it
+ *  LOG        child -> sup   none                                               -
+ */
+#ifndef MSG_PROC_H
+#define MSG_PROC_H
+
+#include "common/om_log.h"
+#include "common/om_obj.h"
+
+#define OM_PROC_FD 3
+#define OM_PROC_MAGIC 0x31636f7270626f6fu
+#define OM_PROC_LAYOUT 1u
+#define OM_LISTEN_MAX 8u
+
+enum om_role { OM_ROLE_WORKER, OM_ROLE_LIFECYCLE };
+enum om_listen_kind { OM_LISTEN_DATA, OM_LISTEN_LEGACY, OM_LISTEN_TCP };
+
+enum om_proc {
+	OM_PROC_BOOT = 1,
+	OM_PROC_READY,
+	OM_PROC_INDEX,
+	OM_PROC_INDEX_ACK,
+	OM_PROC_DRAIN,
+	OM_PROC_ALOG,
+	OM_PROC_ALOG_GONE,
+	OM_PROC_LOG,
+};
+
+struct om_proc_hdr {
+	uint64_t magic; /* OM_PROC_MAGIC */
+	uint32_t len;	/* exact length of the message */
+	uint16_t type;
+	uint16_t layout; /* OM_PROC_LAYOUT */
+};
+static_assert(sizeof(struct om_proc_hdr) == 16, "control messages");
+
+/* Order of the descriptors of BOOT: these, then the listeners, then objects/ and staging/ of each tier that is not absent. */
+enum om_boot_fd {
+	OM_BOOT_RING_OWN,  /* writable */
+	OM_BOOT_RING_PEER, /* read-only */
+	OM_BOOT_KICK_PEER, /* eventfd: wake the supervisor */
+	OM_BOOT_KICK_SELF, /* eventfd: the supervisor wakes us */
+	OM_BOOT_COUNTERS,  /* writable */
+	OM_BOOT_INDEX,	   /* read-only */
+	OM_BOOT_GENS,	   /* read-only */
+	OM_BOOT_OWN_SEG,   /* worker: its access log, writable; lifecycle: heat, writable */
+	OM_BOOT_RUN_LOCK,  /* kept open: see architecture, one supervisor at a time */
+	OM_BOOT_FD_COUNT
+};
+
+struct om_boot_tier {
+	char name[OM_TIER_NAME_MAX];
+	uint64_t capacity_bytes;
+	uint32_t flags; /* enum om_tier_flag */
+	uint32_t caps;	/* enum om_tier_cap */
+	uint8_t tier;	/* number */
+	uint8_t type;	/* enum om_tier_type */
+	uint8_t state;	/* enum om_tier_state at the time; the index header's row is the living one */
+	uint8_t durability;
+	uint8_t pad[4];
+	double perf_factor;
+};
+
+struct om_boot_limits {
+	uint32_t max_open_fds;	     /* of the descriptor cache of one worker */
+	uint32_t connections;	     /* of one worker */
+	uint32_t connections_per_uid;
+	uint32_t max_pipeline;	     /* 0: none of ours */
+	uint32_t queue_bytes;	     /* answered and unread, a connection */
+	uint32_t unread_fds;	     /* answered and unread, a worker */
+	uint32_t put_sessions;	     /* a worker */
+	uint32_t put_sessions_per_uid;
+	uint32_t frame_bytes;	     /* TLVs of a frame */
+	uint32_t idle_timeout_ms;    /* 0: none */
+	uint32_t request_timeout_ms; /* half a request and then silence */
+	uint32_t commit_wait_ms;
+	uint32_t drain_ms;
+	uint32_t io_threads;
+	uint32_t inline_bytes; /* largest inline PUT */
+	uint32_t alog_sample;  /* every n-th access is logged; 1: all */
+	uint32_t decay_s;      /* half-life of heat */
+	uint32_t pad;
+};
+
+#define OM_TRUSTED_MAX 64u
+
+struct om_proc_boot {
+	struct om_proc_hdr hdr;
+	uint32_t role;	     /* enum om_role */
+	uint32_t child;	     /* its number, 0..; lifecycle 0 */
+	uint32_t generation; /* how often this place has been filled */
+	uint32_t n_listen;
+	uint32_t n_tiers;
+	uint32_t index_seq; /* of the index descriptor given */
+	uint32_t log_level;
+	uint32_t default_tier, ephemeral_tier, cache_tier; /* tier numbers or OM_TIER_NONE */
+	uint32_t n_trusted, n_legacy;
+	uint32_t trusted_uid[OM_TRUSTED_MAX]; /* writers whose COMMIT need not copy */
+	uint32_t legacy_uid[OM_TRUSTED_MAX];  /* who may use the legacy socket */
+	uint8_t key_secret[16];		      /* of the index: never leaves the daemon */
+	uint8_t listen_kind[OM_LISTEN_MAX];
+	struct om_boot_limits limits;
+	struct om_boot_tier tiers[OM_TIERS_MAX];
+};
+static_assert(sizeof(struct om_proc_boot) < 8192, "one message");
+
+struct om_proc_index {
+	struct om_proc_hdr hdr;
+	uint32_t seq;
+	uint32_t pad;
+};
+struct om_proc_alog {
+	struct om_proc_hdr hdr;
+	uint32_t child;
+	uint32_t pad;
+};
+struct om_proc_log {
+	struct om_proc_hdr hdr;
+	uint32_t msg; /* enum om_msg, checked */
+	uint32_t pad;
+	char text[OM_LOG_TEXT_MAX]; /* terminated */
+};
+
+#endif
