@@ -1,0 +1,107 @@
+/*
+ * sup_engine.h: the heart of objmapperd: every change of every object passes through here.
+ *
+ * Owns: the state environment, the tiers' catalogs, the shared index, heat and generation segments, the supervisor's ends
+ * of all rings. Its threads: one publisher (takes the rings' messages, keeps the order of each key, writes index and
+ * generations, answers), one committer a tier (LMDB group commits), a few catalog readers (look-ups, listings, the build
+ * of the index). The calls below come from the main loop's thread only, unless said otherwise; none blocks on a disk
+ * after sup_engine_open().
+ */
+#ifndef SUP_ENGINE_H
+#define SUP_ENGINE_H
+
+#include "common/conf/om_conf.h"
+#include "common/msg_proc.h"
+#include "common/msg_ring.h"
+
+#define SUP_CHILDREN_MAX 257u /* places: 0 is the lifecycle process, 1.. are workers */
+#define SUP_CHILD_LIFECYCLE 0u
+
+struct sup_engine;
+
+/* What the engine tells the main loop. Called on engine threads: hand over, do not block, do not call back. */
+struct sup_engine_cb {
+	/* The child in this place broke a rule of its ring, or was silent: kill it. `why` is static text. */
+	void (*kill_child)(void *arg, unsigned place, const char *why);
+	/*
+	 * A new index segment stands: send it to every child (INDEX), collect INDEX_ACK. The descriptors are duplicates and
+	 * belong to the callee. heatfd: writable, for the lifecycle process.
+	 */
+	void (*index_new)(void *arg, uint32_t seq, int index_rofd, int heatfd);
+	void *arg;
+};
+
+/* What a child needs of the engine for its BOOT. The descriptors are duplicates: the caller sends and closes them. */
+struct sup_engine_child {
+	int ring_own, ring_peer, kick_peer, kick_self; /* as enum om_boot_fd says */
+	int index, gens;
+	int heat; /* writable; lifecycle only, else -1 */
+	uint32_t index_seq;
+};
+
+struct sup_engine_tier_stat {
+	char name[OM_TIER_NAME_MAX];
+	const char *path; /* borrowed from the configuration */
+	uint8_t tier, type, state;
+	uint32_t flags, caps;
+	uint64_t capacity_bytes, used_bytes, objects;
+	bool rebuilding;
+	uint64_t rebuilt_files; /* so far */
+};
+
+struct sup_engine_stat {
+	uint64_t objects, slots, index_bytes; /* index_bytes: index, heat and generations */
+	bool complete;
+	uint64_t pending_ops, pending_removals, commits, committed_ops;
+	uint32_t n_tiers;
+	struct sup_engine_tier_stat tiers[OM_TIERS_MAX];
+};
+
+/**
+ * Open the state environment and the tiers (markers, probes, catalogs), make the segments. Blocks on disks; no threads yet.
+ * The caller holds run.lock. `conf` is borrowed until sup_engine_close().
+ * A tier that cannot be opened is logged and absent; only a state_dir that cannot be used fails the call.
+ * @param state_dirfd  directory state_dir, borrowed
+ * @return 0 or a negative status, logged
+ */
+int sup_engine_open(const struct om_conf *conf, int state_dirfd, const struct sup_engine_cb *cb,
+		    struct sup_engine **ret) OM_MUST_USE;
+
+/** Start the threads; from here on children may be added. 0 or a negative status, logged. */
+int sup_engine_start(struct sup_engine *e) OM_MUST_USE;
+
+/** Stop: everything taken in is committed and answered, generations are retired, environments closed. NULL is fine. */
+void sup_engine_close(struct sup_engine *e);
+
+/** Secret of the index's keys, for BOOT. */
+const uint8_t *sup_engine_secret(const struct sup_engine *e);
+
+/**
+ * Rows for BOOT, and for each tier that is not absent its objects/ and staging/ directories (borrowed, -1 if absent).
+ * @return number of tiers, at most OM_TIERS_MAX
+ */
+unsigned sup_engine_tiers(const struct sup_engine *e, struct om_boot_tier ret[static OM_TIERS_MAX],
+			  int ret_dirs[static OM_TIERS_MAX][2]);
+/** Roles for BOOT: tier numbers or OM_TIER_NONE. */
+void sup_engine_roles(const struct sup_engine *e, uint32_t *ret_default, uint32_t *ret_ephemeral, uint32_t *ret_cache);
+
+/** Make the rings of a child that is about to be started in `place`, which must be empty. 0 or negative. */
+int sup_engine_child_open(struct sup_engine *e, unsigned place, enum om_role role, struct sup_engine_child *ret) OM_MUST_USE;
+/** The child's process has been reaped (or never started): drop its rings, give its reservations back. */
+void sup_engine_child_close(struct sup_engine *e, unsigned place);
+/** The child uses segment `seq`. When all do, the old one is dropped. */
+void sup_engine_index_ack(struct sup_engine *e, unsigned place, uint32_t seq);
+
+/** Renew the time until which clients may trust generations: every 50 ms. Cheap. */
+void sup_engine_heartbeat(struct sup_engine *e);
+
+/** Figures for status; never waits for a disk. */
+void sup_engine_stat(struct sup_engine *e, struct sup_engine_stat *ret);
+
+/**
+ * Make the catalog of a tier again from its files, while serving; returns at once, progress is in sup_engine_stat().
+ * @return 0; -NOT_FOUND: no such tier; -UNAVAILABLE: absent; -BUSY: under way already
+ */
+int sup_engine_rebuild(struct sup_engine *e, const char *tier) OM_MUST_USE;
+
+#endif
