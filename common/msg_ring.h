@@ -106,12 +106,17 @@ struct om_op_commit {
 };
 static_assert(sizeof(struct om_op_commit) == 64, "ring messages");
 
-/* ABORT: give a reservation back. The supervisor has the file removed, if there is one. No answer. */
+/*
+ * ABORT: give a reservation back; the worker will not touch its file any more. The supervisor has the file removed, if
+ * there is one. No answer. `status` -STORAGE: an fsync of the tier failed, so the tier takes no more writes.
+ */
 struct om_op_abort {
 	struct om_op_hdr hdr;
 	uint64_t id;
+	int32_t status; /* why: 0 or a negative status */
+	uint32_t pad;
 };
-static_assert(sizeof(struct om_op_abort) == 24, "ring messages");
+static_assert(sizeof(struct om_op_abort) == 32, "ring messages");
 
 /* DELETE: then uri. VERDICT: OK with the id that was deleted; NOT_FOUND; PRECONDITION_FAILED; TRY_AGAIN; UNAVAILABLE. */
 struct om_op_delete {
