@@ -102,27 +102,35 @@ enum om_proto_meta_type { /* metadata entries of version 1 and 2 responses */
 
 #define OM_PROTO_OP_RESPONSE 0x80u /* set in the op of a response */
 
+#define OM_PROTO_PUT_TAGS \
+	(OM_PROTO_BIT(URI) | OM_PROTO_BIT(SIZE_HINT) | OM_PROTO_BIT(PUT_FLAGS) | OM_PROTO_BIT(TTL_S) | OM_PROTO_BIT(TYPE) | \
+	 OM_PROTO_BIT(META) | OM_PROTO_BIT(COND) | OM_PROTO_BIT(DURABILITY))
+#define OM_PROTO_LIST_TAGS \
+	(OM_PROTO_BIT(PREFIX) | OM_PROTO_BIT(DELIMITER) | OM_PROTO_BIT(START_AFTER) | OM_PROTO_BIT(LIMIT))
+#define OM_PROTO_CHANGE_TAGS (OM_PROTO_BIT(PUT_FLAGS) | OM_PROTO_BIT(TTL_S) | OM_PROTO_BIT(TYPE) | OM_PROTO_BIT(META))
+
 /*
- * Operations: X(NAME, code, tags that a request must have, payload allowed in a request)
- * WATCH and TOUCH have their numbers; no server implements them yet (UNSUPPORTED_OP).
+ * Operations: X(NAME, code, tags that a request must have, further tags that it may have, payload allowed in a request).
+ * A tag that an operation does not take is refused: a condition must never be silently without effect.
+ * WATCH and TOUCH have their numbers and nothing else yet: UNSUPPORTED_OP.
  */
 #define OM_PROTO_OP_MAP(X) \
-	X(GET, 1, OM_PROTO_BIT(URI), false) \
-	X(STAT, 2, OM_PROTO_BIT(URI), false) \
-	X(PUT_BEGIN, 3, OM_PROTO_BIT(URI), false) \
-	X(PUT_COMMIT, 4, OM_PROTO_BIT(SESSION), false) \
-	X(PUT_ABORT, 5, OM_PROTO_BIT(SESSION), false) \
-	X(PUT_INLINE, 6, OM_PROTO_BIT(URI), true) \
-	X(DELETE, 7, OM_PROTO_BIT(URI), false) \
-	X(LIST, 8, 0, false) \
-	X(SET, 9, OM_PROTO_BIT(URI), false) \
-	X(WATCH, 10, 0, false) \
-	X(TOUCH, 11, 0, false) \
-	X(ATTACH, 12, OM_PROTO_BIT(PROMISE), false) \
-	X(PING, 13, 0, false)
+	X(GET, 1, OM_PROTO_BIT(URI), OM_PROTO_BIT(RANGE), false) \
+	X(STAT, 2, OM_PROTO_BIT(URI), 0, false) \
+	X(PUT_BEGIN, 3, OM_PROTO_BIT(URI), OM_PROTO_PUT_TAGS, false) \
+	X(PUT_COMMIT, 4, OM_PROTO_BIT(SESSION), 0, false) \
+	X(PUT_ABORT, 5, OM_PROTO_BIT(SESSION), 0, false) \
+	X(PUT_INLINE, 6, OM_PROTO_BIT(URI), OM_PROTO_PUT_TAGS, true) \
+	X(DELETE, 7, OM_PROTO_BIT(URI), OM_PROTO_BIT(COND), false) \
+	X(LIST, 8, 0, OM_PROTO_LIST_TAGS, false) \
+	X(SET, 9, OM_PROTO_BIT(URI), OM_PROTO_CHANGE_TAGS | OM_PROTO_BIT(COND), false) \
+	X(WATCH, 10, 0, 0, false) \
+	X(TOUCH, 11, 0, 0, false) \
+	X(ATTACH, 12, OM_PROTO_BIT(PROMISE), OM_PROTO_BIT(MAX_FDS), false) \
+	X(PING, 13, 0, 0, false)
 
 enum om_proto_op {
-#define OM_PROTO_OP_ENUM(name, code, required, payload) OM_PROTO_OP_##name = code,
+#define OM_PROTO_OP_ENUM(name, code, required, allowed, payload) OM_PROTO_OP_##name = code,
 	OM_PROTO_OP_MAP(OM_PROTO_OP_ENUM)
 #undef OM_PROTO_OP_ENUM
 	OM_PROTO_OP_COUNT
@@ -476,8 +484,8 @@ void om_proto_entry_put(struct om_proto_wr *wr, const struct om_proto_body *body
 int om_proto_tlv_next(const void *tlv, size_t len, size_t *pos, uint16_t *ret_tag, struct om_proto_str *ret_data);
 
 /**
- * Decode and check the TLVs of a request: lengths, unknown tags, repetition (URI in GET alone), what `ext->op` needs,
- * values with a range (COND, DURABILITY, PUT_FLAGS, MAX_FDS), flags of the frame, payload where none belongs.
+ * Decode and check the TLVs of a request: lengths, unknown tags, repetition (URI in GET alone), what `ext->op` needs and
+ * takes, values with a range (COND, DURABILITY, PUT_FLAGS, MAX_FDS), flags of the frame, payload where none belongs.
  *
  * @return 0; what to answer: -UNSUPPORTED_OP (no such operation), -URI_TOO_LONG, -LIMIT_EXCEEDED (more than
  *         OM_PROTO_URIS_MAX URIs), -TOO_LARGE, -INVALID_REQUEST
