@@ -86,7 +86,8 @@ struct idx_alog_access {
 	uint16_t weight;  /* 1..65535 accesses */
 };
 
-/** Take over the read-only descriptor `fd` (on success). @return as om_seg_attach(), or CORRUPT for another layout */
+/** Take over the read-only descriptor `fd` (on success) and begin with what is published from now on (a restarted reader does
+ * not count anything twice). @return as om_seg_attach(), or CORRUPT for another layout */
 int idx_alogr_attach(int fd, struct idx_alogr *ret_log) OM_MUST_USE;
 void idx_alogr_detach(struct idx_alogr *log);
 /** Take at most `max` accesses. @return how many; 0: nothing new */

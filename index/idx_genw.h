@@ -38,7 +38,8 @@ void idx_genw_renew(struct idx_genw *g);
 /** The last act on the table: no client trusts it from now on, for ever. Before another supervisor may acknowledge. */
 void idx_genw_retire(struct idx_genw *g);
 
-/** Make every answer that clients keep invalid at once: each bucket goes through odd to a new even generation. About 2 ms. */
+/** Make every answer that clients keep invalid at once (access rules changed): each bucket goes on to a new even generation.
+ * After the change is in force in every worker, before it is acknowledged. About 2 ms. */
 void idx_genw_bump_all(struct idx_genw *g);
 
 #endif

@@ -7,8 +7,9 @@
  *                a step is 0.034 % of (1 + c). Rounded up or down at random in proportion to the rest, so that many small
  *                touches of a hot slot are right on average (standard error below 1.5 %). q = 0: cold, never accessed.
  *          last  minutes since the header's epoch, at least 1 in a slot that was ever accessed
- * DECAY    lazily, when read: c(now) = c * 2^(-(now - last) / half_life), by whole minutes. No sweep decays anything. (After
- *          41 days the epoch itself is moved by one sweep; a reader that meets it gets -OBJM_STATUS_BUSY.)
+ * DECAY    lazily, when read: c(now) = c * 2^(-(now - last) / half_life), by whole minutes. No sweep decays anything. (Every
+ *          19 days the epoch itself is moved by one sweep; a reader that meets it gets -OBJM_STATUS_BUSY. A last access of more
+ *          than 22 days ago is then remembered as of 22 days ago.)
  * HEAT     c(now) / (c(now) + reference), 0..1. `reference` is the decayed count that means 0.5. An object accessed steadily
  *          r times an hour has c = r * half_life_hours / ln 2.
  * SLOTS    heat belongs to a slot of one segment. When a slot changes hands its heat is that of another object: pass the
@@ -90,8 +91,8 @@ int idx_heat_get(const struct idx_heat *heat, uint64_t slot, uint64_t now_s, uin
 		 struct idx_heat_val *ret_val);
 
 /**
- * Copy the heat of slots `from`..`from + n - 1` of the old segment into the new one, by key. Undecayed: nothing is lost by
- * copying. A slot of the new segment that was touched meanwhile keeps the larger of both.
+ * Copy the heat of slots `from`..`from + n - 1` of the old segment into the new one, by key. What
+ * the new segment has heard since is added to, so: send new accesses to the new segment first, then copy each slot once.
  * @return slots copied
  */
 uint64_t idx_heat_copy(const struct idx_heat *old_heat, const struct idxr *old_idx, struct idx_heat *new_heat,

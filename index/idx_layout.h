@@ -15,8 +15,10 @@
  *          rewritten; a delete leaves a tombstone; a tombstone becomes empty only while the slot after it is empty.
  *          So while a key is present no slot between its home and its place is ever empty, and a reader that walks
  *          from the home can not pass it. A mismatch counts only under an even, unchanged seq.
- * FILLING  while `filling` (start from the catalogs, or growth) tombstones keep their key, are never emptied and only
- *          revived by their own key; so the filler can tell "removed since the snapshot" from "not there yet".
+ * FILLING  while the index is filled from a snapshot of the catalogs, tombstones keep their key, are never emptied and
+ *          only revived by their own key; so the filler can tell "removed since the snapshot" from "not there yet".
+ * GROWTH   a change goes to the slots of both segments: both seq odd, both written, both even. So whoever has seen it in
+ *          one segment sees it in the other.
  * CRASH    the writer dying ends every reader too; the next supervisor builds a new segment from the catalogs.
  * LAYOUT   no pointers; any change raises IDX_LAYOUT; attach refuses another one.
  */
@@ -73,13 +75,15 @@ struct idx_header {
 	uint64_t slots;
 	uint64_t segment;	   /* number of this segment, 1 for the first; slot numbers mean nothing without it */
 	_Atomic uint64_t complete; /* 1: a miss is authoritative; release after the last slot of the fill */
+	uint64_t pad0[3];	   /* every look-up reads this line, so nothing in it changes but `complete`, once */
 	_Atomic uint64_t live;
 	_Atomic uint64_t dead;
-	uint64_t pad;
+	uint64_t pad1[6];
 	struct idx_tier_row tiers[OM_TIERS_MAX];
 };
 static_assert(sizeof(struct idx_header) <= IDX_HEADER_BYTES, "the header has its own page");
-static_assert(offsetof(struct idx_header, tiers) == OM_CACHELINE, "header layout is part of the segment");
+static_assert(offsetof(struct idx_header, live) == OM_CACHELINE, "header layout is part of the segment");
+static_assert(offsetof(struct idx_header, tiers) == 2 * OM_CACHELINE, "header layout is part of the segment");
 
 static inline uint64_t idx_seg_bytes(uint64_t slots) { return IDX_HEADER_BYTES + slots * sizeof(struct idx_slot); }
 
