@@ -18,6 +18,36 @@ static int seal(int fd, enum om_seg_kind kind)
 	return 0;
 }
 
+#define HUGE_BYTES ((size_t)2 << 20)
+
+/* mmap, but a segment of several huge pages begins on the boundary of one: the kernel backs it with huge pages
+ * (MADV_COLLAPSE) only where address and file offset agree. MAP_FAILED like mmap. */
+static void *map(int fd, size_t bytes, int prot)
+{
+	char *room, *base;
+	size_t head, page = (size_t)sysconf(_SC_PAGESIZE), whole = (bytes + page - 1) / page * page;
+	void *p;
+
+	if (bytes < 2 * HUGE_BYTES || bytes > SIZE_MAX - HUGE_BYTES)
+		return mmap(NULL, bytes, prot, MAP_SHARED, fd, 0);
+	room = (char *)mmap(NULL, whole + HUGE_BYTES, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	if (room == MAP_FAILED)
+		return MAP_FAILED;
+	head = (HUGE_BYTES - (uintptr_t)room % HUGE_BYTES) % HUGE_BYTES;
+	base = room + head;
+	p = mmap(base, bytes, prot, MAP_SHARED | MAP_FIXED, fd, 0);
+	if (p == MAP_FAILED) {
+		int saved = errno;
+		(void)munmap(room, whole + HUGE_BYTES);
+		errno = saved;
+		return MAP_FAILED;
+	}
+	if (head > 0)
+		(void)munmap(room, head);
+	(void)munmap(base + whole, HUGE_BYTES - head); /* both lie within what was just mapped */
+	return p;
+}
+
 static int reopen_readonly(int fd)
 {
 	char path[32];
@@ -36,7 +66,7 @@ int om_seg_create(const char *name, size_t bytes, enum om_seg_kind kind, struct 
 	seg.fd = memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING);
 	if (seg.fd < 0 || ftruncate(seg.fd, (off_t)seg.bytes) < 0)
 		goto fail;
-	seg.base = mmap(NULL, seg.bytes, PROT_READ | PROT_WRITE, MAP_SHARED, seg.fd, 0);
+	seg.base = map(seg.fd, seg.bytes, PROT_READ | PROT_WRITE);
 	if (seg.base == MAP_FAILED) {
 		seg.base = NULL;
 		err = errno == ENOMEM ? -OBJM_STATUS_OUT_OF_MEMORY : -OBJM_STATUS_SYSTEM;
@@ -69,7 +99,7 @@ int om_seg_attach(int fd, size_t min_bytes, bool writable, struct om_seg *ret)
 	    (mode & O_ACCMODE) != (writable ? O_RDWR : O_RDONLY))
 		return -OBJM_STATUS_CORRUPT;
 	seg.bytes = (size_t)st.st_size;
-	seg.base = mmap(NULL, seg.bytes, writable ? PROT_READ | PROT_WRITE : PROT_READ, MAP_SHARED, fd, 0);
+	seg.base = map(fd, seg.bytes, writable ? PROT_READ | PROT_WRITE : PROT_READ);
 	if (seg.base == MAP_FAILED)
 		return -OBJM_STATUS_SYSTEM;
 	*(writable ? &seg.fd : &seg.rofd) = fd;

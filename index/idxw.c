@@ -346,6 +346,9 @@ bool idxw_collapse(struct idxw *w, size_t max_bytes)
 	if (first >= end)
 		return false;
 	bytes = OM_MIN(OM_MAX(bytes, (size_t)HUGE_BYTES), (size_t)(end - first));
+	/* The kernel takes a range without a single page for a truncated one (EINVAL): one load makes a page in each. */
+	for (uintptr_t at = first; at < first + bytes; at += HUGE_BYTES)
+		(void)atomic_load_explicit((_Atomic uint64_t *)at, memory_order_relaxed);
 	if (madvise((void *)first, bytes, MADV_COLLAPSE) < 0 && errno != EAGAIN) {
 		t->collapsed = t->seg.bytes; /* not on this kernel, or no huge page to be had: small pages do */
 		return false;
