@@ -34,7 +34,7 @@ struct idx_cat_list_req {
 	size_t after_len;
 	const char *delim; /* names are cut after its first occurrence past the prefix; may be empty */
 	size_t delim_len;
-	/* Where an earlier call stopped (idx_cat_list_res.pos); overrides `after` where it is further on. */
+	/* Where an earlier call stopped (idx_cat_list_res.pos, itself allowed); overrides `after` where it is further on. */
 	const char *pos;
 	size_t pos_len;
 	uint32_t limit;	   /* names, at least 1 */

@@ -1,0 +1,303 @@
+/*
+ * idx_state.c: the state environment: opening it, its identity, transactions, and what its tables share. Runs in the
+ * supervisor; any thread. The tables: idx_state_ids.c, _tier.c, _pending.c, _tomb.c, _move.c.
+ *
+ * All of it is read once at the open (state_read_all), so damage shows there and not at the first removal; if the last
+ * open did not get through that, a child process looks first (idx_cat_check.c).
+ */
+#include <fcntl.h>
+
+#include "index/cat/idx_state_int.h"
+
+#define STATE_DIR "state"
+
+int idx_state_broken(struct idx_state_txn *txn, int mdb_rc, const char *what)
+{
+	int status = idx_cat_env_fail(&txn->state->env, mdb_rc, what);
+
+	if (txn->failed == 0)
+		txn->failed = status;
+	return status;
+}
+
+/* ---- transactions ---- */
+
+int idx_state_txn_begin(struct idx_state *state, bool readonly, struct idx_state_txn **ret_txn)
+{
+	struct idx_state_txn *txn = calloc(1, sizeof(*txn));
+	int rc;
+
+	if (!txn)
+		return idx_cat_fail(-OBJM_STATUS_OUT_OF_MEMORY, "%s: no memory for a transaction", state->env.dir);
+	rc = readonly ? idx_cat_env_read_begin(&state->env, &txn->mdb) : idx_cat_env_write_begin(&state->env, &txn->mdb);
+	if (rc != 0) {
+		free(txn);
+		return rc;
+	}
+	txn->state = state;
+	txn->readonly = readonly;
+	*ret_txn = txn;
+	return 0;
+}
+
+void idx_state_txn_abort(struct idx_state_txn *txn)
+{
+	if (!txn)
+		return;
+	if (txn->readonly)
+		idx_cat_env_read_end(&txn->state->env, txn->mdb, true);
+	else
+		idx_cat_env_write_abort(&txn->state->env, txn->mdb);
+	free(txn);
+}
+
+int idx_state_txn_commit(struct idx_state_txn *txn)
+{
+	int rc = txn->failed;
+
+	if (rc != 0 || txn->readonly) {
+		idx_state_txn_abort(txn);
+		return rc;
+	}
+	rc = idx_cat_env_write_commit(&txn->state->env, txn->mdb);
+	free(txn);
+	return rc;
+}
+
+int idx_state_run(struct idx_state *state, idx_state_fn *fn, void *arg)
+{
+	struct idx_state_txn *txn;
+	int rc = idx_state_txn_begin(state, false, &txn);
+
+	if (rc != 0)
+		return rc;
+	rc = fn(txn, arg);
+	if (rc != 0) {
+		idx_state_txn_abort(txn);
+		return rc;
+	}
+	return idx_state_txn_commit(txn);
+}
+
+/* ---- tables whose keys begin with a tier's number ---- */
+
+int idx_state_walk(struct idx_state_txn *txn, MDB_dbi dbi, const void *from, size_t key_len, idx_state_walk_fn *fn, void *arg)
+{
+	uint8_t tier = *(const uint8_t *)from;
+	MDB_val key = { key_len, (void *)(uintptr_t)from }, val;
+	MDB_cursor *cur;
+	int rc = 0, mrc;
+
+	if (txn->failed != 0)
+		return txn->failed;
+	mrc = mdb_cursor_open(txn->mdb, dbi, &cur);
+	if (mrc != MDB_SUCCESS)
+		return idx_state_broken(txn, mrc, "cannot read a table");
+	for (mrc = mdb_cursor_get(cur, &key, &val, MDB_SET_RANGE);
+	     rc == 0 && mrc == MDB_SUCCESS && *(const uint8_t *)key.mv_data == tier;
+	     mrc = mdb_cursor_get(cur, &key, &val, MDB_NEXT))
+		rc = key.mv_size == key_len ? fn(arg, &key, &val) : -OBJM_STATUS_CORRUPT;
+	mdb_cursor_close(cur);
+	if (rc == 0 && mrc != MDB_SUCCESS && mrc != MDB_NOTFOUND)
+		rc = idx_state_broken(txn, mrc, "cannot read a table");
+	return rc;
+}
+
+int idx_state_wipe(struct idx_state_txn *txn, MDB_dbi dbi, uint8_t tier, uint64_t max, uint64_t *ret_n)
+{
+	MDB_val key = { 1, &tier }, val;
+	MDB_cursor *cur;
+	uint64_t n = 0;
+	int mrc;
+
+	if (txn->failed != 0)
+		return txn->failed;
+	mrc = mdb_cursor_open(txn->mdb, dbi, &cur);
+	if (mrc != MDB_SUCCESS)
+		return idx_state_broken(txn, mrc, "cannot clear a table");
+	mrc = mdb_cursor_get(cur, &key, &val, MDB_SET_RANGE);
+	while (mrc == MDB_SUCCESS && n < max && *(const uint8_t *)key.mv_data == tier) {
+		mrc = mdb_cursor_del(cur, 0);
+		n++;
+		if (mrc == MDB_SUCCESS) /* after a delete the cursor stands on the next entry */
+			mrc = mdb_cursor_get(cur, &key, &val, MDB_GET_CURRENT);
+		if (mrc == EINVAL) /* LMDB's way to say that there is none */
+			mrc = MDB_NOTFOUND;
+	}
+	mdb_cursor_close(cur);
+	if (mrc != MDB_SUCCESS && mrc != MDB_NOTFOUND)
+		return idx_state_broken(txn, mrc, "cannot clear a table");
+	*ret_n = n;
+	return 0;
+}
+
+/* ---- opening ---- */
+
+static const char *const state_tables[] = { "meta", "tiers", "pending", "tombs", "moves" };
+
+/* Values are sealed: a right length and checksum for whatever key. */
+static int state_entry_check(const void *arg, const MDB_val *key, const MDB_val *val)
+{
+	const unsigned char *p;
+
+	(void)arg;
+	if (val->mv_size < IDX_CAT_SEAL_BYTES || val->mv_size > IDX_CAT_SEALED_MAX + IDX_CAT_SEAL_BYTES)
+		return -OBJM_STATUS_CORRUPT;
+	return idx_cat_seal_open(key, val, val->mv_size - IDX_CAT_SEAL_BYTES, &p) ? 0 : -OBJM_STATUS_CORRUPT;
+}
+
+static int state_read_all(struct idx_cat_env *env, MDB_txn *txn, const void *arg)
+{
+	int rc = 0;
+
+	(void)arg;
+	for (size_t i = 0; i < OM_ARRAY_SIZE(state_tables) && rc == 0; i++)
+		rc = idx_cat_check_db(env, txn, state_tables[i], state_entry_check, NULL);
+	return rc;
+}
+
+static int state_dbs_open(struct idx_state *st, MDB_txn *txn)
+{
+	MDB_dbi *dbis[] = { &st->meta, &st->tiers, &st->pending, &st->tombs, &st->moves };
+	int mrc = MDB_SUCCESS;
+
+	for (size_t i = 0; i < OM_ARRAY_SIZE(dbis) && mrc == MDB_SUCCESS; i++)
+		mrc = mdb_dbi_open(txn, state_tables[i], st->env.created ? MDB_CREATE : 0, dbis[i]);
+	if (mrc == MDB_SUCCESS)
+		return 0;
+	return idx_cat_env_fail(&st->env, mrc == MDB_NOTFOUND ? MDB_CORRUPTED : mrc, "cannot open its tables");
+}
+
+/*
+ * File and environment each hold the identity; whichever is lost is made from the other. `file_rc` is what reading the file
+ * gave. *ret_write: the file has to be written.
+ */
+static int state_identity(struct idx_state *st, struct idx_state_txn *txn, int file_rc, const char *dir, bool *ret_write)
+{
+	const unsigned char *p;
+	unsigned char both[IDX_STATE_IDENT_BYTES];
+	struct idx_identity *id = &st->identity;
+	int rc, mrc = idx_cat_seal_get(txn->mdb, st->meta, IDX_STATE_IDENT_KEY, sizeof(IDX_STATE_IDENT_KEY) - 1, sizeof(both), &p);
+
+	if (mrc != MDB_SUCCESS && mrc != MDB_NOTFOUND)
+		return idx_state_broken(txn, mrc, "cannot read the identity");
+	*ret_write = file_rc != 0;
+	if (mrc == MDB_SUCCESS) {
+		if (file_rc == 0 && (memcmp(id->install_id, p, sizeof(id->install_id)) != 0 ||
+				     memcmp(id->secret, p + sizeof(id->install_id), sizeof(id->secret)) != 0))
+			return idx_cat_fail(-OBJM_STATUS_PRECONDITION_FAILED,
+					    "%s: the file `identity` and the environment `state` are of different installations: "
+					    "put back the right one, or remove the one that is wrong", dir);
+		memcpy(id->install_id, p, sizeof(id->install_id));
+		memcpy(id->secret, p + sizeof(id->install_id), sizeof(id->secret));
+		return 0;
+	}
+	if (file_rc == -OBJM_STATUS_CORRUPT)
+		return idx_cat_fail(-OBJM_STATUS_PRECONDITION_FAILED,
+				    "%s/identity: damaged, and the environment does not have it: restore the file from a backup; "
+				    "without it the tiers are another installation's", dir);
+	rc = file_rc == -OBJM_STATUS_NOT_FOUND ? idx_state_ident_make(id) : 0;
+	if (rc != 0)
+		return rc;
+	memcpy(both, id->install_id, sizeof(id->install_id));
+	memcpy(both + sizeof(id->install_id), id->secret, sizeof(id->secret));
+	mrc = idx_cat_seal_put(txn->mdb, st->meta, IDX_STATE_IDENT_KEY, sizeof(IDX_STATE_IDENT_KEY) - 1, both, sizeof(both));
+	return mrc == MDB_SUCCESS ? 0 : idx_state_broken(txn, mrc, "cannot store the identity");
+}
+
+static int state_setup(struct idx_state *st, const char *dir, int dirfd)
+{
+	struct idx_state_txn *txn;
+	bool write_file = false;
+	int file_rc = idx_state_ident_read(dirfd, dir, &st->identity), rc;
+
+	if (file_rc != 0 && file_rc != -OBJM_STATUS_NOT_FOUND && file_rc != -OBJM_STATUS_CORRUPT)
+		return file_rc;
+	rc = idx_state_txn_begin(st, false, &txn);
+	if (rc != 0)
+		return rc;
+	rc = state_dbs_open(st, txn->mdb);
+	if (rc == 0)
+		rc = state_read_all(&st->env, txn->mdb, NULL);
+	if (rc == 0)
+		rc = state_identity(st, txn, file_rc, dir, &write_file);
+	if (rc == 0)
+		rc = idx_state_ids_load(txn, &st->recovery);
+	/* The file first: an environment of an identity that no file has is repaired at the next open, but an installation
+	 * whose tiers know an identity that was never stored would be lost. */
+	if (rc == 0 && write_file)
+		rc = idx_state_ident_write(dirfd, dir, &st->identity);
+	if (rc != 0) {
+		idx_state_txn_abort(txn);
+		return rc;
+	}
+	return idx_state_txn_commit(txn);
+}
+
+int idx_state_open(const char *state_dir, struct idx_state **ret_state)
+{
+	OM_AUTO_FD dirfd = open(state_dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	OM_AUTO_FREE char *dir = NULL;
+	struct idx_state *st;
+	int rc;
+
+	if (dirfd < 0)
+		return idx_cat_fail(-om_status_errno(errno), "%s: cannot open the state directory: %s", state_dir, strerror(errno));
+	if (asprintf(&dir, "%s/" STATE_DIR, state_dir) < 0) {
+		dir = NULL;
+		return idx_cat_fail(-OBJM_STATUS_OUT_OF_MEMORY, "%s: no memory to open it", state_dir);
+	}
+	if (idx_cat_env_suspect(dir)) {
+		rc = idx_cat_check_run(dir, 0, state_read_all, NULL);
+		if (rc != 0)
+			return rc;
+	}
+	st = calloc(1, sizeof(*st));
+	if (!st)
+		return idx_cat_fail(-OBJM_STATUS_OUT_OF_MEMORY, "%s: no memory to open it", state_dir);
+	rc = idx_cat_env_open(dir, 0, 0, &st->env);
+	if (rc != 0) {
+		free(st);
+		return rc;
+	}
+	rc = state_setup(st, state_dir, dirfd);
+	idx_cat_env_proven(&st->env); /* read, or refused: either way it was survived */
+	if (rc != 0) {
+		if (st->env.created)
+			(void)unlinkat(st->env.dirfd, IDX_CAT_DATA_NAME, 0); /* half-made: the next open begins anew */
+		idx_state_close(st);
+		return rc;
+	}
+	*ret_state = st;
+	return 0;
+}
+
+void idx_state_close(struct idx_state *state)
+{
+	if (!state)
+		return;
+	idx_cat_env_close(&state->env);
+	explicit_bzero(&state->identity, sizeof(state->identity));
+	free(state);
+}
+
+int idx_state_set_aside(const char *state_dir)
+{
+	OM_AUTO_FREE char *dir = NULL;
+
+	if (asprintf(&dir, "%s/" STATE_DIR, state_dir) < 0) {
+		dir = NULL;
+		return idx_cat_fail(-OBJM_STATUS_OUT_OF_MEMORY, "%s: no memory", state_dir);
+	}
+	return idx_cat_set_aside(dir);
+}
+
+const struct idx_identity *idx_state_identity(const struct idx_state *state)
+{
+	return &state->identity;
+}
+
+const struct idx_state_recovery *idx_state_recovery(const struct idx_state *state)
+{
+	return &state->recovery;
+}
