@@ -58,6 +58,15 @@ void idxw_free(struct idxw *w)
 }
 
 int idxw_fd(const struct idxw *w) { return w->cur.seg.rofd; }
+
+void idxw_view(const struct idxw *w, struct idxr *ret_idx)
+{
+	const struct idxw_table *t = w->state == IDXW_SWITCHING ? &w->next : &w->cur;
+
+	*ret_idx = (struct idxr){
+		.base = t->seg.base, .bytes = t->seg.bytes, .slots = t->slots, .segment = (uint32_t)t->hdr->segment};
+}
+
 enum idxw_state idxw_state(const struct idxw *w) { return w->state; }
 bool idxw_filling(const struct idxw *w) { return w->cur.filling; }
 
@@ -205,13 +214,13 @@ void idxw_fill_done(struct idxw *w)
 }
 
 /* True if a rebuild at the same size gives back enough: tombstones fill the table, not objects. */
-static bool mostly_dead(const struct idxw_table *t) { return t->live <= t->slots / 100 * 68; }
+static bool mostly_dead(const struct idxw_table *t) { return t->live <= t->slots * 68 / 100; }
 
 bool idxw_want_grow(const struct idxw *w)
 {
 	const struct idxw_table *t = &w->cur;
 
-	return w->state == IDXW_STEADY && t->live + t->dead > t->slots / 100 * 85 &&
+	return w->state == IDXW_STEADY && t->live + t->dead > t->slots * 85 / 100 &&
 	       (t->slots < IDX_SLOTS_MAX || mostly_dead(t));
 }
 

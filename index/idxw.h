@@ -34,6 +34,9 @@ void idxw_free(struct idxw *w);
 
 /** Read-only descriptor of the current segment; borrowed, changes with idxw_grow_finish(). */
 int idxw_fd(const struct idxw *w);
+/** A reader's view of the newest whole segment through the writer's own mapping (its descriptor is idxw_fd(), or what
+ * idxw_grow_done() gave). Not to be detached; gone with the idxw_grow_finish() that drops that segment. */
+void idxw_view(const struct idxw *w, struct idxr *ret_idx);
 enum idxw_state idxw_state(const struct idxw *w);
 bool idxw_filling(const struct idxw *w);
 void idxw_stat(const struct idxw *w, struct idxr_stat *ret_stat);

@@ -1,0 +1,186 @@
+/*
+ * test_index_alog.c: access logs: order, sampling, overrun found by the reader, and a worker that writes nonsense.
+ */
+#include "tests/unit/index/idx_test.h"
+
+#include <pthread.h>
+
+#include "index/idx_alog.h"
+
+struct pair {
+	struct om_seg seg;
+	struct idx_alogw w;
+	struct idx_alogr r;
+};
+
+static void open_pair(struct pair *p, uint32_t every)
+{
+	assert_int_equal(idx_alog_create(&p->seg), 0);
+	assert_int_equal(idx_alogw_attach(dup(p->seg.fd), every, &p->w), 0);
+	assert_int_equal(idx_alogr_attach(dup(p->seg.rofd), &p->r), 0);
+}
+
+static void close_pair(struct pair *p)
+{
+	idx_alogw_detach(&p->w);
+	idx_alogr_detach(&p->r);
+	om_seg_close(&p->seg);
+}
+
+static void in_order_and_in_batches(void **state)
+{
+	struct idx_alog_access a[300];
+	struct pair p;
+
+	(void)state;
+	open_pair(&p, 1);
+	for (uint32_t i = 0; i < IDX_ALOG_BATCH - 1; i++)
+		idx_alogw_add(&p.w, 0x10002, i);
+	assert_int_equal(idx_alogr_read(&p.r, a, 300), 0); /* not published yet */
+	idx_alogw_add(&p.w, 0x10002, IDX_ALOG_BATCH - 1);
+	assert_int_equal(idx_alogr_read(&p.r, a, 10), 10);
+	assert_int_equal(a[9].slot, 9);
+	assert_int_equal(idx_alogr_read(&p.r, a, 300), IDX_ALOG_BATCH - 10);
+	assert_true(a[0].slot == 10 && a[0].segment == 2 && a[0].weight == 1);
+	idx_alogw_add_n(&p.w, 3, UINT32_MAX, 1000000);
+	idx_alogw_add_n(&p.w, 3, 1, 0);
+	idx_alogw_flush(&p.w);
+	assert_int_equal(idx_alogr_read(&p.r, a, 300), 1);
+	assert_true(a[0].slot == UINT32_MAX && a[0].weight == IDX_ALOG_WEIGHT_MAX);
+	assert_true(p.r.lost == 0 && p.r.resets == 0);
+	close_pair(&p);
+}
+
+static void overrun_is_counted(void **state)
+{
+	static struct idx_alog_access a[IDX_ALOG_CAP];
+	const uint32_t n = 3 * IDX_ALOG_CAP;
+	struct pair p;
+	unsigned got;
+
+	(void)state;
+	open_pair(&p, 1);
+	for (uint32_t i = 0; i < n; i++)
+		idx_alogw_add(&p.w, 1, i);
+	idx_alogw_flush(&p.w);
+	got = idx_alogr_read(&p.r, a, IDX_ALOG_CAP);
+	assert_int_equal(got, IDX_ALOG_CAP - IDX_ALOG_BATCH);
+	assert_int_equal(got + p.r.lost, n);
+	for (unsigned i = 0; i < got; i++)
+		assert_int_equal(a[i].slot, n - got + i);
+	close_pair(&p);
+}
+
+static void sampling_is_fair(void **state)
+{
+	static struct idx_alog_access a[IDX_ALOG_CAP];
+	uint64_t weight[5] = {0}, total = 0;
+	const unsigned rounds = 1000000;
+	struct pair p;
+
+	(void)state;
+	open_pair(&p, 16);
+	for (unsigned i = 0; i < rounds; i++) { /* five slots in a fixed turn: a fixed gap would favour one */
+		idx_alogw_add(&p.w, 1, i % 5);
+		if (i % 10000 == 0)
+			for (unsigned j = 0, n = idx_alogr_read(&p.r, a, IDX_ALOG_CAP); j < n; j++)
+				weight[a[j].slot] += a[j].weight;
+	}
+	idx_alogw_flush(&p.w);
+	for (unsigned j = 0, n = idx_alogr_read(&p.r, a, IDX_ALOG_CAP); j < n; j++)
+		weight[a[j].slot] += a[j].weight;
+	assert_int_equal(p.r.lost, 0);
+	for (unsigned i = 0; i < 5; i++) {
+		assert_true(weight[i] > rounds / 5 * 95 / 100 && weight[i] < rounds / 5 * 105 / 100);
+		total += weight[i];
+	}
+	assert_true(total > rounds * 98ull / 100 && total < rounds * 102ull / 100);
+	close_pair(&p);
+}
+
+static void nonsense_from_a_worker(void **state)
+{
+	static struct idx_alog_access a[IDX_ALOG_CAP];
+	struct pair p;
+	struct idx_alog_seg *s;
+
+	(void)state;
+	open_pair(&p, 1);
+	s = (struct idx_alog_seg *)p.w.seg.base;
+	atomic_store(&s->head, 500);
+	assert_int_equal(idx_alogr_read(&p.r, a, 1000), 500); /* zeroes: weight is made 1 */
+	assert_int_equal(a[0].weight, 1);
+	atomic_store(&s->head, 3); /* back */
+	assert_int_equal(idx_alogr_read(&p.r, a, 1000), 0);
+	assert_int_equal(p.r.resets, 1);
+	atomic_store(&s->head, UINT64_MAX - 1);
+	assert_true(idx_alogr_read(&p.r, a, IDX_ALOG_CAP) <= IDX_ALOG_CAP);
+	atomic_store(&s->head, 1ull << 62);
+	assert_true(idx_alogr_read(&p.r, a, IDX_ALOG_CAP) <= IDX_ALOG_CAP);
+	s->capacity = 1ull << 40; /* nobody looks again */
+	atomic_store(&s->head, (1ull << 62) + 100000);
+	assert_true(idx_alogr_read(&p.r, a, IDX_ALOG_CAP) <= IDX_ALOG_CAP);
+	close_pair(&p);
+	assert_int_equal(idx_alog_create(&p.seg), 0);
+	((struct idx_alog_seg *)p.seg.base)->layout++;
+	assert_int_equal(idx_alogr_attach(p.seg.rofd, &p.r), -OBJM_STATUS_CORRUPT);
+	assert_int_equal(idx_alogw_attach(p.seg.fd, 1, &p.w), -OBJM_STATUS_CORRUPT);
+	assert_int_equal(idx_alogw_attach(p.seg.fd, 0, &p.w), -OBJM_STATUS_INVALID_REQUEST);
+	om_seg_close(&p.seg);
+}
+
+/* A writer that never waits against a reader that is sometimes too slow: what is read is never torn, old or out of order, and
+ * read + lost is all there was. Both use one mapping, so that a race detector sees them. */
+enum { CHASE = 3000000 };
+static void *chase_writer(void *arg)
+{
+	struct idx_alogw *w = (struct idx_alogw *)arg;
+
+	for (uint32_t i = 0; i < CHASE; i++)
+		idx_alogw_add(w, i & 0xffff, i);
+	idx_alogw_flush(w);
+	return NULL;
+}
+
+static void chase(void **state)
+{
+	struct idx_alog_access a[512];
+	struct om_seg mine;
+	struct pair p;
+	pthread_t thread;
+	uint64_t got = 0;
+
+	(void)state;
+	open_pair(&p, 1);
+	mine = p.r.seg;
+	p.r.seg.base = p.w.seg.base;
+	assert_int_equal(pthread_create(&thread, NULL, chase_writer, &p.w), 0);
+	while (got + p.r.lost < CHASE) {
+		unsigned n = idx_alogr_read(&p.r, a, 1 + (unsigned)(mix(got) % 512));
+
+		for (unsigned i = 0; i < n; i++)
+			if ((a[i].slot & 0xffff) != a[i].segment || a[i].slot != p.r.pos - n + i)
+				fail();
+		got += n;
+		if (n == 0)
+			usleep(50);
+	}
+	(void)pthread_join(thread, NULL);
+	assert_int_equal(got + p.r.lost, CHASE);
+	assert_true(got > 0);
+	p.r.seg = mine;
+	close_pair(&p);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(in_order_and_in_batches),
+		cmocka_unit_test(overrun_is_counted),
+		cmocka_unit_test(sampling_is_fair),
+		cmocka_unit_test(nonsense_from_a_worker),
+		cmocka_unit_test(chase),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
