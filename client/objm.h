@@ -127,7 +127,7 @@ struct objm_meta {
  *         objm_error(NULL) has the message, per thread, until the thread's next objm_open().
  */
 OBJM_API int objm_open(const char *path, const struct objm_options *opt, objm_t **ret);
-/** End a session: closes the connection (the server drops unfinished puts). Puts and listings are freed before. NULL is fine. */
+/** End a session: closes the connection (the server drops unfinished puts). Free its puts and listings first. NULL is fine. */
 OBJM_API void objm_close(objm_t *s);
 /**
  * Message of the last failed call of this session: what, on which object, why. Never NULL, valid until the next call
@@ -425,8 +425,8 @@ typedef struct objm_response {
 	uint32_t request_id; /* version 1: number of the request, from 0 */
 	uint8_t status;	     /* OBJM_STATUS_... */
 	/* The object's descriptor, or -1. Received: closed by objm_response_free() unless the program takes it and
-	 * leaves -1. To send: passed and then closed by objm_server_send_response(), success or not; set it to -1 when
-	 * there is none (0 is a descriptor). */
+	 * leaves -1. To send: if status is OK and content_len 0, passed and then closed by objm_server_send_response(),
+	 * success or not; -1: none (0 is a descriptor). Not looked at otherwise. */
 	int fd;
 	uint64_t content_len; /* copy and splice: bytes at content; 0 under fdpass */
 	void *content;	      /* received: a NUL follows the bytes. To send: borrowed */
@@ -511,9 +511,10 @@ OBJM_API int objm_server_hello(objm_connection_t *conn, const objm_hello_t *own,
 OBJM_API int objm_server_recv_request(objm_connection_t *conn, objm_request_t **ret_req);
 OBJM_API void objm_request_free(objm_request_t *req); /* NULL is fine */
 /**
- * Answer a request. Status OK: with content and content_len (copy, splice), or with fd. `fd` is closed, also on failure. An OK answer with
+ * Answer a request. Status OK: with content and content_len (copy, splice), or with fd, which is closed, also on failure. An OK answer with
  * neither (an empty object by copy) carries a descriptor of /dev/null, because existing clients wait for one. Version
- * 1: in the order of the requests; request_id is not sent. Status codes from 0x40 are sent as their nearest old code.
+ * 1, and version 2 without OBJM_CAP_OOO_REPLIES: call it in the order of the requests. Status codes from 0x40 are sent as
+ * their nearest old code. Responses in segments are not offered by this half.
  *
  * @return 0; -GONE: the client left; -TIMEOUT; -INVALID_REQUEST: content_len without content
  */

@@ -1,0 +1,346 @@
+/*
+ * objm_get.c: reading objects: descriptors, mappings, copies; one or many.
+ *
+ * Runs in clients. Every function is a request with a frame handler (objm_session.c runs them). A descriptor that was received
+ * lies in exactly one place: in the frame, in the handler's structure, or with the caller.
+ */
+#include "client/objm_priv.h"
+
+#include <sys/mman.h>
+#include <sys/stat.h>
+
+#define PENDING 1 /* in objm_result.status while a call runs: not answered yet */
+
+static uint16_t frame_flags(uint32_t flags)
+{
+	return (uint16_t)((flags & OBJM_WANT_META ? OM_PROTO_F_WANT_META : 0) |
+			  (flags & OBJM_WANT_TIME ? OM_PROTO_F_WANT_TIME : 0));
+}
+
+/* ---------------------------------------------------------------- one */
+
+struct get {
+	struct objm_info info;
+	int fd;
+};
+
+static int get_frame(void *arg, const struct objm_frame *f)
+{
+	struct get *g = arg;
+
+	om_close(&g->fd); /* of a try that broke off behind it */
+	if (f->status < 0)
+		return 0;
+	if (f->nfds != 1)
+		return -OBJM_STATUS_PROTO_ERROR;
+	g->fd = om_take_fd(&f->fds[0]);
+	return objm_frame_info(&g->info, f);
+}
+
+static int get_one(objm_t *s, const char *uri, uint32_t flags, struct get *g)
+{
+	struct objm_req req = {
+		.op = OM_PROTO_OP_GET, .flags = frame_flags(flags), .uri = uri, .frame = get_frame, .arg = g};
+	int r;
+
+	g->fd = -1;
+	r = objm_body_uri(s, &req.body, uri);
+	if (r == 0)
+		r = objm_call(s, &req);
+	if (r < 0)
+		om_close(&g->fd);
+	return r;
+}
+
+int objm_get(objm_t *s, const char *uri, uint32_t flags, struct objm_info *ret_info, int *ret_fd)
+{
+	struct get g;
+	int r;
+
+	objm_enter(s);
+	r = get_one(s, uri, flags, &g);
+	if (r == 0) {
+		*ret_fd = g.fd;
+		if (ret_info)
+			*ret_info = g.info;
+	}
+	return objm_leave(s, r);
+}
+
+/* ---------------------------------------------------------------- many */
+
+struct many {
+	const char *const *uris;
+	struct objm_result *results;
+	size_t *index; /* of the frame's n-th URI among the caller's */
+	const char **batch;
+	size_t count; /* URIs of this frame */
+};
+
+static int many_frame(void *arg, const struct objm_frame *f)
+{
+	struct many *m = arg;
+	struct objm_result *res;
+	size_t i = 0;
+	int r;
+
+	if (f->body->have & OM_PROTO_BIT(INDEX))
+		i = f->body->index;
+	else if (m->count > 1)
+		return f->status < 0 ? f->status : -OBJM_STATUS_PROTO_ERROR; /* the request as a whole was refused */
+	if (i >= m->count)
+		return -OBJM_STATUS_PROTO_ERROR;
+	res = &m->results[m->index[i]];
+	if (res->status != PENDING)
+		return 0; /* answered before the connection broke: the newer descriptor is closed */
+	if (f->status < 0) {
+		res->status = f->status;
+		return 0;
+	}
+	if (f->nfds != 1)
+		return -OBJM_STATUS_PROTO_ERROR;
+	r = objm_frame_info(&res->info, f);
+	if (r < 0)
+		return r;
+	res->fd = om_take_fd(&f->fds[0]);
+	res->status = 0;
+	return 0;
+}
+
+/* Collect the next URIs that have no answer: as many as a frame takes. *at moves on. */
+static void next_batch(const objm_t *s, struct many *m, size_t n, size_t *at)
+{
+	size_t most = OM_MIN((size_t)OM_MAX(s->limits.uris_max, 1), (size_t)OM_PROTO_URIS_MAX), bytes = 0, len;
+
+	m->count = 0;
+	for (; *at < n && m->count < most; (*at)++) {
+		if (m->results[*at].status != PENDING)
+			continue;
+		len = OM_PROTO_TLV_HDR + strlen(m->uris[*at]);
+		if (m->count > 0 && s->limits.tlv_max - bytes < len)
+			break;
+		bytes += OM_MIN(len, (size_t)s->limits.tlv_max - bytes);
+		m->index[m->count] = *at;
+		m->batch[m->count++] = m->uris[*at];
+	}
+}
+
+/* Send what is pending, frame by frame. */
+static int many_pass(objm_t *s, struct many *m, size_t n, uint32_t flags)
+{
+	struct objm_req req = {
+		.op = OM_PROTO_OP_GET, .flags = frame_flags(flags), .frame = many_frame, .arg = m, .many = true};
+	size_t at = 0, i;
+	int r;
+
+	for (next_batch(s, m, n, &at); m->count > 0; next_batch(s, m, n, &at)) {
+		req.uris = m->batch;
+		req.uris_count = m->count;
+		r = objm_call(s, &req);
+		if (r < 0)
+			return r;
+		for (i = 0; i < m->count; i++) {
+			if (m->results[m->index[i]].status == PENDING)
+				return objm_fail(s, -OBJM_STATUS_PROTO_ERROR,
+						 "GET: the server left URIs without an answer");
+		}
+	}
+	return 0;
+}
+
+/* Put those back whose answer was "not now". True if there are any. */
+static bool again(struct objm_result *results, size_t n)
+{
+	bool any = false;
+	size_t i;
+
+	for (i = 0; i < n; i++) {
+		if (results[i].status != -OBJM_STATUS_UNAVAILABLE && results[i].status != -OBJM_STATUS_TRY_AGAIN)
+			continue;
+		any = true;
+		results[i].status = PENDING;
+	}
+	return any;
+}
+
+/* Give what is pending the status that says why. */
+static void conclude(struct objm_result *results, size_t n, int status)
+{
+	size_t i;
+
+	for (i = 0; i < n; i++) {
+		if (results[i].status == PENDING)
+			results[i].status = status;
+	}
+}
+
+static int get_many(objm_t *s, struct many *m, size_t n, uint32_t flags)
+{
+	uint64_t until = 0;
+	unsigned tries = 0;
+	int r;
+
+	for (;;) {
+		r = many_pass(s, m, n, flags);
+		if (r < 0) {
+			conclude(m->results, n, r);
+			return r;
+		}
+		if (until == 0)
+			until = objm_retry_until(s);
+		if (!again(m->results, n))
+			return 0;
+		if (!objm_backoff(tries++, until)) {
+			conclude(m->results, n, -OBJM_STATUS_UNAVAILABLE);
+			return 0;
+		}
+		s->st.retries++;
+	}
+}
+
+int objm_get_many(objm_t *s, const char *const *uris, size_t n, uint32_t flags, struct objm_result *ret_results)
+{
+	size_t index[OM_PROTO_URIS_MAX];
+	const char *batch[OM_PROTO_URIS_MAX];
+	struct many m = {.uris = uris, .results = ret_results, .index = index, .batch = batch};
+	struct om_proto_body body;
+	size_t i;
+	int r;
+
+	objm_enter(s);
+	for (i = 0; i < n; i++) {
+		memset(&ret_results[i], 0, sizeof(ret_results[i]));
+		ret_results[i].fd = -1;
+		r = objm_body_uri(s, &body, uris[i]);
+		ret_results[i].status = r < 0 ? r : PENDING;
+	}
+	return objm_leave(s, get_many(s, &m, n, flags));
+}
+
+/* ---------------------------------------------------------------- mappings and copies */
+
+/* The size of what was received, checked against the file itself: a mapping beyond its end would fault. */
+static int checked_size(objm_t *s, const char *uri, const struct get *g)
+{
+	char quoted[OBJM_QUOTE_MAX];
+	struct stat st;
+
+	if (fstat(g->fd, &st) == 0 && st.st_size >= 0 && (uint64_t)st.st_size >= g->info.size &&
+	    g->info.size <= (uint64_t)INT64_MAX)
+		return 0;
+	return objm_fail(s, -OBJM_STATUS_STORAGE, "GET %s: the file is shorter than the object", objm_quote(uri, quoted));
+}
+
+int objm_get_map(objm_t *s, const char *uri, struct objm_map *ret_map)
+{
+	char quoted[OBJM_QUOTE_MAX];
+	struct get g;
+	void *p;
+	int r;
+
+	objm_enter(s);
+	r = get_one(s, uri, 0, &g);
+	if (r < 0)
+		return objm_leave(s, r);
+	OM_AUTO_FD fd = g.fd;
+	r = checked_size(s, uri, &g);
+	if (r < 0)
+		return objm_leave(s, r);
+	if (g.info.size == 0) {
+		*ret_map = (struct objm_map){.data = "", .size = 0, .info = g.info};
+		return 0;
+	}
+	p = mmap(NULL, (size_t)g.info.size, PROT_READ, MAP_SHARED, fd, 0);
+	if (p == MAP_FAILED)
+		return objm_leave(s, objm_fail(s, -OBJM_STATUS_OUT_OF_MEMORY, "GET %s: cannot map %llu bytes: %s",
+					       objm_quote(uri, quoted), (unsigned long long)g.info.size, strerror(errno)));
+	*ret_map = (struct objm_map){.data = p, .size = (size_t)g.info.size, .info = g.info};
+	return 0;
+}
+
+void objm_unmap(struct objm_map *map)
+{
+	if (!map)
+		return;
+	if (map->size > 0)
+		(void)munmap((void *)map->data, map->size); /* fails only for what was never mapped */
+	memset(map, 0, sizeof(*map));
+}
+
+static int read_all(objm_t *s, const char *uri, int fd, void *buf, size_t size)
+{
+	char quoted[OBJM_QUOTE_MAX];
+	size_t done = 0;
+	ssize_t n;
+
+	while (done < size) {
+		n = pread(fd, (char *)buf + done, size - done, (off_t)done);
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n <= 0)
+			return objm_fail(s, -OBJM_STATUS_STORAGE, "GET %s: read: %s", objm_quote(uri, quoted),
+					 n < 0 ? strerror(errno) : "the file is shorter than the object");
+		done += (size_t)n;
+	}
+	return 0;
+}
+
+static int too_large(objm_t *s, const char *uri, uint64_t size, uint64_t max)
+{
+	char quoted[OBJM_QUOTE_MAX];
+
+	return objm_fail(s, -OBJM_STATUS_TOO_LARGE, "GET %s: the object has %llu bytes, there is room for %llu",
+			 objm_quote(uri, quoted), (unsigned long long)size, (unsigned long long)max);
+}
+
+int objm_read(objm_t *s, const char *uri, void *buf, size_t cap, size_t *ret_size, struct objm_info *ret_info)
+{
+	struct get g;
+	int r;
+
+	objm_enter(s);
+	r = get_one(s, uri, 0, &g);
+	if (r < 0)
+		return objm_leave(s, r);
+	OM_AUTO_FD fd = g.fd;
+	if (g.info.size > cap)
+		return objm_leave(s, too_large(s, uri, g.info.size, cap));
+	r = read_all(s, uri, fd, buf, (size_t)g.info.size);
+	if (r == 0) {
+		*ret_size = (size_t)g.info.size;
+		if (ret_info)
+			*ret_info = g.info;
+	}
+	return objm_leave(s, r);
+}
+
+int objm_read_alloc(objm_t *s, const char *uri, size_t max, void **ret_data, size_t *ret_size, struct objm_info *ret_info)
+{
+	OM_AUTO_FREE char *buf = NULL;
+	struct get g;
+	int r;
+
+	objm_enter(s);
+	r = get_one(s, uri, 0, &g);
+	if (r < 0)
+		return objm_leave(s, r);
+	OM_AUTO_FD fd = g.fd;
+	if (g.info.size > max || g.info.size >= SIZE_MAX)
+		return objm_leave(s, too_large(s, uri, g.info.size, max));
+	r = checked_size(s, uri, &g); /* before so much memory is asked for */
+	if (r < 0)
+		return objm_leave(s, r);
+	buf = malloc((size_t)g.info.size + 1);
+	if (!buf)
+		return objm_leave(s, objm_fail(s, -OBJM_STATUS_OUT_OF_MEMORY, "GET: no memory for %llu bytes",
+					       (unsigned long long)g.info.size));
+	r = read_all(s, uri, fd, buf, (size_t)g.info.size);
+	if (r < 0)
+		return objm_leave(s, r);
+	buf[g.info.size] = '\0';
+	*ret_data = OM_TAKE_PTR(buf);
+	*ret_size = (size_t)g.info.size;
+	if (ret_info)
+		*ret_info = g.info;
+	return 0;
+}

@@ -1,0 +1,125 @@
+/*
+ * objm_priv.h: what the files of libobjm share and programs do not see.
+ *
+ * struct objm_connection is of objm_conn.c and objm_server.c; struct objm and the call engine are of objm_session.c, used
+ * by objm_get.c, objm_put.c, objm_meta.c and objm_list.c.
+ */
+#ifndef OBJM_PRIV_H
+#define OBJM_PRIV_H
+
+#include "client/objm.h"
+#include "client/objm_io.h"
+#include "common/om_base.h"
+#include "common/proto/om_proto.h"
+
+/** The nearest status of versions 1 and 2. */
+uint8_t objm_status_old(uint8_t status);
+
+/* ---------------------------------------------------------------- connections */
+
+struct objm_connection {
+	struct objm_io io;
+	int version; /* 0: server half, the first byte has not come yet */
+	bool server;
+	bool greeted;
+	bool peer_done;	      /* CLOSE or end of file was received */
+	struct om_proto_hello agreed;
+	uint32_t timeout_ms;
+	uint64_t max_content; /* bytes */
+	uint32_t v1_sent, v1_received; /* version 1 has no ids: requests and responses are counted */
+};
+
+objm_connection_t *objm_connection_new(int sock, int version, bool server);
+void objm_connection_free(objm_connection_t *conn);
+
+/* ---------------------------------------------------------------- sessions */
+
+#define OBJM_INLINE_MAX 65536u /* bytes of an object that are sent in the request instead of written to a descriptor */
+
+struct objm_options_set { /* options after the defaults */
+	uint32_t connect_timeout_ms, call_timeout_ms, retry_ms, promise, max_fds, wait_ms;
+};
+
+struct objm {
+	struct objm_io io; /* io.sock is owned; -1: not connected */
+	struct objm_options_set opt;
+	char *path;
+	uint64_t conn_serial; /* counts connections: a put belongs to one */
+	uint32_t next_id;
+	struct om_proto_limits limits; /* of the server, after ATTACH */
+	uint8_t *tx;		       /* requests are built here */
+	size_t tx_cap;
+	struct objm_stats st;
+	char err[768];
+};
+
+/* What a response frame is handed to. fds[0..nfds): those that it keeps it replaces by -1, the rest are closed after it. */
+struct objm_frame {
+	const struct om_proto_ext *ext;
+	const struct om_proto_body *body;
+	int status; /* 0 or negative; LIMIT_EXCEEDED if its descriptors got lost in this process */
+	int *fds;
+	unsigned nfds;
+};
+
+/* A request for objm_call(). */
+struct objm_req {
+	uint8_t op; /* enum om_proto_op */
+	uint16_t flags;
+	struct om_proto_body body;
+	const char *uri;	   /* for messages; NULL: none */
+	const char *const *uris;   /* GET of many: URI TLVs, instead of one in `body` */
+	size_t uris_count;
+	const void *payload;
+	size_t payload_len;
+	bool once;	       /* conditional: not to be repeated after the server may have begun it */
+	uint64_t conn_serial;  /* not 0: only on this connection (put sessions) */
+	bool retry_writer;     /* WRITER_STILL_OPEN is worth another try */
+	/* Called for every frame of the answer, errors included; a negative return ends the call with it. NULL: none. */
+	int (*frame)(void *arg, const struct objm_frame *f);
+	void *arg;
+	bool many; /* the frames have a status each; the call's own is of the exchange */
+	/* Written by objm_call(). */
+	unsigned try_no; /* a new number for each try: handlers that gather frames begin anew */
+	bool repeated;	/* more than one try may have reached the server */
+	bool conn_lost; /* failed because the connection was lost */
+};
+
+/**
+ * Send a request, receive its answer, repeat what is safe to repeat. 0 or a negative status, with the message in s->err.
+ */
+int objm_call(objm_t *s, struct objm_req *req);
+/** Store a message and return `status`. */
+int objm_fail(objm_t *s, int status, const char *fmt, ...) OM_PRINTF(3, 4);
+/** Count a public call: in, then out with its result, which is returned. */
+void objm_enter(objm_t *s);
+int objm_leave(objm_t *s, int r);
+/** Check and store a URI: 0, -INVALID_REQUEST, -URI_TOO_LONG. */
+int objm_body_uri(objm_t *s, struct om_proto_body *body, const char *uri);
+/** A URI for a message: control characters, backslashes and what is no UTF-8 as \xNN, shortened. */
+#define OBJM_QUOTE_MAX 256
+const char *objm_quote(const char *uri, char buf[OBJM_QUOTE_MAX]);
+/** Nap before the n-th repetition (from 0), within `until_ns`: false when the time is up. */
+bool objm_backoff(unsigned n, uint64_t until_ns);
+uint64_t objm_retry_until(const objm_t *s);
+
+/** What a response's body tells of an object. */
+void objm_info_fill(const struct om_proto_body *body, struct objm_info *ret_info);
+/** Frame handler: stores OBJ and its companions in the struct objm_info that `arg` points at; a missing OBJ is a PROTO_ERROR. */
+int objm_frame_info(void *arg, const struct objm_frame *f);
+
+/* objm_meta.c: custom metadata to and from the wire. */
+int objm_meta_encode(objm_t *s, const struct objm_meta *meta, size_t count, uint8_t ret_blob[OM_META_MAX], uint32_t *ret_len);
+int objm_body_type(objm_t *s, struct om_proto_body *body, const char *type);
+int objm_body_cond(objm_t *s, struct om_proto_body *body, const struct objm_cond *cond);
+
+/* Copies the caller's options over the library's newer or older structure: sizes differ between versions. */
+#define OBJM_OPT_COPY(dst, src, init) \
+	do { \
+		__typeof__(dst) objm_init_ = init; \
+		(dst) = objm_init_; \
+		if (src) \
+			memcpy(&(dst), (src), OM_MIN((src)->size, sizeof(dst))); \
+	} while (0)
+
+#endif

@@ -1,0 +1,714 @@
+/*
+ * objm_session.c: sessions: connecting, the handshake, and the engine that every call of a session runs through.
+ *
+ * Runs in clients. struct objm holds one connection at a time that speaks the extension. A call is a struct objm_req:
+ * objm_call() builds its frame, sends it, hands each frame of the answer to the request's handler, and repeats the whole
+ * where that is safe. One request is under way at a time, so whatever else arrives belongs to nobody and is dropped.
+ */
+#include "client/objm_priv.h"
+
+#include <stdarg.h>
+#include <sys/socket.h>
+#include <sys/time.h>
+#include <sys/un.h>
+
+#define CONNECT_TIMEOUT_MS 5000u
+#define CALL_TIMEOUT_MS 30000u
+#define RETRY_MS 5000u
+#define TIMEOUT_MAX_MS (24u * 3600u * 1000u)
+#define BACKOFF_FIRST_US 500u
+#define BACKOFF_MAX_US 100000u
+#ifdef __GLIBC__
+#define FDS_DEFAULT 253u
+#else
+#define FDS_DEFAULT 252u /* musl's recvmsg takes no more */
+#endif
+
+static _Thread_local char open_error[768] = "no error";
+
+/* ---------------------------------------------------------------- messages */
+
+const char *objm_error(const objm_t *s)
+{
+	if (!s)
+		return open_error;
+	return s->err[0] ? s->err : "no error";
+}
+
+int objm_fail(objm_t *s, int status, const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	(void)vsnprintf(s->err, sizeof(s->err), fmt, ap); /* a message that is cut short is still one */
+	va_end(ap);
+	return status;
+}
+
+/* Bytes of the printable UTF-8 sequence at `p` (0-terminated); 0: there is none: escape the byte. */
+static size_t printable(const unsigned char *p)
+{
+	size_t n, i;
+
+	if (p[0] < 0x80)
+		return p[0] >= 0x20 && p[0] != 0x7f && p[0] != '\\';
+	n = p[0] >= 0xf0 ? 4 : p[0] >= 0xe0 ? 3 : 2;
+	if (p[0] < 0xc2 || p[0] > 0xf4 || (p[0] == 0xc2 && p[1] < 0xa0)) /* the last: control characters of C1 */
+		return 0;
+	for (i = 1; i < n; i++) {
+		if ((p[i] & 0xc0) != 0x80)
+			return 0;
+	}
+	return n;
+}
+
+const char *objm_quote(const char *uri, char buf[OBJM_QUOTE_MAX])
+{
+	static const char hex[] = "0123456789abcdef";
+	const unsigned char *p = (const unsigned char *)uri;
+	size_t n = 0, k;
+
+	while (*p) {
+		if (n > OBJM_QUOTE_MAX - 9) { /* room for one character or escape, "..." and the end */
+			memcpy(buf + n, "...", 3);
+			n += 3;
+			break;
+		}
+		k = printable(p);
+		if (k > 0) {
+			memcpy(buf + n, p, k);
+			n += k;
+			p += k;
+		} else {
+			buf[n++] = '\\';
+			buf[n++] = 'x';
+			buf[n++] = hex[*p >> 4];
+			buf[n++] = hex[*p++ & 15];
+		}
+	}
+	buf[n] = '\0';
+	return buf;
+}
+
+/* "GET /a: no such object", with the server's words behind it if it had any. They are quoted: terminals show them. */
+static int fail_status(objm_t *s, const struct objm_req *req, int status, const struct om_proto_str *text)
+{
+	char uri[OBJM_QUOTE_MAX], words[OBJM_QUOTE_MAX], raw[OBJM_QUOTE_MAX];
+	size_t n = text ? OM_MIN((size_t)text->len, sizeof(raw) - 1) : 0;
+
+	if (n)
+		memcpy(raw, text->p, n);
+	raw[n] = '\0';
+	return objm_fail(s, status, "%s%s%s: %s%s%s%s", om_proto_op_name(req->op), req->uri ? " " : "",
+			 req->uri ? objm_quote(req->uri, uri) : "", objm_status_text(status), n ? " (" : "",
+			 n ? objm_quote(raw, words) : "", n ? ")" : "");
+}
+
+void objm_enter(objm_t *s) { s->st.calls++; }
+
+int objm_leave(objm_t *s, int r)
+{
+	if (r < 0)
+		s->st.errors++;
+	return r;
+}
+
+/* ---------------------------------------------------------------- time */
+
+uint64_t objm_retry_until(const objm_t *s)
+{
+	return om_now_ns() + (uint64_t)s->opt.retry_ms * 1000000u;
+}
+
+bool objm_backoff(unsigned n, uint64_t until_ns)
+{
+	uint64_t now = om_now_ns(), us = BACKOFF_FIRST_US;
+	struct timespec ts;
+
+	if (now >= until_ns)
+		return false;
+	while (n-- > 0 && us < BACKOFF_MAX_US)
+		us *= 2;
+	/* Clients that lost the same server must not come back in step: the low bits of the clock spread them. */
+	us = OM_MIN(us, (uint64_t)BACKOFF_MAX_US);
+	us += (now / 1000u) % (us / 2u + 1u);
+	us = OM_MIN(us, (until_ns - now) / 1000u + 1u);
+	ts = (struct timespec){.tv_sec = 0, .tv_nsec = (long)(us * 1000u)};
+	(void)nanosleep(&ts, NULL); /* cut short by a signal: tried a little earlier */
+	return true;
+}
+
+static int socket_timeout(int sock, uint32_t ms)
+{
+	struct timeval tv = {.tv_sec = ms / 1000u, .tv_usec = (suseconds_t)(ms % 1000u) * 1000};
+
+	if (setsockopt(sock, SOL_SOCKET, SO_RCVTIMEO, &tv, sizeof(tv)) < 0 ||
+	    setsockopt(sock, SOL_SOCKET, SO_SNDTIMEO, &tv, sizeof(tv)) < 0)
+		return -OBJM_STATUS_SYSTEM;
+	return 0;
+}
+
+/* ---------------------------------------------------------------- connecting */
+
+static void disconnect(objm_t *s)
+{
+	struct objm_io old = s->io;
+
+	objm_io_fini(&s->io);
+	om_close(&s->io.sock);
+	objm_io_init(&s->io, -1);
+	s->st.bytes_sent += old.sent;
+	s->st.bytes_received += old.received;
+	s->st.fds_received += old.fds_in;
+	s->st.fds_lost += old.fds_dropped;
+}
+
+/* The status of a connect() that failed. */
+static int dial_status(int err)
+{
+	switch (err) {
+	case EACCES:
+	case EPERM:
+		return -OBJM_STATUS_PERMISSION_DENIED;
+	case EMFILE:
+	case ENFILE:
+		return -OBJM_STATUS_LIMIT_EXCEEDED;
+	case ENOMEM:
+	case ENOBUFS:
+		return -OBJM_STATUS_OUT_OF_MEMORY;
+	case EAGAIN:
+		return -OBJM_STATUS_TIMEOUT;
+	default:
+		return -OBJM_STATUS_UNAVAILABLE;
+	}
+}
+
+/* A connected socket with time-outs. Other transports will be told by the form of the path here. */
+static int dial(objm_t *s, int *ret_sock)
+{
+	struct sockaddr_un addr = {.sun_family = AF_UNIX};
+	OM_AUTO_FD sock = -1;
+	size_t n = strlen(s->path);
+	int r, err;
+
+	if (n == 0 || n >= sizeof(addr.sun_path))
+		return objm_fail(s, -OBJM_STATUS_INVALID_REQUEST, "connect: the socket's path has %zu bytes, allowed are 1 to %zu",
+				 n, sizeof(addr.sun_path) - 1);
+	memcpy(addr.sun_path, s->path, n + 1);
+	sock = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	if (sock < 0 || socket_timeout(sock, s->opt.connect_timeout_ms) < 0) {
+		err = errno;
+		return objm_fail(s, dial_status(err), "connect: no socket: %s", strerror(err));
+	}
+	do {
+		r = connect(sock, (struct sockaddr *)&addr, sizeof(addr));
+	} while (r < 0 && errno == EINTR);
+	if (r < 0) {
+		err = errno;
+		r = objm_fail(s, dial_status(err), "connect %s: %s%s", s->path, err == EAGAIN ? "the server accepts nobody" : strerror(err),
+			      err == ENOENT || err == ECONNREFUSED ? " (is objmapperd running?)" : "");
+		errno = err;
+		return r;
+	}
+	*ret_sock = om_take_fd(&sock);
+	return 0;
+}
+
+/* The next message of the server, whole up to its payload; its length is still to be consumed. */
+static int next_message(objm_t *s, bool greeted, struct om_proto_out *ret_out)
+{
+	size_t need = 1;
+	int n, r;
+
+	for (;;) {
+		n = om_proto_out_decode(OM_PROTO_V2, greeted, OM_PROTO_CAP_EXTENSION, objm_io_at(&s->io),
+					objm_io_avail(&s->io), ret_out, &need);
+		if (n != 0)
+			return n;
+		r = objm_io_need(&s->io, need);
+		if (r < 0)
+			return r;
+	}
+}
+
+static int hello(objm_t *s)
+{
+	struct om_proto_hello want = {
+		.caps = OM_PROTO_CAP_OOO | OM_PROTO_CAP_PIPELINING | OM_PROTO_CAP_EXTENSION, .max_pipeline = 0};
+	uint8_t buf[OM_PROTO_HELLO_LEN];
+	struct iovec iov = {.iov_base = buf, .iov_len = sizeof(buf)};
+	struct om_proto_out out;
+	int n, r;
+
+	(void)om_proto_hello_encode(&want, buf, sizeof(buf)); /* the buffer has its size */
+	r = objm_io_send(&s->io, &iov, 1, NULL, 0);
+	n = r < 0 ? r : next_message(s, false, &out);
+	if (n < 0)
+		return objm_fail(s, n, "handshake with %s: %s", s->path, objm_status_text(n));
+	objm_io_consume(&s->io, (size_t)n);
+	if (!(out.u.hello.caps & OM_PROTO_CAP_EXTENSION))
+		return objm_fail(s, -OBJM_STATUS_PROTO_CAPABILITY,
+				 "handshake with %s: the server does not offer the extension that sessions need", s->path);
+	return 0;
+}
+
+static int exchange(objm_t *s, struct objm_req *req, bool *ret_sent);
+
+static int attach_frame(void *arg, const struct objm_frame *f)
+{
+	objm_t *s = arg;
+
+	if (f->status == 0 && (f->body->have & OM_PROTO_BIT(LIMITS)))
+		s->limits = f->body->limits;
+	return 0;
+}
+
+static int attach(objm_t *s)
+{
+	struct objm_req req = {.op = OM_PROTO_OP_ATTACH, .frame = attach_frame, .arg = s};
+	bool sent;
+
+	/* What a server that does not say allows for certain. */
+	s->limits = (struct om_proto_limits){.tlv_max = 65536,
+					     .sessions_max = 1,
+					     .page_max = 1000,
+					     .uris_max = 1,
+					     .max_fds = 1,
+					     .inline_max = 0};
+	req.body.have = OM_PROTO_BIT(PROMISE) | OM_PROTO_BIT(MAX_FDS);
+	req.body.promise = (uint8_t)s->opt.promise;
+	req.body.max_fds = (uint8_t)s->opt.max_fds;
+	return exchange(s, &req, &sent);
+}
+
+static int connect_session(objm_t *s)
+{
+	int sock = -1, r;
+
+	if (s->io.sock >= 0)
+		return 0;
+	r = dial(s, &sock);
+	if (r < 0)
+		return r;
+	objm_io_init(&s->io, sock);
+	s->io.socket_timeouts = true;
+	r = hello(s);
+	if (r == 0)
+		r = attach(s);
+	if (r == 0 && socket_timeout(sock, s->opt.call_timeout_ms) < 0)
+		r = objm_fail(s, -OBJM_STATUS_SYSTEM, "connect %s: socket options: %s", s->path, strerror(errno));
+	if (r < 0) {
+		disconnect(s);
+		return r;
+	}
+	s->conn_serial++;
+	if (s->conn_serial > 1)
+		s->st.reconnects++;
+	return 0;
+}
+
+/* ---------------------------------------------------------------- one exchange */
+
+/* Build the frame of a request in s->tx: its length, or a negative status. */
+static int build(objm_t *s, const struct objm_req *req)
+{
+	struct om_proto_ext ext = {
+		.op = req->op, .flags = req->flags, .id = s->next_id, .payload_len = req->payload_len};
+	struct om_proto_wr wr;
+	size_t at, i, want = 16384;
+	uint8_t *p;
+	int n;
+
+	for (;;) {
+		if (s->tx_cap < want) {
+			p = realloc(s->tx, want);
+			if (!p)
+				return objm_fail(s, -OBJM_STATUS_OUT_OF_MEMORY, "%s: out of memory", om_proto_op_name(req->op));
+			s->tx = p;
+			s->tx_cap = want;
+		}
+		om_proto_wr_init(&wr, s->tx, s->tx_cap);
+		at = om_proto_ext_open(&wr);
+		for (i = 0; i < req->uris_count; i++)
+			om_proto_tlv_put(&wr, OM_PROTO_TAG_URI, req->uris[i], strlen(req->uris[i]));
+		om_proto_body_put(&wr, &req->body);
+		n = om_proto_ext_close(&wr, at, &ext);
+		if (n != -OBJM_STATUS_TOO_LARGE || want >= OM_PROTO_MSG_MAX)
+			break;
+		want *= 4;
+	}
+	if (n < 0)
+		return objm_fail(s, n, "%s: the request does not fit the protocol's limits", om_proto_op_name(req->op));
+	return n;
+}
+
+/* Descriptors of a frame, from the queue. 0; -LIMIT_EXCEEDED: lost here; -PROTO_ERROR: never came. */
+static int frame_fds(objm_t *s, const struct om_proto_ext *ext, int fds[OBJM_IO_FDS_MSG])
+{
+	unsigned i;
+	int r;
+
+	for (i = 0; i < ext->nfds; i++) {
+		r = objm_io_take_fd(&s->io, &fds[i]);
+		if (r < 0) {
+			while (i > 0)
+				(void)close(fds[--i]);
+			return r;
+		}
+	}
+	return 0;
+}
+
+/* Hand a frame to its handler; what the handler leaves of the descriptors is closed. */
+static int deliver(objm_t *s, struct objm_req *req, const struct om_proto_ext *ext)
+{
+	int fds[OBJM_IO_FDS_MSG];
+	struct om_proto_body body;
+	struct objm_frame f = {.ext = ext, .body = &body, .fds = fds, .nfds = ext->nfds};
+	unsigned i;
+	int r, call = 0;
+
+	r = om_proto_resp_body_decode(ext, &body);
+	if (r < 0)
+		return r;
+	f.status = -(int)ext->status;
+	r = frame_fds(s, ext, fds);
+	if (r == -OBJM_STATUS_PROTO_ERROR)
+		return r;
+	if (r < 0) {
+		f.status = r;
+		f.nfds = 0;
+		(void)objm_fail(s, r, "%s: a descriptor was received and lost: this process has no free one (ulimit -n)",
+				om_proto_op_name(req->op));
+	} else if (f.status < 0) {
+		(void)fail_status(s, req, f.status, (body.have & OM_PROTO_BIT(ERROR_TEXT)) ? &body.error_text : NULL);
+	}
+	if (req->frame)
+		call = req->frame(req->arg, &f);
+	for (i = 0; i < f.nfds; i++)
+		om_close(&fds[i]);
+	if (call < 0)
+		return call;
+	return req->many ? 0 : f.status;
+}
+
+/* Broken beyond this request: the stream cannot be followed, or nothing came. */
+static bool broken(int r)
+{
+	return r == -OBJM_STATUS_GONE || r == -OBJM_STATUS_SYSTEM || r == -OBJM_STATUS_PROTO_ERROR ||
+	       r == -OBJM_STATUS_PROTO_CAPABILITY || r == -OBJM_STATUS_OUT_OF_MEMORY;
+}
+
+/*
+ * Receive the frames of one answer. *ret_whole: the answer came to its end, so the connection can go on, whatever the
+ * result. The first negative status is the result.
+ */
+static int receive(objm_t *s, struct objm_req *req, uint32_t id, bool *ret_whole)
+{
+	struct om_proto_out out;
+	int n, r, result = 0;
+	bool more = true;
+
+	while (more) {
+		n = next_message(s, true, &out);
+		if (n < 0)
+			return n;
+		if (out.kind == OM_PROTO_OUT_CLOSE || out.kind == OM_PROTO_OUT_CLOSE_ACK) {
+			/* The server goes: what it still owes us comes before the end of the stream. */
+			objm_io_consume(&s->io, (size_t)n);
+			continue;
+		}
+		if (out.kind != OM_PROTO_OUT_EXT || out.u.ext.id != id ||
+		    out.u.ext.op != (req->op | OM_PROTO_OP_RESPONSE))
+			return -OBJM_STATUS_PROTO_ERROR;
+		more = out.u.ext.flags & OM_PROTO_F_MORE;
+		s->st.responses++;
+		r = deliver(s, req, &out.u.ext);
+		if (r < 0 && result == 0)
+			result = r;
+		if (broken(r) && -r != out.u.ext.status)
+			return r;
+		objm_io_consume(&s->io, (size_t)n);
+		r = objm_io_read(&s->io, NULL, out.u.ext.payload_len); /* no request of ours asks for any */
+		if (r < 0)
+			return r;
+	}
+	*ret_whole = true;
+	return result;
+}
+
+/* Send a request and receive its answer, once. *ret_sent: the server may have the whole request. */
+static int exchange(objm_t *s, struct objm_req *req, bool *ret_sent)
+{
+	struct iovec iov[2];
+	struct om_proto_str text;
+	uint32_t id = s->next_id;
+	bool whole = false;
+	int n, r;
+
+	*ret_sent = false;
+	req->conn_lost = false;
+	req->try_no++;
+	n = build(s, req);
+	if (n < 0)
+		return n;
+	s->next_id++;
+	iov[0] = (struct iovec){.iov_base = s->tx, .iov_len = (size_t)n};
+	iov[1] = (struct iovec){.iov_base = (void *)req->payload, .iov_len = req->payload_len};
+	s->st.requests++;
+	r = objm_io_send(&s->io, iov, 2, NULL, 0);
+	if (r == 0) {
+		*ret_sent = true;
+		r = receive(s, req, id, &whole);
+	}
+	if (whole) {
+		objm_io_settled(&s->io);
+		return r;
+	}
+	/* The answer may still come, or half of it has: this connection has no future. */
+	text = (struct om_proto_str){r == -OBJM_STATUS_SYSTEM ? strerror(errno) : "", 0};
+	text.len = (uint32_t)strlen(text.p);
+	(void)fail_status(s, req, r, &text);
+	req->conn_lost = r == -OBJM_STATUS_GONE || r == -OBJM_STATUS_SYSTEM;
+	disconnect(s);
+	return r;
+}
+
+/* ---------------------------------------------------------------- repeating */
+
+/* An answer that says: not now. */
+static bool worth_repeating(const struct objm_req *req, int r)
+{
+	return r == -OBJM_STATUS_UNAVAILABLE || r == -OBJM_STATUS_TRY_AGAIN ||
+	       (req->retry_writer && r == -OBJM_STATUS_WRITER_STILL_OPEN);
+}
+
+/* The result of a request whose connection went away, and that must not be sent again. */
+static int unknown_outcome(objm_t *s, const struct objm_req *req)
+{
+	char uri[OBJM_QUOTE_MAX];
+
+	return objm_fail(s, -OBJM_STATUS_TIMEOUT,
+			 "%s%s%s: outcome unknown: the connection was lost after the request had been sent; look with stat",
+			 om_proto_op_name(req->op), req->uri ? " " : "", req->uri ? objm_quote(req->uri, uri) : "");
+}
+
+/* True if the server has closed, or has something to say, while nothing was asked: better known before than after. */
+static bool stale(const objm_t *s)
+{
+	uint8_t byte;
+	ssize_t n = recv(s->io.sock, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
+
+	return n >= 0 || (errno != EAGAIN && errno != EWOULDBLOCK && errno != EINTR);
+}
+
+/* One try. *ret_again: it may be tried again. */
+static int try_once(objm_t *s, struct objm_req *req, bool *ret_again)
+{
+	bool sent;
+	int r;
+
+	*ret_again = false;
+	if (req->once && s->io.sock >= 0 && stale(s))
+		disconnect(s);
+	if (req->conn_serial != 0 && (s->io.sock < 0 || s->conn_serial != req->conn_serial))
+		return objm_fail(s, -OBJM_STATUS_NO_SESSION,
+				 "%s: the connection on which the put began is gone; begin again", om_proto_op_name(req->op));
+	r = connect_session(s);
+	if (r < 0) {
+		/* Nothing was sent. Lost in the handshake: a server on its way down or up. */
+		*ret_again = r == -OBJM_STATUS_UNAVAILABLE || r == -OBJM_STATUS_GONE || r == -OBJM_STATUS_TRY_AGAIN;
+		return *ret_again ? -OBJM_STATUS_UNAVAILABLE : r;
+	}
+	r = exchange(s, req, &sent);
+	if (!req->conn_lost) {
+		if (r == -OBJM_STATUS_TIMEOUT && sent && req->once && s->io.sock < 0)
+			return unknown_outcome(s, req);
+		*ret_again = r < 0 && worth_repeating(req, r);
+		return r;
+	}
+	if (sent && req->once)
+		return unknown_outcome(s, req);
+	req->repeated = req->repeated || sent;
+	*ret_again = true;
+	return -OBJM_STATUS_UNAVAILABLE;
+}
+
+int objm_call(objm_t *s, struct objm_req *req)
+{
+	uint64_t until = 0;
+	unsigned n = 0;
+	bool again;
+	int r;
+
+	req->repeated = false;
+	for (;;) {
+		r = try_once(s, req, &again);
+		if (r >= 0 || !again)
+			return r;
+		if (until == 0)
+			until = objm_retry_until(s);
+		if (!objm_backoff(n++, until))
+			return r;
+		s->st.retries++;
+	}
+}
+
+/* ---------------------------------------------------------------- what calls share */
+
+int objm_body_uri(objm_t *s, struct om_proto_body *body, const char *uri)
+{
+	size_t n = uri ? strnlen(uri, OM_URI_MAX + 1) : 0;
+
+	if (n == 0)
+		return objm_fail(s, -OBJM_STATUS_INVALID_REQUEST, "a URI has at least one byte");
+	if (n > OM_URI_MAX)
+		return objm_fail(s, -OBJM_STATUS_URI_TOO_LONG, "the URI is longer than %u bytes", OM_URI_MAX);
+	body->uri = (struct om_proto_str){uri, (uint32_t)n};
+	body->have |= OM_PROTO_BIT(URI);
+	return 0;
+}
+
+static void name_fill(char dst[OBJM_TIER_NAME_MAX], const struct om_proto_body *body, uint64_t bit,
+		      const struct om_proto_str *name)
+{
+	if ((body->have & bit) && name->len < OBJM_TIER_NAME_MAX)
+		memcpy(dst, name->p, name->len); /* the rest is zero */
+}
+
+void objm_info_fill(const struct om_proto_body *body, struct objm_info *ret_info)
+{
+	const struct om_proto_obj *o = &body->obj;
+
+	*ret_info = (struct objm_info){.id = o->id,
+				       .size = o->size,
+				       .mtime_ns = o->mtime_ns,
+				       .expiry_s = o->expiry_s,
+				       .gen = o->gen,
+				       .rev = o->rev,
+				       .flags = o->flags,
+				       .bucket = o->bucket,
+				       .tier = o->tier,
+				       .home = o->home};
+	if (body->have & OM_PROTO_BIT(SERVER_NS))
+		ret_info->server_ns = body->server_ns;
+	if ((body->have & OM_PROTO_BIT(DURABILITY)) && body->durability < OM_DUR_COUNT)
+		ret_info->durability = body->durability + 1u; /* 0 is "default" here, "none" on the wire */
+	name_fill(ret_info->tier_name, body, OM_PROTO_BIT(TIER_NAME), &body->tier_name);
+	name_fill(ret_info->home_name, body, OM_PROTO_BIT(HOME_NAME), &body->home_name);
+}
+
+int objm_frame_info(void *arg, const struct objm_frame *f)
+{
+	if (f->status < 0)
+		return 0;
+	if (!(f->body->have & OM_PROTO_BIT(OBJ)))
+		return -OBJM_STATUS_PROTO_ERROR;
+	objm_info_fill(f->body, arg);
+	return 0;
+}
+
+/* ---------------------------------------------------------------- public */
+
+/* An option: 0 is the default; UINT32_MAX if out of range. */
+static uint32_t option(uint32_t v, uint32_t standard, uint32_t max)
+{
+	if (v == 0)
+		return standard;
+	return v <= max ? v : UINT32_MAX;
+}
+
+static int options(objm_t *s, const struct objm_options *opt)
+{
+	struct objm_options o;
+
+	OBJM_OPT_COPY(o, opt, (struct objm_options)OBJM_OPTIONS_INIT);
+	s->opt.connect_timeout_ms = option(o.connect_timeout_ms, CONNECT_TIMEOUT_MS, TIMEOUT_MAX_MS);
+	s->opt.call_timeout_ms = option(o.call_timeout_ms, CALL_TIMEOUT_MS, TIMEOUT_MAX_MS);
+	s->opt.retry_ms = o.retry_ms == OBJM_NO_RETRY ? 0 : option(o.retry_ms, RETRY_MS, TIMEOUT_MAX_MS);
+	s->opt.wait_ms = option(o.wait_ms, 0, TIMEOUT_MAX_MS);
+	s->opt.max_fds = option(o.max_fds, FDS_DEFAULT, OM_PROTO_FDS_MAX);
+	s->opt.promise = o.promise;
+	if (s->opt.connect_timeout_ms == UINT32_MAX || s->opt.call_timeout_ms == UINT32_MAX ||
+	    s->opt.retry_ms == UINT32_MAX || s->opt.wait_ms == UINT32_MAX)
+		return objm_fail(s, -OBJM_STATUS_INVALID_REQUEST, "options: a time is greater than a day");
+	if (s->opt.max_fds == UINT32_MAX)
+		return objm_fail(s, -OBJM_STATUS_INVALID_REQUEST, "options: max_fds is greater than %u", OM_PROTO_FDS_MAX);
+	if (s->opt.promise & ~OBJM_PROMISE_POSITIONED)
+		return objm_fail(s, -OBJM_STATUS_INVALID_REQUEST, "options: unknown promise");
+	return 0;
+}
+
+static int open_session(objm_t *s, const char *path, const struct objm_options *opt)
+{
+	uint64_t until;
+	unsigned n = 0;
+	int r;
+
+	r = options(s, opt);
+	if (r < 0)
+		return r;
+	if (!path)
+		path = getenv("OBJM_SOCKET");
+	s->path = strdup(path && path[0] ? path : OBJM_SOCKET_DEFAULT);
+	if (!s->path)
+		return objm_fail(s, -OBJM_STATUS_OUT_OF_MEMORY, "out of memory");
+	until = om_now_ns() + (uint64_t)s->opt.wait_ms * 1000000u;
+	for (;;) {
+		r = connect_session(s);
+		if ((r != -OBJM_STATUS_UNAVAILABLE && r != -OBJM_STATUS_GONE) || s->opt.wait_ms == 0)
+			break;
+		if (!objm_backoff(n++, until))
+			break;
+	}
+	return r == -OBJM_STATUS_GONE ? -OBJM_STATUS_UNAVAILABLE : r;
+}
+
+int objm_open(const char *path, const struct objm_options *opt, objm_t **ret)
+{
+	objm_t *s = calloc(1, sizeof(*s));
+	int r, err;
+
+	if (!s) {
+		(void)snprintf(open_error, sizeof(open_error), "out of memory");
+		return -OBJM_STATUS_OUT_OF_MEMORY;
+	}
+	objm_io_init(&s->io, -1);
+	r = open_session(s, path, opt);
+	if (r < 0) {
+		err = errno;
+		memcpy(open_error, s->err, sizeof(open_error));
+		objm_close(s);
+		errno = err;
+		return r;
+	}
+	*ret = s;
+	return 0;
+}
+
+void objm_close(objm_t *s)
+{
+	if (!s)
+		return;
+	disconnect(s);
+	free(s->tx);
+	free(s->path);
+	free(s);
+}
+
+int objm_ping(objm_t *s)
+{
+	struct objm_req req = {.op = OM_PROTO_OP_PING};
+
+	objm_enter(s);
+	return objm_leave(s, objm_call(s, &req));
+}
+
+void objm_stats(const objm_t *s, struct objm_stats *ret_stats)
+{
+	*ret_stats = s->st;
+	ret_stats->bytes_sent += s->io.sent;
+	ret_stats->bytes_received += s->io.received;
+	ret_stats->fds_received += s->io.fds_in;
+	ret_stats->fds_lost += s->io.fds_dropped;
+}
