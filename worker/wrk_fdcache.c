@@ -1,0 +1,362 @@
+/*
+ * wrk_fdcache.c: the descriptor cache (process objmapper-worker, any of its threads).
+ *
+ * A hash table with chains. Readers walk a chain inside an RCU read-side section and then take a reference, which fails on
+ * an entry whose last one is gone; writers (insert, evict, drop) hold a mutex and never free: an entry that lost its last
+ * reference is closed and freed by liburcu's helper thread after a grace period, so that a close that blocks (NFS) never
+ * stops the loop. Publication goes through C11 atomics instead of liburcu's inline assembly, so that TSan can follow it.
+ *
+ * Eviction is SIEVE: entries in order of their insertion, one bit "used since the hand passed", a hand that walks from the
+ * oldest to the newest, clears bits and evicts the first entry without one. A hit writes nothing but that bit, once.
+ *
+ * ORDER  insert: entry filled; bucket head (release). Look-up: head and next (acquire). Unlink: previous next (release);
+ *        the entry's own next stays, so a reader standing on it walks on. References: increment only from non-zero
+ *        (acquire), decrement (acq_rel); the one that reaches zero hands the entry to call_rcu.
+ */
+#include "worker/wrk_fdcache.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <sys/stat.h>
+#include <urcu/urcu-memb.h>
+
+#include "common/om_counter.h"
+
+/* liburcu's own barriers are invisible to TSan: tell it that a grace period orders readers before the callback. */
+#if defined(__SANITIZE_THREAD__)
+#define WRK_FDCACHE_TSAN 1
+#elif defined(__has_feature)
+#if __has_feature(thread_sanitizer)
+#define WRK_FDCACHE_TSAN 1
+#endif
+#endif
+#ifdef WRK_FDCACHE_TSAN
+void __tsan_acquire(void *addr);
+void __tsan_release(void *addr);
+static char wrk_fdcache_tag;
+#define WRK_FDCACHE_READER_DONE() __tsan_release(&wrk_fdcache_tag)
+#define WRK_FDCACHE_GRACE_OVER() __tsan_acquire(&wrk_fdcache_tag)
+#else
+#define WRK_FDCACHE_READER_DONE() ((void)0)
+#define WRK_FDCACHE_GRACE_OVER() ((void)0)
+#endif
+
+#define WRK_FDE_MAGIC 0x6564662du
+
+struct wrk_fde {
+	uint32_t magic;
+	int fd;
+	struct wrk_fdkey key;
+	_Atomic uint32_t refs;
+	_Atomic bool used;	       /* since the hand passed */
+	bool linked;		       /* in the table; under the mutex */
+	_Atomic(struct wrk_fde *) next; /* chain */
+	struct wrk_fde *newer, *older; /* order of insertion; under the mutex */
+	struct wrk_fdcache *cache;
+	struct rcu_head rcu;
+};
+
+struct wrk_fdcache {
+	unsigned max;
+	uint64_t mask;
+	pthread_mutex_t lock;
+	_Atomic unsigned count;
+	_Atomic unsigned closing; /* waiting for their grace period */
+	struct wrk_fde *newest, *oldest, *hand, *sweep;
+	_Atomic(struct wrk_fde *) bucket[];
+};
+
+static uint64_t wrk_fdcache_slot(const struct wrk_fdcache *c, const struct wrk_fdkey *key)
+{
+	uint64_t h = (key->id ^ (uint64_t)key->uid << 32 ^ (uint64_t)key->tier << 56) * 0x9e3779b97f4a7c15u;
+
+	return (h ^ h >> 29) & c->mask;
+}
+
+static bool wrk_fdcache_same(const struct wrk_fdkey *a, const struct wrk_fdkey *b)
+{
+	return a->id == b->id && a->uid == b->uid && a->tier == b->tier;
+}
+
+/* ---- references */
+
+static bool wrk_fde_ref(struct wrk_fde *e)
+{
+	uint32_t n = atomic_load_explicit(&e->refs, memory_order_relaxed);
+
+	while (n)
+		if (atomic_compare_exchange_weak_explicit(&e->refs, &n, n + 1, memory_order_acquire, memory_order_relaxed))
+			return true;
+	return false;
+}
+
+static void wrk_fde_free(struct rcu_head *head)
+{
+	struct wrk_fde *e = caa_container_of(head, struct wrk_fde, rcu);
+	struct wrk_fdcache *c = e->cache;
+
+	WRK_FDCACHE_GRACE_OVER();
+	OM_ASSERT(e->magic == WRK_FDE_MAGIC && atomic_load_explicit(&e->refs, memory_order_relaxed) == 0);
+	e->magic = 0;
+	om_close(&e->fd);
+	free(e);
+	(void)atomic_fetch_sub_explicit(&c->closing, 1, memory_order_release);
+}
+
+void wrk_fdcache_put(struct wrk_fdcache *c, struct wrk_fde *e)
+{
+	if (atomic_fetch_sub_explicit(&e->refs, 1, memory_order_acq_rel) != 1)
+		return;
+	OM_ASSERT(e->magic == WRK_FDE_MAGIC && !e->linked);
+	(void)atomic_fetch_add_explicit(&c->closing, 1, memory_order_relaxed);
+	urcu_memb_call_rcu(&e->rcu, wrk_fde_free);
+}
+
+int wrk_fdcache_fd(const struct wrk_fde *e)
+{
+	OM_ASSERT(e->magic == WRK_FDE_MAGIC);
+	return e->fd;
+}
+
+/* ---- looking up */
+
+static struct wrk_fde *wrk_fdcache_find(struct wrk_fdcache *c, const struct wrk_fdkey *key)
+{
+	struct wrk_fde *e = atomic_load_explicit(&c->bucket[wrk_fdcache_slot(c, key)], memory_order_acquire);
+
+	while (e && !wrk_fdcache_same(&e->key, key))
+		e = atomic_load_explicit(&e->next, memory_order_acquire);
+	return e;
+}
+
+struct wrk_fde *wrk_fdcache_get(struct wrk_fdcache *c, const struct wrk_fdkey *key)
+{
+	struct wrk_fde *e;
+
+	urcu_memb_read_lock();
+	e = wrk_fdcache_find(c, key);
+	if (e && !wrk_fde_ref(e))
+		e = NULL;
+	WRK_FDCACHE_READER_DONE();
+	urcu_memb_read_unlock();
+	if (e && !atomic_load_explicit(&e->used, memory_order_relaxed))
+		atomic_store_explicit(&e->used, true, memory_order_relaxed);
+	om_count(e ? OM_C_FD_CACHE_HIT : OM_C_FD_CACHE_MISS, 1);
+	return e;
+}
+
+/* ---- changing the table; all with the mutex held */
+
+static void wrk_fdcache_list_in(struct wrk_fdcache *c, struct wrk_fde *e)
+{
+	e->older = c->newest;
+	e->newer = NULL;
+	if (c->newest)
+		c->newest->newer = e;
+	else
+		c->oldest = e;
+	c->newest = e;
+}
+
+static void wrk_fdcache_list_out(struct wrk_fdcache *c, struct wrk_fde *e)
+{
+	if (c->hand == e)
+		c->hand = e->newer;
+	if (c->sweep == e)
+		c->sweep = e->newer;
+	if (e->newer)
+		e->newer->older = e->older;
+	else
+		c->newest = e->older;
+	if (e->older)
+		e->older->newer = e->newer;
+	else
+		c->oldest = e->newer;
+}
+
+/* The table's reference passes to the caller, who gives it back without the mutex. */
+static void wrk_fdcache_unlink(struct wrk_fdcache *c, struct wrk_fde *e)
+{
+	_Atomic(struct wrk_fde *) *at = &c->bucket[wrk_fdcache_slot(c, &e->key)];
+	struct wrk_fde *p;
+
+	while ((p = atomic_load_explicit(at, memory_order_relaxed)) != e) {
+		OM_ASSERT(p);
+		at = &p->next;
+	}
+	atomic_store_explicit(at, atomic_load_explicit(&e->next, memory_order_relaxed), memory_order_release);
+	wrk_fdcache_list_out(c, e);
+	e->linked = false;
+	om_gauge(OM_C_FD_CACHE, atomic_fetch_sub_explicit(&c->count, 1, memory_order_relaxed) - 1);
+}
+
+static struct wrk_fde *wrk_fdcache_victim(struct wrk_fdcache *c)
+{
+	struct wrk_fde *e = c->hand ? c->hand : c->oldest;
+
+	/* Ends: each step clears a bit, and readers can set them again at most once a pass; two passes bound it. */
+	for (uint64_t left = 2 * (uint64_t)c->max; e && left > 0; left--) {
+		if (!atomic_load_explicit(&e->used, memory_order_relaxed))
+			break;
+		atomic_store_explicit(&e->used, false, memory_order_relaxed);
+		e = e->newer ? e->newer : c->oldest;
+	}
+	if (e)
+		c->hand = e; /* unlinking moves it on */
+	return e;
+}
+
+struct wrk_fde *wrk_fdcache_add(struct wrk_fdcache *c, const struct wrk_fdkey *key, int fd)
+{
+	struct wrk_fde *e = calloc(1, sizeof(*e)), *old, *victim = NULL;
+	_Atomic(struct wrk_fde *) *head = &c->bucket[wrk_fdcache_slot(c, key)];
+
+	if (!e)
+		return NULL;
+	e->magic = WRK_FDE_MAGIC;
+	e->fd = fd;
+	e->key = *key;
+	e->cache = c;
+	atomic_init(&e->refs, 2); /* the table's and the caller's */
+	(void)pthread_mutex_lock(&c->lock);
+	old = wrk_fdcache_find(c, key);
+	if (old && wrk_fde_ref(old)) { /* linked, so the table's reference keeps it: this cannot fail */
+		(void)pthread_mutex_unlock(&c->lock);
+		free(e);
+		(void)close(fd);
+		return old;
+	}
+	if (atomic_load_explicit(&c->count, memory_order_relaxed) >= c->max) {
+		victim = wrk_fdcache_victim(c);
+		wrk_fdcache_unlink(c, victim);
+		om_count(OM_C_FD_CACHE_EVICT, 1);
+	}
+	atomic_init(&e->next, atomic_load_explicit(head, memory_order_relaxed));
+	e->linked = true;
+	wrk_fdcache_list_in(c, e);
+	om_gauge(OM_C_FD_CACHE, atomic_fetch_add_explicit(&c->count, 1, memory_order_relaxed) + 1);
+	atomic_store_explicit(head, e, memory_order_release); /* everything above before a reader can find it */
+	(void)pthread_mutex_unlock(&c->lock);
+	if (victim)
+		wrk_fdcache_put(c, victim);
+	return e;
+}
+
+void wrk_fdcache_drop(struct wrk_fdcache *c, uint64_t id, uint8_t tier, uint32_t uid)
+{
+	struct wrk_fdkey key = { .id = id, .uid = uid, .tier = tier };
+	struct wrk_fde *e;
+
+	(void)pthread_mutex_lock(&c->lock);
+	e = wrk_fdcache_find(c, &key);
+	if (e)
+		wrk_fdcache_unlink(c, e);
+	(void)pthread_mutex_unlock(&c->lock);
+	if (e)
+		wrk_fdcache_put(c, e);
+}
+
+void wrk_fdcache_shrink(struct wrk_fdcache *c, unsigned n)
+{
+	while (n-- > 0) {
+		struct wrk_fde *e;
+
+		(void)pthread_mutex_lock(&c->lock);
+		e = wrk_fdcache_victim(c);
+		if (e)
+			wrk_fdcache_unlink(c, e);
+		(void)pthread_mutex_unlock(&c->lock);
+		if (!e)
+			return;
+		om_count(OM_C_FD_CACHE_EVICT, 1);
+		wrk_fdcache_put(c, e);
+	}
+}
+
+/* The next entry of the sweep, referenced, or NULL at the end of a round. */
+static struct wrk_fde *wrk_fdcache_sweep_next(struct wrk_fdcache *c, bool first)
+{
+	struct wrk_fde *e;
+
+	(void)pthread_mutex_lock(&c->lock);
+	if (first && !c->sweep)
+		c->sweep = c->oldest;
+	e = c->sweep;
+	if (e) {
+		c->sweep = e->newer;
+		OM_ASSERT(wrk_fde_ref(e)); /* linked: the table holds one */
+	}
+	(void)pthread_mutex_unlock(&c->lock);
+	return e;
+}
+
+unsigned wrk_fdcache_sweep(struct wrk_fdcache *c, unsigned n)
+{
+	unsigned dropped = 0;
+
+	for (unsigned i = 0; i < n; i++) {
+		struct wrk_fde *e = wrk_fdcache_sweep_next(c, i == 0);
+		struct stat st;
+		bool dead;
+
+		if (!e)
+			break;
+		dead = fstat(e->fd, &st) == 0 && st.st_nlink == 0; /* the mutex is not held: this may wait for a server */
+		if (dead) {
+			(void)pthread_mutex_lock(&c->lock);
+			dead = e->linked;
+			if (dead)
+				wrk_fdcache_unlink(c, e);
+			(void)pthread_mutex_unlock(&c->lock);
+		}
+		if (dead) {
+			wrk_fdcache_put(c, e); /* the table's */
+			dropped++;
+		}
+		wrk_fdcache_put(c, e);
+	}
+	return dropped;
+}
+
+unsigned wrk_fdcache_count(const struct wrk_fdcache *c)
+{
+	return atomic_load_explicit(&c->count, memory_order_relaxed);
+}
+
+/* ---- life */
+
+void wrk_fdcache_thread_in(void) { urcu_memb_register_thread(); }
+void wrk_fdcache_thread_out(void) { urcu_memb_unregister_thread(); }
+
+int wrk_fdcache_new(unsigned max, struct wrk_fdcache **ret)
+{
+	struct wrk_fdcache *c;
+	uint64_t buckets = 16;
+
+	max = OM_MIN(OM_MAX(max, 1u), 1u << 24);
+	while (buckets < max)
+		buckets *= 2;
+	c = calloc(1, sizeof(*c) + buckets * sizeof(c->bucket[0]));
+	if (!c)
+		return -OBJM_STATUS_OUT_OF_MEMORY;
+	c->max = max;
+	c->mask = buckets - 1;
+	(void)pthread_mutex_init(&c->lock, NULL); /* cannot fail for a default mutex */
+	if (!urcu_memb_get_default_call_rcu_data()) { /* starts the helper thread now */
+		free(c);
+		return -OBJM_STATUS_OUT_OF_MEMORY;
+	}
+	*ret = c;
+	return 0;
+}
+
+void wrk_fdcache_free(struct wrk_fdcache *c)
+{
+	if (!c)
+		return;
+	wrk_fdcache_shrink(c, UINT32_MAX);
+	urcu_memb_barrier(); /* every callback queued so far has run */
+	OM_ASSERT(atomic_load_explicit(&c->closing, memory_order_acquire) == 0);
+	(void)pthread_mutex_destroy(&c->lock);
+	free(c);
+}

@@ -1,0 +1,67 @@
+/*
+ * wrk_fdcache.h: open descriptors of objects, shared by the clients of one uid who promised positioned access.
+ *
+ * Linked by objmapper-worker only; every thread that is registered with liburcu (memb) may call, all at once. Looking up
+ * takes no lock. Key: (object id, tier, uid of the reader). An id's bytes never change, so an entry is never stale.
+ *
+ * OWNERSHIP  an entry owns its descriptor; the cache holds one reference to an entry that is in its table, each get() one
+ *            more. The descriptor is closed after the last reference is gone and a grace period has passed.
+ * BOUND      at most `max` entries in the table; at the bound SIEVE evicts. What was evicted and is still referenced lives
+ *            until its answer has left: that is bounded by the connections' queues.
+ */
+#ifndef WRK_FDCACHE_H
+#define WRK_FDCACHE_H
+
+#include "common/om_base.h"
+
+struct wrk_fdcache;
+struct wrk_fde; /* an entry */
+
+struct wrk_fdkey {
+	uint64_t id;
+	uint32_t uid;
+	uint8_t tier;
+};
+
+/** Owners of no uid of their own never share: root may be anybody, and 65534 is whoever could not be mapped. */
+static inline bool wrk_fdcache_shareable(uint32_t uid) { return uid != 0 && uid != 65534 && uid != UINT32_MAX; }
+
+/** Make a cache for at most `max` (at least 1) descriptors. Starts liburcu's helper thread: call it before the sandbox.
+ * @return 0; -OBJM_STATUS_OUT_OF_MEMORY */
+int wrk_fdcache_new(unsigned max, struct wrk_fdcache **ret) OM_MUST_USE;
+/** Drop all and wait until everything is closed. No other thread may be inside a call; no reference may be left. */
+void wrk_fdcache_free(struct wrk_fdcache *c);
+
+/** Threads that call get() register first and unregister before they end. */
+void wrk_fdcache_thread_in(void);
+void wrk_fdcache_thread_out(void);
+
+/** Look up: a reference (wrk_fdcache_put() it), or NULL. No lock, no system call. */
+struct wrk_fde *wrk_fdcache_get(struct wrk_fdcache *c, const struct wrk_fdkey *key);
+
+/**
+ * Insert `fd` under `key` and return a reference to the entry. If another thread was first its entry is returned and `fd`
+ * is closed. Takes over `fd` on success only.
+ * @return NULL: out of memory
+ */
+struct wrk_fde *wrk_fdcache_add(struct wrk_fdcache *c, const struct wrk_fdkey *key, int fd);
+
+/** The descriptor of an entry that the caller holds a reference to. Sent only, never read from. */
+int wrk_fdcache_fd(const struct wrk_fde *e);
+/** Give a reference back. */
+void wrk_fdcache_put(struct wrk_fdcache *c, struct wrk_fde *e);
+
+/** Forget object `id` of `tier`, for all uids of which an entry stands. */
+void wrk_fdcache_drop(struct wrk_fdcache *c, uint64_t id, uint8_t tier, uint32_t uid);
+
+/** Look at up to `n` entries and drop those whose file has no name any more (deleted, replaced or moved), so that the
+ * space of dead objects comes back. Makes system calls that may block on a network tier: I/O thread. @return dropped */
+unsigned wrk_fdcache_sweep(struct wrk_fdcache *c, unsigned n);
+
+/** Evict `n` (out of descriptors). */
+void wrk_fdcache_shrink(struct wrk_fdcache *c, unsigned n);
+
+/** Entries in the table. */
+unsigned wrk_fdcache_count(const struct wrk_fdcache *c);
+
+#endif
