@@ -260,6 +260,16 @@ static void give_role(struct om_conf_ctx *ctx, const char *key, struct om_conf_r
 	role->name = name;
 }
 
+/* Every tier's type and flags could be read: else nothing is said of what follows from them. */
+static bool tiers_known(const struct om_conf_ctx *ctx)
+{
+	for (size_t i = 0; i < ctx->conf->n_backends; i++)
+		if (!key_node(ctx, OM_CONF_S_backend, i, "type") || is_bad(ctx, OM_CONF_S_backend, i, "type") ||
+		    is_bad(ctx, OM_CONF_S_backend, i, "flags"))
+			return false;
+	return true;
+}
+
 static void check_roles(struct om_conf_ctx *ctx)
 {
 	struct om_conf *conf = ctx->conf;
@@ -269,7 +279,8 @@ static void check_roles(struct om_conf_ctx *ctx)
 	give_role(ctx, "default_tier", &conf->default_tier, usual != OM_TIER_NONE ? usual : fastest(conf, OM_TIERF_WRITABLE));
 	give_role(ctx, "ephemeral_tier", &conf->ephemeral_tier, first_memory(conf, OM_TIERF_EPHEMERAL | OM_TIERF_WRITABLE));
 	give_role(ctx, "cache_tier", &conf->cache_tier, first_memory(conf, 0));
-
+	if (!tiers_known(ctx))
+		return;
 	if (conf->default_tier.tier == OM_TIER_NONE) {
 		if (!conf->default_tier.name[0] && conf->n_backends > 0)
 			WARN(ctx, top, 0, "default_tier", "no tier is writable: nothing can be stored");
@@ -399,13 +410,12 @@ static void check_tier(struct om_conf_ctx *ctx, size_t i)
 static void check_tiers(struct om_conf_ctx *ctx)
 {
 	const struct om_conf *conf = ctx->conf;
-	size_t n_memory = 0, n_known = 0;
+	size_t n_memory = 0;
 
 	for (size_t i = 0; i < conf->n_backends; i++) {
 		const struct om_conf_node *node = section_node(ctx, OM_CONF_S_backend, i);
 		if (!node || node->bad)
 			continue;
-		n_known += !is_bad(ctx, OM_CONF_S_backend, i, "type") && key_node(ctx, OM_CONF_S_backend, i, "type");
 		n_memory += conf->backends[i].type == OM_TIER_MEMORY;
 		check_tier(ctx, i);
 		for (size_t k = i + 1; k < conf->n_backends; k++)
@@ -417,9 +427,9 @@ static void check_tiers(struct om_conf_ctx *ctx)
 		if (!list || !list->bad)
 			om_conf_error(ctx, list ? list : ctx->root, list ? NULL : "backends",
 				      "found no tier, expected a list of at least one: {name, type, path, capacity}");
-	} else if (n_known == conf->n_backends && n_memory == 0) {
+	} else if (tiers_known(ctx) && n_memory == 0) {
 		om_conf_warn(ctx, list, NULL, "no tier is of type memory: ephemeral objects are refused and nothing is cached");
-	} else if (n_known == conf->n_backends && n_memory == n_known) {
+	} else if (tiers_known(ctx) && n_memory == conf->n_backends) {
 		om_conf_warn(ctx, list, NULL, "no tier is persistent: all objects are gone after a reboot");
 	}
 }
@@ -474,9 +484,10 @@ static void check_listen(struct om_conf_ctx *ctx)
 {
 	const struct om_conf_listen *l = &ctx->conf->listen;
 
-	if (strcmp(l->admin, l->data) == 0)
+	/* A path that was refused is empty. */
+	if (l->data[0] && strcmp(l->admin, l->data) == 0)
 		ERROR(ctx, listen, 0, "admin", "found the path of listen.data, expected a socket of its own");
-	if (strcmp(l->legacy, l->data) == 0 || strcmp(l->legacy, l->admin) == 0)
+	if (l->legacy[0] && (strcmp(l->legacy, l->data) == 0 || strcmp(l->legacy, l->admin) == 0))
 		ERROR(ctx, listen, 0, "legacy", "found the path of another socket, expected one of its own");
 	for (size_t i = 0; i < l->tcp.n; i++)
 		if (!l->tcp.v[i].loopback)
@@ -492,10 +503,10 @@ static void check_limits(struct om_conf_ctx *ctx)
 {
 	const struct om_conf_limits *l = &ctx->conf->limits;
 
-	if (l->connections_per_uid > l->connections && is_given(ctx, OM_CONF_S_limits, 0, "connections_per_uid"))
+	if (l->connections > 0 && l->connections_per_uid > l->connections && is_given(ctx, OM_CONF_S_limits, 0, "connections_per_uid"))
 		WARN(ctx, limits, 0, "connections_per_uid", "%u never holds: connections is %u", l->connections_per_uid,
 		     l->connections);
-	if (l->put_sessions_per_uid > l->put_sessions && is_given(ctx, OM_CONF_S_limits, 0, "put_sessions_per_uid"))
+	if (l->put_sessions > 0 && l->put_sessions_per_uid > l->put_sessions && is_given(ctx, OM_CONF_S_limits, 0, "put_sessions_per_uid"))
 		WARN(ctx, limits, 0, "put_sessions_per_uid", "%u never holds: put_sessions is %u", l->put_sessions_per_uid,
 		     l->put_sessions);
 	if (l->idle_timeout_ms > 0 && l->idle_timeout_ms < 1000)

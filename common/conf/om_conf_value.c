@@ -302,7 +302,7 @@ static void print_ratio(const void *field, FILE *out)
 	char buf[40];
 
 	/* The shortest that reads back to the same number. */
-	for (int digits = 6; digits <= 17; digits++) {
+	for (int digits = 7; digits <= 17; digits++) {
 		(void)snprintf(buf, sizeof(buf), "%.*g", digits, *(const double *)field);
 		if (strtod(buf, NULL) == *(const double *)field)
 			break;
@@ -951,6 +951,8 @@ void om_conf_value_expect(const struct om_conf_row *row, char *ret_text, size_t 
 		print_bound(row->type, row->min, out);
 		(void)fputs(" to ", out);
 		print_bound(row->type, row->max, out);
+	} else if (row->type == OM_CONF_T_STR && row->min == 0) {
+		(void)fprintf(out, " of at most %g bytes", row->max);
 	} else if (row->type == OM_CONF_T_STR) {
 		(void)fprintf(out, " of %g to %g bytes", row->min, row->max);
 	} else if (ops[row->type].shape == SHAPE_LIST && row->type != OM_CONF_T_RIGHTS) {

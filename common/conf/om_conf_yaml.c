@@ -121,12 +121,19 @@ static void check_properties(struct reader *r, const yaml_event_t *ev)
 		(void)refuse(r, &ev->start_mark, "found a tag (!name), expected a value: tags are refused");
 }
 
-static int read_node(struct reader *r, yaml_event_t *ev, unsigned depth, struct om_conf_node **ret_node);
+/* Where a node will stand: set before its children are read, so that their messages have the whole key. */
+struct place {
+	struct om_conf_node *parent;
+	char *key; /* owned; NULL outside of maps */
+	yaml_mark_t mark; /* of the key, where a reader looks */
+	unsigned depth;
+};
+
+static int read_node(struct reader *r, yaml_event_t *ev, struct place *place, struct om_conf_node **ret_node);
 
 static void append(struct om_conf_node *parent, struct om_conf_node *child)
 {
-	child->parent = parent;
-	child->index = parent->n++;
+	parent->n++;
 	if (parent->last)
 		parent->last->next = child;
 	else
@@ -143,7 +150,6 @@ static void append_unique(struct reader *r, struct om_conf_node *map, struct om_
 		append(map, child);
 		return;
 	}
-	child->parent = map; /* for its dotted key */
 	om_conf_error(r->ctx, child, NULL, "found the same key a second time, expected it once; the first is in line %u",
 		      old->line);
 	om_conf_node_free(child);
@@ -161,47 +167,50 @@ static int read_key(struct reader *r, const yaml_event_t *ev, char **ret_key)
 	return *ret_key ? 0 : out_of_memory(r);
 }
 
+/* One child: in a map its key first. The event stays the caller's, except for a key's, which is replaced. */
+static int read_child(struct reader *r, struct om_conf_node *node, yaml_event_t *ev, unsigned depth)
+{
+	struct place place = { .parent = node, .mark = ev->start_mark, .depth = depth + 1 };
+	struct om_conf_node *child = NULL;
+	int rc = 0;
+
+	if (node->n >= OM_CONF_CHILDREN_MAX)
+		return refuse(r, &place.mark, "found more than 2048 elements in one list or group, expected fewer");
+	if (node->kind == OM_CONF_MAP) {
+		rc = read_key(r, ev, &place.key);
+		if (rc == 0) {
+			yaml_event_delete(ev);
+			rc = next_event(r, ev);
+		}
+	}
+	if (rc == 0)
+		rc = read_node(r, ev, &place, &child);
+	free(place.key); /* unless the child took it */
+	if (rc < 0)
+		return rc;
+	if (child->key)
+		append_unique(r, node, child);
+	else
+		append(node, child);
+	return 0;
+}
+
 static int read_children(struct reader *r, struct om_conf_node *node, unsigned depth)
 {
 	yaml_event_type_t end = node->kind == OM_CONF_MAP ? YAML_MAPPING_END_EVENT : YAML_SEQUENCE_END_EVENT;
 
 	for (;;) {
-		OM_AUTO_FREE char *key = NULL;
-		struct om_conf_node *child = NULL;
 		yaml_event_t ev;
-		yaml_mark_t mark;
 		int rc = next_event(r, &ev);
 
 		if (rc < 0)
 			return rc;
-		if (ev.type == end) {
-			yaml_event_delete(&ev);
-			return 0;
-		}
-		mark = ev.start_mark;
-		if (node->n >= OM_CONF_CHILDREN_MAX)
-			rc = refuse(r, &mark, "found more than 2048 elements in one list or group, expected fewer");
-		if (rc == 0 && node->kind == OM_CONF_MAP) {
-			rc = read_key(r, &ev, &key);
-			yaml_event_delete(&ev);
-			if (rc == 0)
-				rc = next_event(r, &ev);
-			if (rc < 0) /* ev is deleted or was never made */
-				return rc;
-		}
-		if (rc == 0)
-			rc = read_node(r, &ev, depth + 1, &child);
-		yaml_event_delete(&ev);
-		if (rc < 0)
+		bool is_end = ev.type == end;
+		if (!is_end)
+			rc = read_child(r, node, &ev, depth);
+		yaml_event_delete(&ev); /* one that could not be read is empty */
+		if (rc < 0 || is_end)
 			return rc;
-		if (key) {
-			child->key = OM_TAKE_PTR(key);
-			child->line = (unsigned)mark.line + 1; /* a reader looks for the key */
-			child->column = (unsigned)mark.column + 1;
-			append_unique(r, node, child);
-		} else {
-			append(node, child);
-		}
 	}
 }
 
@@ -218,20 +227,23 @@ static int read_scalar(struct reader *r, const yaml_event_t *ev, struct om_conf_
 }
 
 /* Make a node of the event and what follows it. The event stays the caller's. */
-static int read_node(struct reader *r, yaml_event_t *ev, unsigned depth, struct om_conf_node **ret_node)
+static int read_node(struct reader *r, yaml_event_t *ev, struct place *place, struct om_conf_node **ret_node)
 {
 	enum om_conf_kind kind = ev->type == YAML_MAPPING_START_EVENT	 ? OM_CONF_MAP :
 				 ev->type == YAML_SEQUENCE_START_EVENT ? OM_CONF_LIST :
 									 OM_CONF_SCALAR;
 	int rc;
 
-	if (depth > OM_CONF_DEPTH_MAX)
+	if (place->depth > OM_CONF_DEPTH_MAX)
 		return refuse(r, &ev->start_mark, "found values nested more than 12 deep, expected fewer");
 	if (r->n_nodes >= OM_CONF_NODES_MAX)
 		return refuse(r, &ev->start_mark, "found more than 65536 values in one file, expected fewer");
-	struct om_conf_node *node = node_new(r, kind, &ev->start_mark);
+	struct om_conf_node *node = node_new(r, kind, &place->mark);
 	if (!node)
 		return -OBJM_STATUS_OUT_OF_MEMORY;
+	node->parent = place->parent;
+	node->index = place->parent ? place->parent->n : 0;
+	node->key = OM_TAKE_PTR(place->key);
 	check_properties(r, ev);
 	if (ev->type == YAML_ALIAS_EVENT) {
 		(void)refuse(r, &ev->start_mark, "found an alias (*name), expected a value: anchors and aliases are refused");
@@ -241,7 +253,7 @@ static int read_node(struct reader *r, yaml_event_t *ev, unsigned depth, struct 
 	} else if (kind == OM_CONF_SCALAR) {
 		rc = read_scalar(r, ev, node);
 	} else {
-		rc = read_children(r, node, depth);
+		rc = read_children(r, node, place->depth);
 	}
 	if (rc < 0) {
 		om_conf_node_free(node);
@@ -264,7 +276,7 @@ static int read_stream(struct reader *r, struct om_conf_node **root)
 			rc = refuse(r, &ev.start_mark, "found a second document, expected one");
 		else if (type == YAML_SCALAR_EVENT || type == YAML_SEQUENCE_START_EVENT ||
 			 type == YAML_MAPPING_START_EVENT || type == YAML_ALIAS_EVENT)
-			rc = read_node(r, &ev, 0, root);
+			rc = read_node(r, &ev, &(struct place){ .mark = ev.start_mark }, root);
 		yaml_event_delete(&ev);
 		if (rc < 0 || type == YAML_STREAM_END_EVENT)
 			return rc;
