@@ -1,0 +1,521 @@
+/*
+ * sup_engine.c: the engine's life: opening, starting, stopping; children's places; figures. Main loop's thread.
+ */
+#include <dirent.h>
+#include <sys/eventfd.h>
+
+#include "common/om_counter.h"
+#include "supervisor/sup_engine_int.h"
+
+void sup_mail_post(struct sup_engine *e, struct sup_mail *mail)
+{
+	mail->next = NULL;
+	pthread_mutex_lock(&e->inbox_lock);
+	*e->inbox_end = mail;
+	e->inbox_end = &mail->next;
+	pthread_mutex_unlock(&e->inbox_lock);
+	(void)eventfd_write(e->inbox_fd, 1); /* fails only when it is already far from zero */
+}
+
+static struct sup_mail *mail_new(enum sup_mail_kind kind, unsigned place)
+{
+	struct sup_mail *mail = calloc(1, sizeof(*mail));
+
+	OM_ASSERT(mail);
+	mail->kind = kind;
+	mail->place = place;
+	return mail;
+}
+
+/* ---- opening ---- */
+
+static int open_state(struct sup_engine *e)
+{
+	int err = idx_state_open(e->conf->state_dir, &e->state);
+
+	if (err == -OBJM_STATUS_CORRUPT) {
+		om_log(OM_MSG_CATALOG, "%s: %s; setting it aside and going on: pending removals are lost", e->conf->state_dir,
+		       idx_cat_message());
+		err = idx_state_set_aside(e->conf->state_dir);
+		if (err == 0)
+			err = idx_state_open(e->conf->state_dir, &e->state);
+	}
+	if (err < 0) {
+		om_log(OM_MSG_FATAL, "state_dir %s cannot be used: %s", e->conf->state_dir, idx_cat_message());
+		return err;
+	}
+	e->recovery = *idx_state_recovery(e->state);
+	return 0;
+}
+
+static int raise_max(void *ctx, const struct om_rec *rec)
+{
+	(void)ctx;
+	(void)rec;
+	return 0; /* the scan itself keeps the highest id */
+}
+
+/* The end of the highest id directory of a tier: no file of it has an id from there on. */
+static uint64_t dirs_end(int objectsfd)
+{
+	uint64_t end = 0;
+	int fd = openat(objectsfd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+
+	if (!dir) {
+		om_close(&fd);
+		return 0;
+	}
+	for (struct dirent *d; (d = readdir(dir));) {
+		char *rest;
+		uint64_t n = strtoull(d->d_name, &rest, 16);
+		if (*rest == '\0' && rest != d->d_name && n < UINT64_MAX >> OM_OBJ_DIR_SHIFT)
+			end = OM_MAX(end, (n + 1) << OM_OBJ_DIR_SHIFT);
+	}
+	(void)closedir(dir);
+	return end;
+}
+
+/* The state was lost or is new: no id of any record or file may ever be given out again. */
+static int raise_ids(struct sup_engine *e)
+{
+	uint64_t floor = 1;
+
+	for (unsigned i = 0; i < e->n_tiers; i++) {
+		struct sup_tier *t = &e->tiers[i];
+		struct idx_cat_snap *snap;
+		struct idx_cat_scan_res res = { 0 };
+		if (!t->cat)
+			continue;
+		if (idx_cat_snap_open(t->cat, &snap) == 0) {
+			(void)idx_cat_scan(snap, raise_max, NULL, &res); /* a damaged tree: its files' names still count */
+			idx_cat_snap_close(snap);
+		}
+		floor = OM_MAX(floor, res.max_id + 1);
+		floor = OM_MAX(floor, dirs_end(t->objectsfd));
+	}
+	return idx_state_ids_raise(e->state, floor);
+}
+
+static int first_ids(struct sup_engine *e)
+{
+	int err = e->recovery.first ? raise_ids(e) : 0;
+	uint64_t first, oldest = e->recovery.first || e->recovery.clean ? 0 : e->recovery.oldest_unsettled;
+
+	if (err == 0)
+		err = idx_state_ids_reserve(e->state, SUP_ID_BLOCK, oldest, &first);
+	if (err < 0) {
+		om_log(OM_MSG_FATAL, "state_dir %s: no ids could be reserved: %s", e->conf->state_dir, idx_cat_message());
+		return err;
+	}
+	e->id_next = e->run_first_id = first;
+	e->id_end = first + SUP_ID_BLOCK;
+	return 0;
+}
+
+static void open_tiers(struct sup_engine *e)
+{
+	e->n_tiers = (unsigned)e->conf->n_backends;
+	for (unsigned i = 0; i < e->n_tiers; i++) {
+		struct sup_tier *t = &e->tiers[i];
+		t->e = e;
+		t->ix = i;
+		t->conf = &e->conf->backends[i];
+		t->rootfd = t->objectsfd = t->stagingfd = -1;
+		t->scan_mode = -1;
+		t->todo_end = &t->todo;
+		pthread_mutex_init(&t->lock, NULL);
+		pthread_cond_init(&t->wake, NULL);
+		sup_tier_open(e, t);
+	}
+}
+
+/* Index, heat, generations; sized for what the catalogs hold. */
+static int make_segments(struct sup_engine *e)
+{
+	uint64_t objects = 0;
+	struct om_seg heat = OM_SEG_INIT;
+	struct idxr_stat st;
+
+	for (unsigned i = 0; i < e->n_tiers; i++)
+		objects += atomic_load(&e->tiers[i].objects);
+	/* room for a burst while the first growth is under way, and not less than what a small installation fills in a day */
+	int err = idxw_new(OM_MAX(objects + objects / 16, UINT64_C(49152)), &e->index);
+	if (err < 0)
+		return err;
+	while (objects > 100000 && idxw_collapse(e->index, 32u << 20))
+		;
+	err = idx_genw_new(&e->gens);
+	if (err < 0)
+		return err;
+	idxw_stat(e->index, &st);
+	err = idx_heat_create(st.slots, st.segment, e->conf->lifecycle.hotness_decay_s, IDX_HEAT_REFERENCE,
+			      om_wall_ns() / 1000000000u, &heat);
+	if (err < 0)
+		return err;
+	e->cur_index_fd = fcntl(idxw_fd(e->index), F_DUPFD_CLOEXEC, 3);
+	e->cur_heat_fd = om_take_fd(&heat.fd);
+	e->cur_seq = st.segment;
+	int view = fcntl(idxw_fd(e->index), F_DUPFD_CLOEXEC, 3);
+	err = view < 0 || e->cur_index_fd < 0 ? -OBJM_STATUS_SYSTEM : idxr_attach(view, &e->heat_idx);
+	if (err < 0)
+		om_close(&view);
+	else
+		err = idx_heat_attach(heat.rofd, false, &e->heat);
+	if (err == 0)
+		heat.rofd = -1;
+	om_seg_close(&heat);
+	for (unsigned i = 0; i < e->n_tiers && err == 0; i++)
+		sup_pub_rows(e, &e->tiers[i]);
+	return err;
+}
+
+static struct sup_engine *engine_new(const struct om_conf *conf, const struct sup_engine_cb *cb)
+{
+	struct sup_engine *e = calloc(1, sizeof(*e));
+
+	if (!e)
+		return NULL;
+	e->conf = conf;
+	e->cb = *cb;
+	e->cur_index_fd = e->cur_heat_fd = -1;
+	e->heat = IDX_HEAT_INIT;
+	e->heat_idx = IDXR_INIT;
+	e->grow_heat = OM_SEG_INIT;
+	e->inbox_end = &e->inbox;
+	e->stalled_end = &e->stalled;
+	e->deferred_end = &e->deferred;
+	e->rm_end = &e->rm;
+	e->jobs_end = &e->jobs;
+	pthread_mutex_init(&e->seg_lock, NULL);
+	pthread_mutex_init(&e->inbox_lock, NULL);
+	pthread_mutex_init(&e->job_lock, NULL);
+	pthread_cond_init(&e->job_wake, NULL);
+	pthread_mutex_init(&e->fill_lock, NULL);
+	pthread_cond_init(&e->fill_wake, NULL);
+	pthread_mutex_init(&e->multi_lock, NULL);
+	pthread_cond_init(&e->multi_wake, NULL);
+	e->kick_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	e->inbox_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	return e;
+}
+
+int sup_engine_open(const struct om_conf *conf, int state_dirfd, const struct sup_engine_cb *cb, struct sup_engine **ret)
+{
+	struct sup_engine *e = engine_new(conf, cb);
+	int err = -OBJM_STATUS_OUT_OF_MEMORY;
+
+	(void)state_dirfd; /* LMDB opens by path */
+	if (!e || e->kick_fd < 0 || e->inbox_fd < 0)
+		goto fail;
+	err = open_state(e);
+	if (err < 0)
+		goto fail;
+	open_tiers(e);
+	err = first_ids(e);
+	if (err < 0)
+		goto fail;
+	err = make_segments(e);
+	if (err < 0) {
+		om_log(OM_MSG_FATAL, "no memory for the shared index: %s (%m)", om_status_text(err));
+		goto fail;
+	}
+	err = sup_reap_load(e);
+	if (err < 0) {
+		om_log(OM_MSG_FATAL, "pending removals of the last run cannot be read: %s", idx_cat_message());
+		goto fail;
+	}
+	*ret = e;
+	return 0;
+fail:
+	sup_engine_close(e);
+	return err;
+}
+
+int sup_engine_start(struct sup_engine *e)
+{
+	int err = pthread_create(&e->pub, NULL, sup_pub_main, e);
+
+	e->pub_on = err == 0;
+	for (unsigned i = 0; i < e->n_tiers && err == 0; i++) {
+		struct sup_tier *t = &e->tiers[i];
+		if (!t->cat)
+			continue;
+		err = pthread_create(&t->thread, NULL, sup_commit_main, t);
+		t->thread_on = err == 0;
+	}
+	for (unsigned i = 0; i < SUP_READERS && err == 0; i++) {
+		err = pthread_create(&e->reader[i], NULL, sup_read_main, e);
+		e->n_readers += err == 0;
+	}
+	if (err == 0) {
+		err = pthread_create(&e->filler, NULL, sup_fill_main, e);
+		e->filler_on = err == 0;
+	}
+	if (err == 0)
+		return 0;
+	om_log(OM_MSG_FATAL, "no thread could be started: %s", strerror(err));
+	return -OBJM_STATUS_OUT_OF_MEMORY;
+}
+
+/* ---- closing ---- */
+
+static void stop_threads(struct sup_engine *e)
+{
+	for (unsigned i = 0; i < SUP_CHILDREN_MAX; i++)
+		if (e->place_serial[i])
+			sup_engine_child_close(e, i);
+	atomic_store(&e->stopping, true);
+	pthread_mutex_lock(&e->fill_lock);
+	pthread_cond_broadcast(&e->fill_wake);
+	pthread_mutex_unlock(&e->fill_lock);
+	if (e->filler_on)
+		(void)pthread_join(e->filler, NULL);
+	(void)eventfd_write(e->inbox_fd, 1);
+	if (e->pub_on)
+		(void)pthread_join(e->pub, NULL); /* ends when no change is under way any more */
+	pthread_mutex_lock(&e->job_lock);
+	pthread_cond_broadcast(&e->job_wake);
+	pthread_mutex_unlock(&e->job_lock);
+	for (unsigned i = 0; i < e->n_readers; i++)
+		(void)pthread_join(e->reader[i], NULL);
+	for (unsigned i = 0; i < e->n_tiers; i++) {
+		struct sup_tier *t = &e->tiers[i];
+		pthread_mutex_lock(&t->lock);
+		t->stop = true;
+		pthread_cond_broadcast(&t->wake);
+		pthread_mutex_unlock(&t->lock);
+		if (t->thread_on)
+			(void)pthread_join(t->thread, NULL);
+	}
+}
+
+/* True if no id given out has an open fate: then the next start need not look at files. */
+static bool all_settled(struct sup_engine *e)
+{
+	uint64_t oldest = sup_res_oldest(e);
+
+	for (unsigned i = 0; i < e->n_tiers; i++)
+		if (sup_tier_state(&e->tiers[i]) == OM_TIERS_FAILED)
+			return false;
+	return e->recovered && oldest == 0 && e->fill_done;
+}
+
+static void free_mail(struct sup_mail *mail)
+{
+	while (mail) {
+		struct sup_mail *next = mail->next;
+		if (mail->kind == SUP_MAIL_JOB) {
+			while (mail->job->answer) {
+				struct sup_out *out = mail->job->answer;
+				mail->job->answer = out->next;
+				free(out);
+			}
+			free(mail->job);
+		} else if (mail->kind == SUP_MAIL_FILL) {
+			free(mail->fill);
+		}
+		free(mail);
+		mail = next;
+	}
+}
+
+static void free_tables(struct sup_engine *e)
+{
+	free_mail(e->inbox);
+	for (struct sup_job *job = e->jobs, *next; job; job = next) {
+		next = job->next;
+		free(job);
+	}
+	for (unsigned i = 0; i < SUP_RES_BUCKETS; i++)
+		while (e->res[i]) {
+			struct sup_res *r = e->res[i];
+			e->res[i] = r->hnext;
+			free(r);
+		}
+	for (unsigned i = 0; i < SUP_KEY_BUCKETS; i++)
+		while (e->keys[i]) {
+			struct sup_key *k = e->keys[i];
+			e->keys[i] = k->hnext;
+			free(k);
+		}
+	sup_reap_free(e);
+}
+
+void sup_engine_close(struct sup_engine *e)
+{
+	if (!e)
+		return;
+	stop_threads(e);
+	if (e->gens)
+		idx_genw_free(e->gens); /* stores RETIRED: no client trusts the table from now on */
+	if (e->state && e->pub_on && all_settled(e) && idx_state_clean(e->state, e->id_next) < 0)
+		om_log(OM_MSG_CATALOG, "the clean end could not be recorded: %s", idx_cat_message());
+	for (unsigned i = 0; i < e->n_tiers; i++)
+		sup_tier_close(&e->tiers[i]);
+	free_tables(e);
+	idxw_free(e->index);
+	idx_heat_detach(&e->heat);
+	idxr_detach(&e->heat_idx);
+	om_seg_close(&e->grow_heat);
+	om_close(&e->cur_index_fd);
+	om_close(&e->cur_heat_fd);
+	om_close(&e->kick_fd);
+	om_close(&e->inbox_fd);
+	idx_state_close(e->state);
+	free(e);
+}
+
+/* ---- children ---- */
+
+const uint8_t *sup_engine_secret(const struct sup_engine *e) { return idx_state_identity(e->state)->secret; }
+
+unsigned sup_engine_tiers(const struct sup_engine *e, struct om_boot_tier ret[static OM_TIERS_MAX],
+			  int ret_dirs[static OM_TIERS_MAX][2])
+{
+	for (unsigned i = 0; i < e->n_tiers; i++) {
+		const struct sup_tier *t = &e->tiers[i];
+		ret[i] = (struct om_boot_tier){
+			.capacity_bytes = t->capacity_bytes, .flags = t->conf->flags, .caps = t->caps, .tier = t->no,
+			.type = t->conf->type, .state = (uint8_t)(t->cat ? sup_tier_state(t) : OM_TIERS_ABSENT),
+			.durability = t->conf->durability, .perf_factor = om_conf_perf_factor(t->conf),
+		};
+		(void)snprintf(ret[i].name, sizeof(ret[i].name), "%s", t->conf->name);
+		ret_dirs[i][0] = t->objectsfd;
+		ret_dirs[i][1] = t->stagingfd;
+	}
+	return e->n_tiers;
+}
+
+void sup_engine_roles(const struct sup_engine *e, uint32_t *ret_default, uint32_t *ret_ephemeral, uint32_t *ret_cache)
+{
+	const struct om_conf_role *const roles[] = { &e->conf->default_tier, &e->conf->ephemeral_tier, &e->conf->cache_tier };
+	uint32_t *const out[] = { ret_default, ret_ephemeral, ret_cache };
+
+	for (unsigned i = 0; i < OM_ARRAY_SIZE(roles); i++)
+		*out[i] = roles[i]->tier < e->n_tiers ? e->tiers[roles[i]->tier].no : OM_TIER_NONE;
+}
+
+static int child_segments(struct sup_engine *e, struct sup_engine_child *ret, bool lifecycle)
+{
+	pthread_mutex_lock(&e->seg_lock);
+	ret->index = fcntl(e->cur_index_fd, F_DUPFD_CLOEXEC, 3);
+	ret->heat = lifecycle ? fcntl(e->cur_heat_fd, F_DUPFD_CLOEXEC, 3) : -1;
+	ret->index_seq = e->cur_seq;
+	pthread_mutex_unlock(&e->seg_lock);
+	ret->gens = fcntl(idx_genw_fd(e->gens), F_DUPFD_CLOEXEC, 3);
+	ret->kick_peer = fcntl(e->kick_fd, F_DUPFD_CLOEXEC, 3);
+	ret->kick_self = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	bool ok = ret->index >= 0 && ret->gens >= 0 && ret->kick_peer >= 0 && ret->kick_self >= 0 &&
+		  (!lifecycle || ret->heat >= 0);
+	return ok ? 0 : -OBJM_STATUS_SYSTEM;
+}
+
+static void child_fds_close(struct sup_engine_child *c)
+{
+	int *const fds[] = { &c->ring_own, &c->ring_peer, &c->kick_peer, &c->kick_self, &c->index, &c->gens, &c->heat };
+
+	for (unsigned i = 0; i < OM_ARRAY_SIZE(fds); i++)
+		om_close(fds[i]);
+}
+
+int sup_engine_child_open(struct sup_engine *e, unsigned place, enum om_role role, struct sup_engine_child *ret)
+{
+	struct sup_engine_child c = { -1, -1, -1, -1, -1, -1, -1, 0 };
+	struct om_seg ours = OM_SEG_INIT, theirs = OM_SEG_INIT;
+	struct sup_child *child = calloc(1, sizeof(*child));
+
+	OM_ASSERT(place < SUP_CHILDREN_MAX && e->place_serial[place] == 0);
+	int err = child ? child_segments(e, &c, role == OM_ROLE_LIFECYCLE) : -OBJM_STATUS_OUT_OF_MEMORY;
+	if (err == 0)
+		err = om_ring_seg_create("om-ring-down", OM_RING_BYTES, &ours);
+	if (err == 0)
+		err = om_ring_seg_create("om-ring-up", OM_RING_BYTES, &theirs);
+	int wake = err == 0 ? fcntl(c.kick_self, F_DUPFD_CLOEXEC, 3) : -1;
+	if (err == 0 && wake < 0)
+		err = -OBJM_STATUS_SYSTEM;
+	if (err < 0) {
+		om_seg_close(&ours);
+		om_seg_close(&theirs);
+		child_fds_close(&c);
+		free(child);
+		return err;
+	}
+	c.ring_own = om_take_fd(&theirs.fd);
+	c.ring_peer = om_take_fd(&ours.rofd);
+	OM_ASSERT(om_ring_init(&child->ring, ours, theirs, wake, -1) == 0); /* both headers were written just now */
+	child->role = role;
+	child->index_seq = c.index_seq;
+	if (++e->next_serial == 0)
+		e->next_serial = 1;
+	child->serial = e->place_serial[place] = e->next_serial;
+	struct sup_mail *mail = mail_new(SUP_MAIL_ATTACH, place);
+	mail->child = child;
+	sup_mail_post(e, mail);
+	*ret = c;
+	return 0;
+}
+
+void sup_engine_child_close(struct sup_engine *e, unsigned place)
+{
+	if (!e->place_serial[place])
+		return;
+	e->place_serial[place] = 0;
+	sup_mail_post(e, mail_new(SUP_MAIL_DETACH, place));
+}
+
+void sup_engine_index_ack(struct sup_engine *e, unsigned place, uint32_t seq)
+{
+	struct sup_mail *mail = mail_new(SUP_MAIL_ACK, place);
+
+	mail->seq = seq;
+	sup_mail_post(e, mail);
+}
+
+void sup_engine_heartbeat(struct sup_engine *e) { idx_genw_renew(e->gens); }
+
+/* ---- figures and orders ---- */
+
+void sup_engine_stat(struct sup_engine *e, struct sup_engine_stat *ret)
+{
+	*ret = (struct sup_engine_stat){
+		.objects = atomic_load(&e->stat_live), .slots = atomic_load(&e->stat_slots),
+		.index_bytes = atomic_load(&e->stat_bytes), .complete = atomic_load(&e->stat_complete),
+		.pending_ops = atomic_load(&e->stat_ops), .pending_removals = atomic_load(&e->stat_rm),
+		.commits = atomic_load(&e->stat_commits), .committed_ops = atomic_load(&e->stat_committed), .n_tiers = e->n_tiers,
+	};
+	for (unsigned i = 0; i < e->n_tiers; i++) {
+		struct sup_tier *t = &e->tiers[i];
+		struct sup_engine_tier_stat *s = &ret->tiers[i];
+		(void)snprintf(s->name, sizeof(s->name), "%s", t->conf->name);
+		s->path = t->conf->path;
+		s->tier = t->no;
+		s->type = t->conf->type;
+		s->state = (uint8_t)sup_tier_state(t);
+		s->flags = t->conf->flags;
+		s->caps = t->caps;
+		s->capacity_bytes = t->capacity_bytes;
+		s->used_bytes = atomic_load(&t->used_bytes);
+		s->objects = atomic_load(&t->objects);
+		s->rebuilding = s->state == OM_TIERS_REBUILDING;
+		s->rebuilt_files = atomic_load(&t->scan_found);
+	}
+}
+
+int sup_engine_rebuild(struct sup_engine *e, const char *tier)
+{
+	for (unsigned i = 0; i < e->n_tiers; i++) {
+		struct sup_tier *t = &e->tiers[i];
+		if (strcmp(t->conf->name, tier))
+			continue;
+		if (!t->cat)
+			return -OBJM_STATUS_UNAVAILABLE;
+		if (sup_tier_state(t) == OM_TIERS_REBUILDING)
+			return -OBJM_STATUS_BUSY;
+		struct sup_mail *mail = mail_new(SUP_MAIL_REBUILD, 0);
+		mail->tier = t;
+		sup_mail_post(e, mail);
+		return 0;
+	}
+	return -OBJM_STATUS_NOT_FOUND;
+}

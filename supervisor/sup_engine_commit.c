@@ -1,0 +1,377 @@
+/*
+ * sup_engine_commit.c: group commits. One committer thread a tier, so that a slow disk's commit never delays another's.
+ *
+ * A batch is at most SUP_BATCH_MAX stages: whatever has come while the last commit was under way. Order inside it:
+ *   catalog transaction: begin, every stage applied       (nothing durable yet)
+ *   state transaction: removals and tombstones, synced    (so that a rebuild never brings back what goes now)
+ *   catalog transaction: commit, synced on persistent tiers
+ * A crash between the two commits leaves removals recorded whose records still stand: the next start sees that when it
+ * reads the catalogs and drops them (sup_reap_live). Volatile tiers keep their removals in their own catalog instead.
+ */
+#include "common/om_counter.h"
+#include "common/om_fault.h"
+#include "supervisor/sup_engine_int.h"
+
+struct batch {
+	struct sup_tier *t;
+	struct sup_op *ops;
+	unsigned n;
+	bool need_cat, need_state;
+	struct idx_cat_txn *cat;
+	struct idx_state_txn *state;
+};
+
+void sup_commit_queue(struct sup_tier *t, struct sup_op *op)
+{
+	op->next = NULL;
+	pthread_mutex_lock(&t->lock);
+	*t->todo_end = op;
+	t->todo_end = &op->next;
+	pthread_cond_signal(&t->wake);
+	pthread_mutex_unlock(&t->lock);
+}
+
+/* Waits for work; false: stop. */
+static bool take_batch(struct sup_tier *t, struct batch *ret)
+{
+	pthread_mutex_lock(&t->lock);
+	while (!t->todo && !t->stop)
+		pthread_cond_wait(&t->wake, &t->lock);
+	struct sup_op *last = NULL;
+	*ret = (struct batch){ .t = t, .ops = t->todo };
+	for (struct sup_op *op = t->todo; op && ret->n < SUP_BATCH_MAX; op = op->next) {
+		last = op;
+		ret->n++;
+	}
+	if (last) {
+		t->todo = last->next;
+		if (!t->todo)
+			t->todo_end = &t->todo;
+		last->next = NULL;
+	}
+	pthread_mutex_unlock(&t->lock);
+	return ret->n > 0;
+}
+
+static struct sup_stage *stage_of(struct sup_op *op) { return &op->stages[op->stage]; }
+
+static bool wants_cat(const struct batch *b, struct sup_op *op)
+{
+	switch (stage_of(op)->act) {
+	case SUP_ACT_TOMB:
+		return false;
+	case SUP_ACT_SETTLE:
+		return op->complete || b->t->is_volatile;
+	default:
+		return true;
+	}
+}
+
+/* ---- applying a stage to the catalog's transaction: 0, a status for this op alone, or *ret_fatal ---- */
+
+static bool is_op_error(int err)
+{
+	return err == -OBJM_STATUS_INVALID_REQUEST || err == -OBJM_STATUS_URI_TOO_LONG || err == -OBJM_STATUS_TOO_LARGE ||
+	       err == -OBJM_STATUS_NOT_FOUND || err == -OBJM_STATUS_PRECONDITION_FAILED || err == -OBJM_STATUS_COLLISION;
+}
+
+static int apply_put(struct batch *b, struct sup_op *op, struct sup_stage *s)
+{
+	struct om_rec have;
+
+	/* ephemeral bytes never reach a persistent tier: checked here, where it would become true, whoever asked */
+	if ((op->rec.flags & OM_OBJ_EPHEMERAL) && !b->t->is_volatile)
+		return -OBJM_STATUS_INVALID_REQUEST;
+	if (s->expect && idx_cat_txn_get(b->cat, op->rec.uri, op->rec.uri_len, &have) == -OBJM_STATUS_NOT_FOUND) {
+		om_log(OM_MSG_COLLISION, "tier %s: the key of \"%.*s\" is that of object %llu, whose URI is another one; refused",
+		       b->t->conf->name, (int)op->rec.uri_len, op->rec.uri, (unsigned long long)op->prev_id);
+		return -OBJM_STATUS_COLLISION;
+	}
+	return idx_cat_txn_put(b->cat, &op->rec, 0, &s->old);
+}
+
+static int apply_del(struct batch *b, struct sup_op *op, struct sup_stage *s)
+{
+	uint64_t only = op->kind == SUP_OP_STALE ? op->rec.id : 0;
+	int err = idx_cat_txn_del(b->cat, op->rec.uri, op->rec.uri_len, only, &s->old);
+
+	if (err == -OBJM_STATUS_PRECONDITION_FAILED)
+		s->old = (struct idx_cat_old){ 0 }; /* another record stands there now: it stays */
+	return err == -OBJM_STATUS_NOT_FOUND || err == -OBJM_STATUS_PRECONDITION_FAILED ? 0 : err;
+}
+
+/* Was the file of this FOUND removed, as far as the state environment remembers? */
+static int found_removed(struct batch *b, struct sup_op *op)
+{
+	uint64_t dead;
+	uint8_t key[IDX_STATE_KEY_BYTES];
+
+	memcpy(key, &op->ikey.lo, 8);
+	memcpy(key + 8, &op->ikey.hi, 8);
+	int err = idx_state_tomb_get_now(b->t->e->state, b->t->no, key, &dead);
+	if (err == 0 && dead >= op->rec.id)
+		return 1;
+	if (err < 0 && err != -OBJM_STATUS_NOT_FOUND)
+		return err;
+	struct idx_state_txn *txn;
+	err = idx_state_txn_begin(b->t->e->state, true, &txn);
+	if (err < 0)
+		return err;
+	err = idx_state_pending_has(txn, b->t->no, op->rec.id);
+	idx_state_txn_abort(txn);
+	return err;
+}
+
+static int apply_found(struct batch *b, struct sup_op *op, struct sup_stage *s)
+{
+	struct om_rec have;
+	int err = idx_cat_txn_get(b->cat, op->rec.uri, op->rec.uri_len, &have);
+
+	if (err < 0 && err != -OBJM_STATUS_NOT_FOUND && err != -OBJM_STATUS_CORRUPT)
+		return err;
+	if (err == 0 && have.id == op->rec.id)
+		return 0; /* it is what the record names */
+	if (op->insert && !op->superseded && (err < 0 || have.id < op->rec.id)) {
+		int removed = found_removed(b, op);
+		if (removed < 0)
+			return removed;
+		if (!removed)
+			return idx_cat_txn_put(b->cat, &op->rec, IDX_CAT_PUT_NEWER, &s->old);
+	}
+	s->stale = true;
+	return 0;
+}
+
+static int apply_settle(struct batch *b, struct sup_op *op)
+{
+	int err = 0;
+
+	for (unsigned i = 0; b->t->is_volatile && i < op->n_ids && err == 0; i++)
+		err = idx_cat_txn_removed_del(b->cat, op->ids[i]);
+	if (err == 0 && op->complete)
+		err = idx_cat_txn_complete(b->cat, true);
+	return err;
+}
+
+static int apply(struct batch *b, struct sup_op *op)
+{
+	struct sup_stage *s = stage_of(op);
+	int err;
+
+	switch (s->act) {
+	case SUP_ACT_PUT:
+		err = apply_put(b, op, s);
+		break;
+	case SUP_ACT_DEL:
+		err = apply_del(b, op, s);
+		break;
+	case SUP_ACT_FOUND:
+		err = apply_found(b, op, s);
+		break;
+	case SUP_ACT_SETTLE:
+		err = apply_settle(b, op);
+		break;
+	default:
+		err = 0;
+	}
+	return err;
+}
+
+/* The id whose file this stage makes useless; 0: none. */
+static uint64_t goes(const struct sup_op *op, const struct sup_stage *s)
+{
+	if (s->stale)
+		return op->rec.id;
+	bool had = s->old.existed && !s->old.damaged;
+	return had && (s->act == SUP_ACT_DEL || s->old.id != op->rec.id) ? s->old.id : 0;
+}
+
+static bool touches_state(const struct batch *b, struct sup_op *op)
+{
+	const struct sup_stage *s = stage_of(op);
+
+	if (op->tombs && op->stage == 0)
+		return true;
+	if (b->t->is_volatile)
+		return false;
+	return s->act == SUP_ACT_SETTLE ? op->n_ids > 0 : goes(op, s) != 0;
+}
+
+static int state_tombs(struct batch *b, struct sup_op *op)
+{
+	struct sup_engine *e = b->t->e;
+	uint8_t key[IDX_STATE_KEY_BYTES];
+	int err = 0;
+
+	memcpy(key, &op->ikey.lo, 8);
+	memcpy(key + 8, &op->ikey.hi, 8);
+	for (unsigned i = 0; i < e->n_tiers && err == 0; i++)
+		if (op->tombs & 1u << i)
+			err = idx_state_tomb_add(b->state, e->tiers[i].no, key, op->tomb_id);
+	return err;
+}
+
+static int state_apply(struct batch *b, struct sup_op *op)
+{
+	const struct sup_stage *s = stage_of(op);
+	int err = 0;
+
+	if (op->tombs && op->stage == 0)
+		err = state_tombs(b, op);
+	if (err < 0 || b->t->is_volatile)
+		return err;
+	if (s->act == SUP_ACT_SETTLE) {
+		for (unsigned i = 0; i < op->n_ids && err == 0; i++)
+			err = idx_state_pending_del(b->state, b->t->no, op->ids[i]);
+		return err;
+	}
+	return goes(op, s) ? idx_state_pending_add(b->state, b->t->no, goes(op, s)) : 0;
+}
+
+static int commit_state(struct batch *b)
+{
+	int err = idx_state_txn_begin(b->t->e->state, false, &b->state);
+
+	if (err < 0)
+		return err;
+	for (struct sup_op *op = b->ops; op && err == 0; op = op->next)
+		if (op->status == 0)
+			err = state_apply(b, op);
+	(void)om_fault(OM_FAULT_SUP_STATE);
+	if (err < 0)
+		idx_state_txn_abort(b->state);
+	else
+		err = idx_state_txn_commit(b->state);
+	(void)om_fault(OM_FAULT_SUP_STATE_DONE);
+	return err;
+}
+
+/* The catalog's commit failed after removals were recorded: their records still stand, so take that back. */
+static void undo_state(struct batch *b)
+{
+	struct idx_state_txn *txn;
+
+	if (!b->need_state || b->t->is_volatile || idx_state_txn_begin(b->t->e->state, false, &txn) < 0)
+		return; /* left behind, they are dropped at the next start */
+	for (struct sup_op *op = b->ops; op; op = op->next) {
+		const struct sup_stage *s = stage_of(op);
+		if (s->act != SUP_ACT_SETTLE && goes(op, s))
+			(void)idx_state_pending_del(txn, b->t->no, goes(op, s)); /* a sticky error: commit reports it */
+	}
+	if (idx_state_txn_commit(txn) < 0)
+		om_log(OM_MSG_CATALOG, "removals of tier %s could not be taken back; the next start does it: %s", b->t->conf->name,
+		       idx_cat_message());
+}
+
+static int removed_in_catalog(struct batch *b)
+{
+	int err = 0;
+
+	for (struct sup_op *op = b->ops; op && err == 0; op = op->next)
+		if (op->status == 0 && stage_of(op)->act != SUP_ACT_SETTLE && goes(op, stage_of(op)))
+			err = idx_cat_txn_removed_add(b->cat, goes(op, stage_of(op)));
+	return err;
+}
+
+static void reset_stages(struct batch *b)
+{
+	b->need_cat = b->need_state = false;
+	for (struct sup_op *op = b->ops; op; op = op->next) {
+		op->status = 0;
+		stage_of(op)->old = (struct idx_cat_old){ 0 };
+		stage_of(op)->stale = false;
+		b->need_cat |= wants_cat(b, op);
+	}
+}
+
+static int apply_all(struct batch *b)
+{
+	int err = idx_cat_txn_begin(b->t->cat, &b->cat);
+
+	for (struct sup_op *op = b->ops; op && err == 0; op = op->next) {
+		int one = apply(b, op);
+		if (is_op_error(one))
+			op->status = one; /* nothing of it happened: the others go on */
+		else
+			err = one;
+	}
+	if (err == 0 && b->t->is_volatile)
+		err = removed_in_catalog(b);
+	return err;
+}
+
+/* One try: 0, or the status that all of the batch failed with; then nothing of it has happened. */
+static int try_batch(struct batch *b)
+{
+	struct idx_cat_totals totals = { 0 };
+	int err = 0;
+
+	reset_stages(b);
+	b->cat = NULL;
+	if (b->need_cat)
+		err = apply_all(b);
+	for (struct sup_op *op = b->ops; op; op = op->next)
+		b->need_state |= op->status == 0 && touches_state(b, op);
+	if (err == 0 && b->need_state)
+		err = commit_state(b);
+	int injected = om_fault(OM_FAULT_SUP_COMMIT);
+	if (err == 0 && injected) {
+		err = -om_status_errno(injected);
+		undo_state(b);
+	}
+	if (!b->cat)
+		return err;
+	if (err < 0) {
+		idx_cat_txn_abort(b->cat);
+		return err;
+	}
+	idx_cat_txn_totals(b->cat, &totals);
+	err = idx_cat_txn_commit(b->cat);
+	if (err < 0) {
+		undo_state(b);
+		return err;
+	}
+	(void)om_fault(OM_FAULT_SUP_COMMITTED);
+	atomic_store_explicit(&b->t->used_bytes, totals.bytes, memory_order_relaxed);
+	atomic_store_explicit(&b->t->objects, totals.objects, memory_order_relaxed);
+	return 0;
+}
+
+static void run_batch(struct batch *b)
+{
+	int err = try_batch(b);
+
+	if (err == -OBJM_STATUS_NO_SPACE && sup_tier_ballast_drop(b->t))
+		err = try_batch(b);
+	if (err < 0) {
+		om_log(OM_MSG_CATALOG, "tier %s: %u changes were not committed: %s: %s", b->t->conf->name, b->n,
+		       om_status_text(err), idx_cat_message());
+		if (err == -OBJM_STATUS_STORAGE || err == -OBJM_STATUS_CORRUPT)
+			sup_tier_fail(b->t, om_status_text(err));
+		for (struct sup_op *op = b->ops; op; op = op->next) {
+			op->status = err;
+			stage_of(op)->old = (struct idx_cat_old){ 0 };
+			stage_of(op)->stale = false;
+		}
+	}
+	om_count(OM_C_COMMIT_BATCHES, 1);
+	om_count(OM_C_COMMIT_OPS, b->n);
+	atomic_fetch_add(&b->t->e->stat_commits, 1);
+	atomic_fetch_add(&b->t->e->stat_committed, b->n);
+}
+
+void *sup_commit_main(void *arg)
+{
+	struct sup_tier *t = arg;
+	struct batch b;
+
+	while (take_batch(t, &b)) {
+		struct sup_mail *mail = calloc(1, sizeof(*mail));
+		run_batch(&b);
+		OM_ASSERT(mail); /* 40 bytes; without them no change could ever be answered again */
+		mail->kind = SUP_MAIL_OPS;
+		mail->ops = b.ops;
+		sup_mail_post(t->e, mail);
+	}
+	return NULL;
+}

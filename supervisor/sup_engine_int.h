@@ -1,0 +1,380 @@
+/*
+ * sup_engine_int.h: the engine's inside, shared by sup_engine_*.c and sup_tier.c and by nobody else.
+ *
+ * Threads and what each owns:
+ *   main loop   calls sup_engine.h; owns nothing here but `places`
+ *   publisher   everything not marked otherwise: rings, reservations, keys, index, generations, removals
+ *   committer   one a tier: the write transactions of that tier's catalog; ops lent to it come back through the inbox
+ *   readers     snapshots; jobs lent to them come back through the inbox
+ *
+ * A change is a struct sup_op. It belongs to the publisher, is lent to one committer at a time (one stage after another:
+ * copies and targets first, what is deleted last) and ends in sup_op_finish(). At most one op of a key runs; others wait
+ * in the key's queue in the order in which they came.
+ */
+#ifndef SUP_ENGINE_INT_H
+#define SUP_ENGINE_INT_H
+
+#include <fcntl.h>
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "common/om_ring.h"
+#include "index/cat/idx_cat.h"
+#include "index/cat/idx_cat_list.h"
+#include "index/cat/idx_state.h"
+#include "index/idx_genw.h"
+#include "index/idx_heat.h"
+#include "index/idxw.h"
+#include "supervisor/sup_engine.h"
+
+#define SUP_BATCH_MAX 256u	    /* ops to one commit: more only adds delay */
+#define SUP_ID_BLOCK 16384u	    /* ids reserved at once: also bounds the orphan scan after a crash */
+#define SUP_TURN_MSGS 256u	    /* ring messages taken from one child in a turn */
+#define SUP_OUT_BYTES_MAX (1u << 20) /* answers waiting for room in a child's ring: past it its requests wait */
+#define SUP_REAP_WINDOW 512u	    /* removals the lifecycle process works on at once */
+#define SUP_REAP_QUEUE_MAX 262144u  /* removals waiting: past it changes wait, not memory */
+#define SUP_KEY_WAIT_MAX 64u	    /* ops waiting for one key: past it TRY_AGAIN */
+#define SUP_READERS 2u
+#define SUP_FILL_CHUNK 4096u
+#define SUP_FILL_AHEAD 8u
+#define SUP_GROW_STEP 16384u
+#define SUP_SETTLE_MS 200u
+
+/* ---- a tier ---- */
+struct sup_tier {
+	struct sup_engine *e;
+	const struct om_conf_backend *conf; /* borrowed */
+	unsigned ix;			    /* in e->tiers and in the configuration */
+	uint8_t no;			    /* number: persistent, in records; OM_TIER_NONE: it never was here */
+	bool is_volatile;		    /* memory tier: its catalog goes with its objects */
+	_Atomic int state;		    /* enum om_tier_state */
+	uint32_t caps;
+	int rootfd, objectsfd, stagingfd;
+	struct idx_cat *cat; /* NULL: absent */
+	uint64_t capacity_bytes;
+	_Atomic uint64_t used_bytes, objects;
+	uint64_t reserved_bytes; /* publisher: of PREPAREs whose COMMIT has not come */
+	bool owes_rebuild;	 /* its catalog is not complete */
+	bool ballast;		 /* committer: the file is there */
+
+	/* rebuild and orphan scan; publisher */
+	bool scan_sent, scan_done;
+	int scan_mode;	      /* enum om_scan_mode, -1: none */
+	uint64_t scan_flight; /* FOUND ops under way */
+	_Atomic uint64_t scan_found;
+
+	/* committer */
+	pthread_t thread;
+	bool thread_on;
+	pthread_mutex_t lock;
+	pthread_cond_t wake;
+	struct sup_op *todo, **todo_end;
+	bool stop;
+};
+
+/* ---- a change ---- */
+enum sup_op_kind {
+	SUP_OP_PUT,
+	SUP_OP_DELETE,
+	SUP_OP_FOUND,  /* the lifecycle process found a file */
+	SUP_OP_STALE,  /* a crash left an older record on another tier: it goes */
+	SUP_OP_SETTLE, /* removals are done */
+};
+enum sup_act { SUP_ACT_PUT, SUP_ACT_DEL, SUP_ACT_FOUND, SUP_ACT_SETTLE, SUP_ACT_TOMB };
+
+struct sup_stage {
+	struct sup_tier *tier;
+	enum sup_act act;
+	bool expect; /* the index says that the tier holds a record of this URI: none there means a key collision */
+	struct idx_cat_old old;
+	bool stale; /* FOUND: the file is not the one that the record names, or is removed: reap it */
+};
+
+struct sup_op {
+	struct sup_op *next; /* in the queue that holds it */
+	enum sup_op_kind kind;
+	unsigned place;
+	uint32_t serial; /* of the child; 0: nobody waits for an answer */
+	uint64_t req;
+	struct idx_key ikey;
+	struct sup_key *key;
+	bool gen_open, counted_multi;
+	bool superseded; /* PUT: a later id of the key was committed first; the file goes, the answer is OK */
+	bool insert;	 /* FOUND: make a record (rebuild); else only judge (orphans) */
+	bool complete;	 /* SETTLE: the tier's catalog is whole now */
+	struct om_op_cond cond;
+	struct om_rec rec; /* strings behind the struct */
+	uint64_t prev_id;  /* of the index when it began; 0: none */
+	uint32_t tombs;	   /* bit mask of tier indices: a tombstone for each absent or rebuilding tier */
+	uint64_t tomb_id;
+	unsigned n_stages, stage;
+	struct sup_stage stages[OM_TIERS_MAX];
+	int status;
+	unsigned n_ids; /* SETTLE: removals that are done */
+	uint64_t *ids;	/* malloc'ed */
+};
+
+/* ---- a key that something is under way for ---- */
+struct sup_key {
+	struct sup_key *hnext;
+	struct idx_key ikey;
+	struct sup_op *running;
+	struct sup_op *wait, **wait_end;
+	unsigned n_wait;
+	unsigned n_res;	     /* reservations */
+	struct sup_res *cond_res; /* the conditional one, which excludes everybody else; NULL: none */
+};
+
+/* ---- an id given out, until its COMMIT, ABORT or the removal of its file ---- */
+struct sup_res {
+	struct sup_res *hnext;
+	struct sup_res *cnext, **cprev; /* list of the child's */
+	uint64_t id;
+	uint64_t size;
+	struct sup_key *key;
+	struct sup_tier *tier;
+	unsigned place;
+	bool committing; /* an op has it */
+};
+
+/* ---- a file to be removed ---- */
+enum sup_removal_kind {
+	SUP_RM_PENDING,	  /* recorded durably */
+	SUP_RM_UNSETTLED, /* found again by its id */
+	SUP_RM_VOID,	  /* recorded, but its record still stands */
+};
+struct sup_removal {
+	struct sup_removal *next;
+	uint64_t id;
+	struct sup_tier *tier;
+	uint8_t kind, tries;
+};
+
+/* ---- a child ---- */
+struct sup_out {
+	struct sup_out *next;
+	uint32_t len;
+	unsigned char bytes[];
+};
+struct sup_child {
+	bool on;
+	enum om_role role;
+	uint32_t serial;
+	uint32_t index_seq;
+	struct om_ring ring;
+	struct sup_out *out, **out_end;
+	size_t out_bytes;
+	unsigned outstanding; /* requests unanswered */
+	struct sup_res *res;
+	bool doomed; /* it broke a rule: nothing of it is read any more */
+};
+
+/* ---- work for the readers ---- */
+enum sup_job_kind { SUP_JOB_LOOKUP, SUP_JOB_LIST, SUP_JOB_IDS, SUP_JOB_RESOLVE, SUP_JOB_STALE };
+struct sup_job {
+	struct sup_job *next;
+	enum sup_job_kind kind;
+	unsigned place;
+	uint32_t serial;
+	size_t len; /* of the message */
+	union {
+		struct om_op_hdr hdr;
+		unsigned char bytes[OM_RING_MSG_MAX];
+	} msg;
+	/* results */
+	int status;
+	struct sup_out *answer, **answer_end; /* whole messages in order */
+	uint64_t first_id;		      /* IDS */
+	uint64_t oldest;
+	bool found; /* RESOLVE */
+	struct idx_ent ent;
+	struct sup_op *ops; /* STALE: one for each loser, chained */
+};
+
+/* (tier, id) of a record. */
+struct sup_loser {
+	uint64_t id;
+	uint8_t tier;
+};
+int sup_loser_cmp(const void *a, const void *b);
+
+struct sup_fill_row {
+	struct idx_key key;
+	struct idx_ent ent;
+};
+struct sup_fill {
+	struct sup_fill *next;
+	unsigned n;
+	bool last;
+	struct sup_fill_row rows[SUP_FILL_CHUNK];
+};
+
+/* What comes to the publisher from other threads. */
+enum sup_mail_kind { SUP_MAIL_OPS, SUP_MAIL_JOB, SUP_MAIL_FILL, SUP_MAIL_ATTACH, SUP_MAIL_DETACH, SUP_MAIL_ACK, SUP_MAIL_REBUILD, SUP_MAIL_NUDGE };
+struct sup_mail {
+	struct sup_mail *next;
+	enum sup_mail_kind kind;
+	unsigned place;
+	uint32_t seq;
+	union {
+		struct sup_op *ops;
+		struct sup_job *job;
+		struct sup_fill *fill;
+		struct sup_child *child; /* ATTACH: contents are moved */
+		struct sup_tier *tier;
+	};
+};
+
+#define SUP_KEY_BUCKETS 8192u
+#define SUP_RES_BUCKETS 8192u
+
+struct sup_engine {
+	const struct om_conf *conf;
+	struct sup_engine_cb cb;
+	struct idx_state *state;
+	struct idx_state_recovery recovery;
+	unsigned n_tiers;
+	struct sup_tier tiers[OM_TIERS_MAX];
+	struct sup_tier *tier_by_no[OM_TIERS_MAX];
+
+	/* main loop */
+	uint32_t place_serial[SUP_CHILDREN_MAX]; /* 0: empty */
+	uint32_t next_serial;
+
+	/* segment that new children get; under seg_lock */
+	pthread_mutex_t seg_lock;
+	int cur_index_fd, cur_heat_fd;
+	uint32_t cur_seq;
+	struct idx_heat heat; /* read by the readers, with the index view it belongs to */
+	struct idxr heat_idx;
+
+	/* publisher */
+	pthread_t pub;
+	bool pub_on;
+	int kick_fd;  /* the children's door-bell */
+	int inbox_fd; /* other threads' */
+	pthread_mutex_t inbox_lock;
+	struct sup_mail *inbox, **inbox_end;
+	_Atomic bool stopping;
+	struct idxw *index;
+	struct idx_genw *gens;
+	bool fill_done;
+	uint32_t grow_seq; /* segment being handed out; 0: none */
+	struct om_seg grow_heat;
+	struct sup_child child[SUP_CHILDREN_MAX];
+	struct sup_key *keys[SUP_KEY_BUCKETS];
+	struct sup_res *res[SUP_RES_BUCKETS];
+	uint64_t n_ops; /* under way, waiting included */
+	struct sup_op *stalled, **stalled_end;	 /* committed, no room in the index until it has grown */
+	struct sup_op *deferred, **deferred_end; /* wait until listings have their snapshots */
+	uint64_t id_next, id_end, id2_next, id2_end;
+	bool ids_asked;
+	struct sup_removal *rm, **rm_end;      /* waiting */
+	struct sup_removal *rm_flight;	       /* at the lifecycle process */
+	struct sup_removal *rm_failed;	       /* given up until the next start */
+	struct sup_removal **recover;	       /* of the last run, sorted: they wait until the catalogs have been read */
+	size_t n_recover, cap_recover;
+	struct sup_loser *losers; /* records that lost against a newer one of another tier while the index was built */
+	size_t n_losers, cap_losers;
+	uint64_t n_rm, n_rm_flight, n_rm_failed;
+	uint64_t settle_since_ns; /* 0: nothing to settle */
+	uint64_t n_settle;
+	struct sup_removal *settle;
+	bool recovered; /* what the last run left is dealt with */
+	uint64_t run_first_id;
+
+	/* readers */
+	pthread_t reader[SUP_READERS], filler;
+	unsigned n_readers;
+	bool filler_on;
+	pthread_mutex_t job_lock;
+	pthread_cond_t job_wake;
+	struct sup_job *jobs, **jobs_end;
+	unsigned n_jobs;
+	pthread_mutex_t fill_lock;
+	pthread_cond_t fill_wake;
+	unsigned fill_ahead;
+
+	/* changes of several environments against listings' snapshots */
+	pthread_mutex_t multi_lock;
+	pthread_cond_t multi_wake;
+	unsigned multi_active;
+	_Atomic unsigned snap_waiting;
+
+	/* figures */
+	_Atomic uint64_t stat_ops, stat_rm, stat_commits, stat_committed, stat_live, stat_slots, stat_bytes;
+	_Atomic bool stat_complete;
+};
+
+/* sup_tier.c: open a tier; logs. After it either cat is not NULL or the state is ABSENT. */
+void sup_tier_open(struct sup_engine *e, struct sup_tier *t);
+void sup_tier_close(struct sup_tier *t);
+/* Any thread. */
+static inline int sup_tier_state(const struct sup_tier *t) { return atomic_load_explicit(&t->state, memory_order_relaxed); }
+void sup_tier_fail(struct sup_tier *t, const char *why);
+/* Give the ballast file up: true if there was one. Committer. */
+bool sup_tier_ballast_drop(struct sup_tier *t);
+
+/* sup_engine.c */
+void sup_mail_post(struct sup_engine *e, struct sup_mail *mail);
+
+/* sup_engine_pub.c: the publisher */
+void *sup_pub_main(void *arg);
+/* Answer a child; `serial` 0 or another: it is gone, nothing happens. Counts the request as answered. */
+void sup_pub_answer(struct sup_engine *e, unsigned place, uint32_t serial, const void *msg, size_t len, bool last);
+void sup_pub_verdict(struct sup_engine *e, unsigned place, uint32_t serial, uint64_t req, int status, uint64_t id,
+		     uint32_t rev, uint64_t cur_id, uint32_t cur_rev);
+void sup_pub_rows(struct sup_engine *e, struct sup_tier *t);
+/* Judge a precondition against what stands. 0, -PRECONDITION_FAILED. cur NULL: nothing stands. */
+int sup_pub_cond(const struct om_op_cond *cond, const struct idx_ent *cur);
+/* What the index says of a key, expired objects left out: 0, -NOT_FOUND. */
+int sup_pub_current(const struct sup_engine *e, const struct idx_key *key, struct idx_ent *ret);
+/* True if a tier that may hold anything is absent or being rebuilt: a miss proves nothing. */
+bool sup_pub_blind(const struct sup_engine *e);
+
+/* sup_engine_msg.c: one ring message; false: the child broke a rule (why in *ret_why) */
+bool sup_msg_take(struct sup_engine *e, unsigned place, const void *msg, size_t len, const char **ret_why);
+/* A reader has resolved the precondition of a PREPARE or DELETE while the index was being filled. */
+void sup_msg_resolved(struct sup_engine *e, struct sup_job *job);
+
+/* sup_engine_op.c: keys, reservations, ops */
+struct sup_key *sup_key_find(struct sup_engine *e, const struct idx_key *k, bool make);
+/* Begin what the key's queue allows; forget the key if nothing is left. After a reservation ended. */
+void sup_key_go(struct sup_engine *e, struct sup_key *key);
+struct sup_res *sup_res_new(struct sup_engine *e, unsigned place, struct sup_key *key, struct sup_tier *t, uint64_t size,
+			    bool conditional);
+struct sup_res *sup_res_find(struct sup_engine *e, uint64_t id);
+void sup_res_free(struct sup_engine *e, struct sup_res *res);
+uint64_t sup_res_oldest(struct sup_engine *e);
+struct sup_op *sup_op_new(enum sup_op_kind kind, const struct om_rec *rec);
+void sup_op_submit(struct sup_engine *e, struct sup_op *op);
+void sup_op_stage_done(struct sup_engine *e, struct sup_op *op);
+void sup_op_retry_held(struct sup_engine *e);
+
+/* sup_engine_commit.c */
+void *sup_commit_main(void *arg);
+void sup_commit_queue(struct sup_tier *t, struct sup_op *op);
+
+/* sup_engine_read.c */
+void *sup_read_main(void *arg);
+void *sup_fill_main(void *arg);
+void sup_read_queue(struct sup_engine *e, struct sup_job *job);
+
+/* sup_engine_reap.c: removals, orphans, rebuilds; publisher */
+void sup_reap_add(struct sup_engine *e, struct sup_tier *t, uint64_t id, enum sup_removal_kind kind);
+void sup_reap_pump(struct sup_engine *e);
+void sup_reap_done(struct sup_engine *e, struct sup_tier *t, uint64_t id, int status);
+void sup_reap_lost(struct sup_engine *e); /* the lifecycle process died */
+void sup_reap_settle(struct sup_engine *e, bool now);
+int sup_reap_load(struct sup_engine *e);  /* at open */
+void sup_reap_filled(struct sup_engine *e);
+void sup_reap_live(struct sup_engine *e, uint8_t tier_no, uint64_t id);
+/* Two records of one key met while the index was built: the one with this (tier, id) lost. */
+void sup_reap_loser(struct sup_engine *e, uint8_t tier_no, uint64_t id);
+void sup_scan_start(struct sup_engine *e);
+void sup_scan_pump(struct sup_engine *e);
+void sup_scan_lost(struct sup_engine *e);
+void sup_scan_check_end(struct sup_engine *e, struct sup_tier *t);
+void sup_reap_free(struct sup_engine *e);
+
+#endif

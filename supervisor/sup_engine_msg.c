@@ -1,0 +1,454 @@
+/*
+ * sup_engine_msg.c: the messages of the rings, checked and turned into reservations, changes and jobs. Publisher's thread.
+ *
+ * Nothing here trusts a child: exact lengths, ranges, who may send what. What can be wrong only if the child is broken or
+ * taken over costs it its life (false); what a client can cause is answered.
+ */
+#include "common/om_fault.h"
+#include "supervisor/sup_engine_int.h"
+
+struct msg_ctx {
+	struct sup_engine *e;
+	unsigned place;
+	struct sup_child *child;
+	const char *why; /* static text, when a rule was broken */
+};
+
+static bool broken(struct msg_ctx *c, const char *why)
+{
+	c->why = why;
+	return false;
+}
+
+static bool cond_ok(const struct om_op_cond *cond) { return cond->kind < OM_COND_COUNT; }
+
+/* A tier by the number in a message; NULL: there is none of that number. */
+static struct sup_tier *tier_of(struct sup_engine *e, uint8_t no) { return no < OM_TIERS_MAX ? e->tier_by_no[no] : NULL; }
+
+static void answer(struct msg_ctx *c, uint64_t req, int status)
+{
+	sup_pub_verdict(c->e, c->place, c->child->serial, req, status, 0, 0, 0, 0);
+}
+
+static struct sup_job *job_new(struct msg_ctx *c, enum sup_job_kind kind, const void *msg, size_t len)
+{
+	struct sup_job *job = malloc(sizeof(*job));
+
+	if (!job)
+		return NULL;
+	memset(job, 0, offsetof(struct sup_job, msg));
+	job->kind = kind;
+	job->place = c->place;
+	job->serial = c->child->serial;
+	job->len = len;
+	memcpy(job->msg.bytes, msg, len);
+	job->status = 0;
+	job->answer = NULL;
+	job->found = false;
+	return job;
+}
+
+/* ---- PREPARE ---- */
+
+static int prepare_tier(const struct sup_tier *t, const struct om_op_prepare *m)
+{
+	if (!t)
+		return -OBJM_STATUS_INVALID_REQUEST;
+	switch (sup_tier_state(t)) {
+	case OM_TIERS_ABSENT:
+		return -OBJM_STATUS_UNAVAILABLE;
+	case OM_TIERS_READONLY:
+		return -OBJM_STATUS_READ_ONLY;
+	case OM_TIERS_FAILED:
+		return -OBJM_STATUS_STORAGE;
+	default:
+		break;
+	}
+	if ((m->flags & OM_OBJ_EPHEMERAL) && !t->is_volatile)
+		return -OBJM_STATUS_INVALID_REQUEST;
+	uint64_t used = atomic_load(&t->used_bytes) + t->reserved_bytes;
+	if (used > t->capacity_bytes || t->capacity_bytes - used < m->size)
+		return -OBJM_STATUS_NO_SPACE;
+	return 0;
+}
+
+/* The precondition holds or there is none: reserve. `cur` NULL: nothing stands. */
+static void prepare_go(struct msg_ctx *c, const struct om_op_prepare *m, const struct idx_ent *cur)
+{
+	struct sup_engine *e = c->e;
+	struct idx_key ikey;
+	struct sup_tier *t = tier_of(e, m->tier);
+	bool conditional = m->cond.kind != OM_COND_NONE;
+
+	int err = prepare_tier(t, m);
+	if (err == 0 && m->cond.kind == OM_COND_ABSENT && !cur && sup_pub_blind(e))
+		err = -OBJM_STATUS_UNAVAILABLE;
+	if (err < 0) {
+		answer(c, m->hdr.req, err);
+		return;
+	}
+	err = sup_pub_cond(&m->cond, cur);
+	if (err < 0) {
+		sup_pub_verdict(e, c->place, c->child->serial, m->hdr.req, err, 0, 0, cur ? cur->id : 0, cur ? cur->rev : 0);
+		return;
+	}
+	idx_key_make(sup_engine_secret(e), m + 1, m->uri_len, &ikey);
+	struct sup_key *key = sup_key_find(e, &ikey, true);
+	if (!key) {
+		answer(c, m->hdr.req, -OBJM_STATUS_OUT_OF_MEMORY);
+		return;
+	}
+	/* a condition is judged against what is pending, too: anything under way may change the answer */
+	if ((conditional && (key->running || key->wait || key->n_res)) || key->n_wait >= SUP_KEY_WAIT_MAX) {
+		answer(c, m->hdr.req, -OBJM_STATUS_TRY_AGAIN);
+		sup_key_go(e, key);
+		return;
+	}
+	(void)om_fault(OM_FAULT_SUP_PREPARE);
+	struct sup_res *res = sup_res_new(e, c->place, key, t, m->size, conditional);
+	if (!res) {
+		answer(c, m->hdr.req, -OBJM_STATUS_TRY_AGAIN);
+		sup_key_go(e, key);
+		return;
+	}
+	sup_pub_verdict(e, c->place, c->child->serial, m->hdr.req, 0, res->id, 1, cur ? cur->id : 0, cur ? cur->rev : 0);
+}
+
+/* The index says what stands, or a reader has to: true when it was asked. */
+static bool needs_resolve(struct msg_ctx *c, const struct om_op_cond *cond)
+{
+	return cond->kind != OM_COND_NONE && !c->e->fill_done;
+}
+
+static bool ask_reader(struct msg_ctx *c, const void *msg, size_t len)
+{
+	struct sup_job *job = job_new(c, SUP_JOB_RESOLVE, msg, len);
+
+	if (!job)
+		answer(c, ((const struct om_op_hdr *)msg)->req, -OBJM_STATUS_OUT_OF_MEMORY);
+	else
+		sup_read_queue(c->e, job);
+	return true;
+}
+
+static bool take_prepare(struct msg_ctx *c, const void *msg, size_t len)
+{
+	const struct om_op_prepare *m = msg;
+	struct idx_key ikey;
+	struct idx_ent cur;
+
+	if (len != sizeof(*m) + m->uri_len || !om_uri_valid(m + 1, m->uri_len) || !cond_ok(&m->cond) ||
+	    (m->flags & ~OM_OBJ_FLAGS_ALL))
+		return broken(c, "bad PREPARE");
+	if (needs_resolve(c, &m->cond))
+		return ask_reader(c, msg, len);
+	idx_key_make(sup_engine_secret(c->e), m + 1, m->uri_len, &ikey);
+	bool have = sup_pub_current(c->e, &ikey, &cur) == 0;
+	prepare_go(c, m, have ? &cur : NULL);
+	return true;
+}
+
+/* ---- COMMIT and ABORT ---- */
+
+static bool take_commit(struct msg_ctx *c, const void *msg, size_t len)
+{
+	const struct om_op_commit *m = msg;
+	const char *uri = (const char *)(m + 1);
+	struct idx_key ikey;
+
+	if (len != sizeof(*m) + (size_t)m->uri_len + m->type_len + m->meta_len || !om_uri_valid(uri, m->uri_len) ||
+	    m->type_len > OM_TYPE_MAX || !om_meta_valid(uri + m->uri_len + m->type_len, m->meta_len) ||
+	    (m->flags & ~OM_OBJ_FLAGS_ALL))
+		return broken(c, "bad COMMIT");
+	idx_key_make(sup_engine_secret(c->e), uri, m->uri_len, &ikey);
+	struct sup_res *res = sup_res_find(c->e, m->id);
+	if (!res || res->place != c->place || res->committing || !idx_key_equal(&res->key->ikey, &ikey) ||
+	    res->tier->no != m->tier || m->size > res->size)
+		return broken(c, "COMMIT without its PREPARE");
+	struct om_rec rec = {
+		.id = m->id, .size = m->size, .mtime_ns = m->mtime_ns, .expiry_s = m->expiry_s, .rev = 1, .flags = m->flags,
+		.tier = m->tier, .home = m->tier, .uri_len = m->uri_len, .type_len = m->type_len, .meta_len = m->meta_len,
+		.uri = uri, .type = uri + m->uri_len, .meta = (const unsigned char *)uri + m->uri_len + m->type_len,
+	};
+	struct sup_op *op = sup_op_new(SUP_OP_PUT, &rec);
+	if (!op) {
+		answer(c, m->hdr.req, -OBJM_STATUS_OUT_OF_MEMORY); /* the reservation stays: the worker sends ABORT */
+		return true;
+	}
+	res->committing = true;
+	op->place = c->place;
+	op->serial = c->child->serial;
+	op->req = m->hdr.req;
+	op->ikey = ikey;
+	op->key = res->key;
+	sup_op_submit(c->e, op);
+	return true;
+}
+
+static bool take_abort(struct msg_ctx *c, const void *msg, size_t len)
+{
+	const struct om_op_abort *m = msg;
+
+	if (len != sizeof(*m))
+		return broken(c, "bad ABORT");
+	struct sup_res *res = sup_res_find(c->e, m->id);
+	if (!res || res->place != c->place || res->committing)
+		return broken(c, "ABORT without its PREPARE");
+	struct sup_key *key = res->key;
+	struct sup_tier *t = res->tier;
+	if (m->status == -OBJM_STATUS_STORAGE)
+		sup_tier_fail(t, "a worker could not make an object durable");
+	sup_reap_add(c->e, t, m->id, SUP_RM_UNSETTLED);
+	sup_res_free(c->e, res);
+	sup_key_go(c->e, key);
+	return true;
+}
+
+/* ---- DELETE ---- */
+
+static void delete_go(struct msg_ctx *c, const struct om_op_delete *m, const struct idx_ent *cur)
+{
+	struct sup_engine *e = c->e;
+	struct om_rec rec = { .uri = (const char *)(m + 1), .uri_len = m->uri_len };
+
+	if (m->cond.kind == OM_COND_VERSION) {
+		int err = sup_pub_cond(&m->cond, cur);
+		if (err < 0) {
+			sup_pub_verdict(e, c->place, c->child->serial, m->hdr.req, cur ? err : -OBJM_STATUS_NOT_FOUND, 0, 0,
+					cur ? cur->id : 0, cur ? cur->rev : 0);
+			return;
+		}
+	}
+	struct sup_op *op = sup_op_new(SUP_OP_DELETE, &rec);
+	if (op)
+		idx_key_make(sup_engine_secret(e), rec.uri, rec.uri_len, &op->ikey);
+	struct sup_key *key = op ? sup_key_find(e, &op->ikey, true) : NULL;
+	bool conditional = m->cond.kind != OM_COND_NONE;
+	if (!key || (conditional && (key->running || key->wait || key->n_res)) || key->n_wait >= SUP_KEY_WAIT_MAX) {
+		answer(c, m->hdr.req, key ? -OBJM_STATUS_TRY_AGAIN : -OBJM_STATUS_OUT_OF_MEMORY);
+		free(op);
+		if (key)
+			sup_key_go(e, key);
+		return;
+	}
+	op->place = c->place;
+	op->serial = c->child->serial;
+	op->req = m->hdr.req;
+	op->key = key;
+	sup_op_submit(e, op);
+}
+
+static bool take_delete(struct msg_ctx *c, const void *msg, size_t len)
+{
+	const struct om_op_delete *m = msg;
+	struct idx_key ikey;
+	struct idx_ent cur;
+
+	if (len != sizeof(*m) + m->uri_len || !om_uri_valid(m + 1, m->uri_len) || !cond_ok(&m->cond) ||
+	    m->cond.kind == OM_COND_ABSENT)
+		return broken(c, "bad DELETE");
+	if (needs_resolve(c, &m->cond))
+		return ask_reader(c, msg, len);
+	idx_key_make(sup_engine_secret(c->e), m + 1, m->uri_len, &ikey);
+	bool have = sup_pub_current(c->e, &ikey, &cur) == 0;
+	delete_go(c, m, have ? &cur : NULL);
+	return true;
+}
+
+void sup_msg_resolved(struct sup_engine *e, struct sup_job *job)
+{
+	struct sup_child *child = &e->child[job->place];
+	struct msg_ctx c = { .e = e, .place = job->place, .child = child };
+
+	if (!child->on || child->serial != job->serial)
+		return;
+	if (job->status < 0) {
+		answer(&c, job->msg.hdr.req, job->status);
+		return;
+	}
+	/* the index again: a change may have been published since the reader's snapshot */
+	struct idx_key ikey;
+	struct idx_ent cur;
+	const struct om_op_prepare *p = (const void *)job->msg.bytes;
+	const struct om_op_delete *d = (const void *)job->msg.bytes;
+	bool prepare = job->msg.hdr.type == OM_OP_PREPARE;
+	idx_key_make(sup_engine_secret(e), prepare ? (const void *)(p + 1) : (const void *)(d + 1),
+		     prepare ? p->uri_len : d->uri_len, &ikey);
+	const struct idx_ent *use = job->found ? &job->ent : NULL;
+	if (sup_pub_current(e, &ikey, &cur) == 0 && (!use || cur.id >= use->id))
+		use = &cur;
+	if (prepare)
+		prepare_go(&c, p, use);
+	else
+		delete_go(&c, d, use);
+}
+
+/* ---- reading ---- */
+
+static bool take_lookup(struct msg_ctx *c, const void *msg, size_t len)
+{
+	const struct om_op_lookup *m = msg;
+
+	if (len != sizeof(*m) + m->uri_len || !om_uri_valid(m + 1, m->uri_len))
+		return broken(c, "bad LOOKUP");
+	struct sup_job *job = job_new(c, SUP_JOB_LOOKUP, msg, len);
+	if (job) {
+		sup_read_queue(c->e, job);
+		return true;
+	}
+	struct om_op_record r = { .hdr = { .len = sizeof(r), .type = OM_OP_RECORD, .req = m->hdr.req },
+				  .status = -OBJM_STATUS_OUT_OF_MEMORY };
+	sup_pub_answer(c->e, c->place, c->child->serial, &r, sizeof(r), true);
+	return true;
+}
+
+static bool take_list(struct msg_ctx *c, const void *msg, size_t len)
+{
+	const struct om_op_list *m = msg;
+
+	if (len != sizeof(*m) + (size_t)m->prefix_len + m->after_len || m->prefix_len > OM_URI_MAX || m->after_len > OM_URI_MAX ||
+	    m->limit == 0 || m->limit > OM_LIST_LIMIT_MAX)
+		return broken(c, "bad LIST");
+	struct sup_job *job = job_new(c, SUP_JOB_LIST, msg, len);
+	if (job) {
+		sup_read_queue(c->e, job);
+		return true;
+	}
+	struct om_op_list_end end = { .hdr = { .len = sizeof(end), .type = OM_OP_LIST_END, .req = m->hdr.req },
+				      .status = -OBJM_STATUS_OUT_OF_MEMORY };
+	sup_pub_answer(c->e, c->place, c->child->serial, &end, sizeof(end), true);
+	return true;
+}
+
+/* SET belongs to the extension's later operations: no worker sends it yet. */
+static bool take_set(struct msg_ctx *c, const void *msg, size_t len)
+{
+	if (len < sizeof(struct om_op_set))
+		return broken(c, "bad SET");
+	answer(c, ((const struct om_op_hdr *)msg)->req, -OBJM_STATUS_UNSUPPORTED_OP);
+	return true;
+}
+
+/* ---- the lifecycle process ---- */
+
+static bool take_found(struct msg_ctx *c, const void *msg, size_t len)
+{
+	const struct om_op_found *m = msg;
+	const char *uri = (const char *)(m + 1);
+	struct sup_tier *t = tier_of(c->e, m->tier);
+
+	if (len != sizeof(*m) + (size_t)m->uri_len + m->type_len + m->meta_len || !t || t->scan_mode < 0 || !m->id)
+		return broken(c, "bad FOUND");
+	if (m->id >= c->e->run_first_id)
+		return true; /* of this run: whoever put it answers for it */
+	atomic_fetch_add(&t->scan_found, 1);
+	if (m->uri_len == 0) { /* unreadable: an orphan if it was never acknowledged, else left for a human */
+		if (t->scan_mode == OM_SCAN_ORPHANS)
+			sup_reap_add(c->e, t, m->id, SUP_RM_UNSETTLED);
+		else
+			om_log(OM_MSG_ORPHAN, "tier %s: file %016llx has no readable attribute and is left alone", t->conf->name,
+			       (unsigned long long)m->id);
+		return true;
+	}
+	if (!om_uri_valid(uri, m->uri_len) || m->type_len > OM_TYPE_MAX ||
+	    !om_meta_valid(uri + m->uri_len + m->type_len, m->meta_len) || (m->flags & ~OM_OBJ_FLAGS_ALL))
+		return broken(c, "bad FOUND");
+	struct om_rec rec = {
+		.id = m->id, .size = m->size, .mtime_ns = m->mtime_ns, .expiry_s = m->expiry_s, .rev = m->rev ? m->rev : 1,
+		.flags = m->flags, .tier = m->tier, .home = m->tier, .uri_len = m->uri_len, .type_len = m->type_len,
+		.meta_len = m->meta_len, .uri = uri, .type = uri + m->uri_len,
+		.meta = (const unsigned char *)uri + m->uri_len + m->type_len,
+	};
+	struct sup_op *op = sup_op_new(SUP_OP_FOUND, &rec);
+	if (op)
+		idx_key_make(sup_engine_secret(c->e), uri, m->uri_len, &op->ikey);
+	struct sup_key *key = op ? sup_key_find(c->e, &op->ikey, true) : NULL;
+	if (!key) {
+		free(op);
+		om_log(OM_MSG_CATALOG, "tier %s: no memory for the record of file %016llx", t->conf->name, (unsigned long long)m->id);
+		return true;
+	}
+	op->key = key;
+	op->insert = t->scan_mode == OM_SCAN_REBUILD;
+	t->scan_flight++;
+	sup_op_submit(c->e, op);
+	return true;
+}
+
+static bool take_scanned(struct msg_ctx *c, const void *msg, size_t len)
+{
+	const struct om_op_scanned *m = msg;
+	struct sup_tier *t = len == sizeof(*m) ? tier_of(c->e, m->tier) : NULL;
+
+	if (!t || t->scan_mode < 0 || !t->scan_sent)
+		return broken(c, "bad SCANNED");
+	if (m->status < 0) {
+		om_log(OM_MSG_CATALOG, "tier %s: its files could not all be read: %s; trying again", t->conf->name,
+		       om_status_text(m->status));
+		t->scan_sent = false;
+		return true;
+	}
+	t->scan_done = true;
+	sup_scan_check_end(c->e, t);
+	return true;
+}
+
+static bool take_reaped(struct msg_ctx *c, const void *msg, size_t len)
+{
+	const struct om_op_reaped *m = msg;
+	struct sup_tier *t = len == sizeof(*m) ? tier_of(c->e, m->tier) : NULL;
+
+	if (!t)
+		return broken(c, "bad REAPED");
+	sup_reap_done(c->e, t, m->id, m->status);
+	return true;
+}
+
+static const struct msg_row {
+	uint16_t type;
+	uint8_t roles;	 /* bit of enum om_role */
+	bool answered;	 /* counts as a request that awaits an answer */
+	uint16_t fixed; /* least length */
+	bool (*take)(struct msg_ctx *c, const void *msg, size_t len);
+} msg_table[] = {
+#define W (1u << OM_ROLE_WORKER)
+#define L (1u << OM_ROLE_LIFECYCLE)
+	{ OM_OP_PREPARE, W, true, sizeof(struct om_op_prepare), take_prepare },
+	{ OM_OP_COMMIT, W, true, sizeof(struct om_op_commit), take_commit },
+	{ OM_OP_ABORT, W, false, sizeof(struct om_op_abort), take_abort },
+	{ OM_OP_DELETE, W, true, sizeof(struct om_op_delete), take_delete },
+	{ OM_OP_SET, W, true, sizeof(struct om_op_set), take_set },
+	{ OM_OP_LOOKUP, W | L, true, sizeof(struct om_op_lookup), take_lookup },
+	{ OM_OP_LIST, W, true, sizeof(struct om_op_list), take_list },
+	{ OM_OP_FOUND, L, false, sizeof(struct om_op_found), take_found },
+	{ OM_OP_SCANNED, L, false, sizeof(struct om_op_scanned), take_scanned },
+	{ OM_OP_REAPED, L, false, sizeof(struct om_op_reaped), take_reaped },
+#undef W
+#undef L
+};
+
+bool sup_msg_take(struct sup_engine *e, unsigned place, const void *msg, size_t len, const char **ret_why)
+{
+	struct msg_ctx c = { .e = e, .place = place, .child = &e->child[place], .why = "unknown message" };
+	const struct om_op_hdr *h = msg;
+
+	*ret_why = "short message";
+	if (len < sizeof(*h) || h->len != len)
+		return false;
+	for (size_t i = 0; i < OM_ARRAY_SIZE(msg_table); i++) {
+		const struct msg_row *row = &msg_table[i];
+		if (row->type != h->type)
+			continue;
+		if (!(row->roles & 1u << c.child->role) || len < row->fixed)
+			break;
+		if (row->answered && ++c.child->outstanding > OM_OPS_MAX) {
+			c.why = "more unanswered requests than allowed";
+			break;
+		}
+		if (row->take(&c, msg, len))
+			return true;
+		break;
+	}
+	*ret_why = c.why;
+	return false;
+}

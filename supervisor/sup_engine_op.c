@@ -1,0 +1,523 @@
+/*
+ * sup_engine_op.c: keys, reservations and changes under way. Runs on the publisher's thread.
+ *
+ * The life of a change: sup_op_submit() puts it into its key's queue; start() plans its stages when nothing else of the
+ * key runs; each stage is lent to a tier's committer and comes back to sup_op_stage_done(); after the last one it is
+ * published, its generation closed, its child answered, and the next of the key begins.
+ */
+#include "common/om_counter.h"
+#include "common/om_fault.h"
+#include "supervisor/sup_engine_int.h"
+
+/* ---- keys ---- */
+
+static struct sup_key **key_slot(struct sup_engine *e, const struct idx_key *k)
+{
+	struct sup_key **p = &e->keys[k->lo % SUP_KEY_BUCKETS];
+
+	while (*p && !idx_key_equal(&(*p)->ikey, k))
+		p = &(*p)->hnext;
+	return p;
+}
+
+struct sup_key *sup_key_find(struct sup_engine *e, const struct idx_key *k, bool make)
+{
+	struct sup_key **p = key_slot(e, k);
+
+	if (*p || !make)
+		return *p;
+	struct sup_key *key = calloc(1, sizeof(*key));
+	if (!key)
+		return NULL;
+	key->ikey = *k;
+	key->wait_end = &key->wait;
+	*p = key;
+	return key;
+}
+
+/* Forget a key for which nothing is under way. */
+static void key_drop(struct sup_engine *e, struct sup_key *key)
+{
+	if (key->running || key->wait || key->n_res)
+		return;
+	struct sup_key **p = key_slot(e, &key->ikey);
+	OM_ASSERT(*p == key);
+	*p = key->hnext;
+	free(key);
+}
+
+/* ---- reservations ---- */
+
+static struct sup_res **res_slot(struct sup_engine *e, uint64_t id)
+{
+	struct sup_res **p = &e->res[id % SUP_RES_BUCKETS];
+
+	while (*p && (*p)->id != id)
+		p = &(*p)->hnext;
+	return p;
+}
+
+struct sup_res *sup_res_find(struct sup_engine *e, uint64_t id) { return *res_slot(e, id); }
+
+/* The next id; 0 when none is durably reserved right now. */
+static uint64_t take_id(struct sup_engine *e)
+{
+	if (e->id_next == e->id_end) {
+		e->id_next = e->id2_next;
+		e->id_end = e->id2_end;
+		e->id2_next = e->id2_end = 0;
+	}
+	return e->id_next == e->id_end ? 0 : e->id_next++;
+}
+
+struct sup_res *sup_res_new(struct sup_engine *e, unsigned place, struct sup_key *key, struct sup_tier *t, uint64_t size,
+			    bool conditional)
+{
+	struct sup_res *res = calloc(1, sizeof(*res));
+
+	if (!res)
+		return NULL;
+	res->id = take_id(e);
+	if (!res->id) {
+		free(res);
+		return NULL;
+	}
+	res->place = place;
+	res->key = key;
+	res->tier = t;
+	res->size = size;
+	t->reserved_bytes += size;
+	key->n_res++;
+	if (conditional)
+		key->cond_res = res;
+	*res_slot(e, res->id) = res;
+	struct sup_child *c = &e->child[place];
+	res->cnext = c->res;
+	res->cprev = &c->res;
+	if (c->res)
+		c->res->cprev = &res->cnext;
+	c->res = res;
+	return res;
+}
+
+/* The reservation ends; its key's queue may go on. */
+void sup_res_free(struct sup_engine *e, struct sup_res *res)
+{
+	struct sup_res **p = res_slot(e, res->id);
+	struct sup_key *key = res->key;
+
+	OM_ASSERT(*p == res);
+	*p = res->hnext;
+	*res->cprev = res->cnext;
+	if (res->cnext)
+		res->cnext->cprev = res->cprev;
+	res->tier->reserved_bytes -= res->size;
+	key->n_res--;
+	if (key->cond_res == res)
+		key->cond_res = NULL;
+	free(res);
+}
+
+/* The lowest id whose fate is open: a reservation, or a file of an aborted one. Called once per block of ids. */
+uint64_t sup_res_oldest(struct sup_engine *e)
+{
+	uint64_t oldest = e->recovered ? 0 : e->recovery.oldest_unsettled;
+
+	for (unsigned i = 0; i < SUP_RES_BUCKETS; i++)
+		for (const struct sup_res *r = e->res[i]; r; r = r->hnext)
+			if (!oldest || r->id < oldest)
+				oldest = r->id;
+	const struct sup_removal *const lists[] = { e->rm, e->rm_flight, e->rm_failed };
+	for (unsigned i = 0; i < OM_ARRAY_SIZE(lists); i++)
+		for (const struct sup_removal *r = lists[i]; r; r = r->next)
+			if (r->kind == SUP_RM_UNSETTLED && (!oldest || r->id < oldest))
+				oldest = r->id;
+	return oldest;
+}
+
+/* ---- changes ---- */
+
+struct sup_op *sup_op_new(enum sup_op_kind kind, const struct om_rec *rec)
+{
+	size_t uri = rec ? rec->uri_len : 0, type = rec ? rec->type_len : 0, meta = rec ? rec->meta_len : 0;
+	struct sup_op *op = calloc(1, sizeof(*op) + uri + type + meta + 1);
+
+	if (!op)
+		return NULL;
+	op->kind = kind;
+	if (rec) {
+		char *to = (char *)(op + 1);
+		op->rec = *rec;
+		op->rec.uri = uri ? memcpy(to, rec->uri, uri) : to;
+		op->rec.type = type ? memcpy(to + uri, rec->type, type) : to;
+		op->rec.meta = meta ? memcpy(to + uri + type, rec->meta, meta) : (const unsigned char *)to;
+	}
+	return op;
+}
+
+static void op_free(struct sup_op *op)
+{
+	free(op->ids);
+	free(op);
+}
+
+static void add_stage(struct sup_op *op, struct sup_tier *t, enum sup_act act, bool expect)
+{
+	OM_ASSERT(op->n_stages < OM_TIERS_MAX);
+	op->stages[op->n_stages++] = (struct sup_stage){ .tier = t, .act = act, .expect = expect };
+}
+
+static bool holds_records(const struct sup_tier *t) { return t->cat != NULL; }
+
+/* Deletions of the key's records on every tier but `but`, copies first and home last. */
+static void plan_deletes(struct sup_engine *e, struct sup_op *op, const struct idx_ent *prev, const struct sup_tier *but)
+{
+	if (prev && e->fill_done && !sup_pub_blind(e)) { /* the index knows exactly where records are */
+		struct sup_tier *serve = e->tier_by_no[prev->tier];
+		struct sup_tier *home = prev->home < OM_TIERS_MAX ? e->tier_by_no[prev->home] : NULL;
+		if (serve && serve != but && serve != home && holds_records(serve))
+			add_stage(op, serve, SUP_ACT_DEL, true);
+		if (home && home != but && holds_records(home))
+			add_stage(op, home, SUP_ACT_DEL, true);
+		return;
+	}
+	if (!prev && e->fill_done && !sup_pub_blind(e))
+		return;
+	for (int persistent = 0; persistent < 2; persistent++)
+		for (unsigned i = 0; i < e->n_tiers; i++) {
+			struct sup_tier *t = &e->tiers[i];
+			if (t != but && holds_records(t) && t->is_volatile == !persistent)
+				add_stage(op, t, SUP_ACT_DEL, false);
+		}
+}
+
+/* Tiers that may hold the key and cannot be asked now: they are told when they come back. */
+static void plan_tombs(struct sup_engine *e, struct sup_op *op)
+{
+	for (unsigned i = 0; i < e->n_tiers; i++) {
+		const struct sup_tier *t = &e->tiers[i];
+		if (!holds_records(t) && (t->is_volatile || t->no == OM_TIER_NONE))
+			continue; /* what a memory tier held is gone with it; one that never was here holds nothing */
+		if (!holds_records(t) || t->owes_rebuild)
+			op->tombs |= 1u << i;
+	}
+	op->tomb_id = op->kind == SUP_OP_PUT ? op->rec.id - 1 : e->id_next - 1;
+}
+
+static struct sup_tier *any_tier(struct sup_engine *e)
+{
+	for (unsigned i = 0; i < e->n_tiers; i++)
+		if (holds_records(&e->tiers[i]))
+			return &e->tiers[i];
+	return NULL;
+}
+
+/* Plans the stages; false: it is over already, op->status says how. */
+static bool plan(struct sup_engine *e, struct sup_op *op)
+{
+	struct idx_ent cur;
+	bool have = op->kind != SUP_OP_SETTLE && idxw_get(e->index, &op->ikey, &cur, NULL) == 0;
+
+	op->prev_id = have ? cur.id : 0;
+	switch (op->kind) {
+	case SUP_OP_PUT: {
+		struct sup_tier *t = e->tier_by_no[op->rec.tier];
+		if (have && cur.id > op->rec.id) {
+			op->superseded = true;
+			return false;
+		}
+		add_stage(op, t, SUP_ACT_PUT, have && e->fill_done && (cur.tier == t->no || cur.home == t->no));
+		plan_deletes(e, op, have ? &cur : NULL, t);
+		plan_tombs(e, op);
+		return true;
+	}
+	case SUP_OP_DELETE:
+		if (!have && e->fill_done && !sup_pub_blind(e)) {
+			op->status = -OBJM_STATUS_NOT_FOUND;
+			return false;
+		}
+		plan_deletes(e, op, have ? &cur : NULL, NULL);
+		plan_tombs(e, op);
+		if (op->n_stages == 0) {
+			if (!op->tombs || !any_tier(e)) {
+				op->status = -OBJM_STATUS_UNAVAILABLE;
+				return false;
+			}
+			add_stage(op, any_tier(e), SUP_ACT_TOMB, false);
+		}
+		return true;
+	case SUP_OP_FOUND:
+		add_stage(op, e->tier_by_no[op->rec.tier], SUP_ACT_FOUND, false);
+		/* a newer record of the URI stands, here or on another tier: this file is a leftover */
+		if (have && cur.id > op->rec.id)
+			op->superseded = true;
+		return true;
+	case SUP_OP_STALE:
+		if (!have || cur.id <= op->rec.id)
+			return false; /* it has gone meanwhile */
+		add_stage(op, e->tier_by_no[op->rec.tier], SUP_ACT_DEL, false);
+		return true;
+	case SUP_OP_SETTLE:
+		return true; /* its stage was set by who made it */
+	}
+	return false;
+}
+
+static void finish(struct sup_engine *e, struct sup_op *op);
+
+/* A change of several environments must not begin while a listing opens its snapshots. */
+static bool may_begin_multi(struct sup_engine *e, struct sup_op *op)
+{
+	if (op->n_stages < 2)
+		return true;
+	if (atomic_load(&e->snap_waiting))
+		return false;
+	pthread_mutex_lock(&e->multi_lock);
+	e->multi_active++;
+	pthread_mutex_unlock(&e->multi_lock);
+	op->counted_multi = true;
+	return true;
+}
+
+static void launch(struct sup_engine *e, struct sup_op *op)
+{
+	if (!may_begin_multi(e, op)) {
+		op->next = NULL;
+		*e->deferred_end = op;
+		e->deferred_end = &op->next;
+		return;
+	}
+	if (op->kind != SUP_OP_SETTLE && !op->gen_open) {
+		/* odd before the commit: nobody may cache what is about to change */
+		idx_genw_open(e->gens, idx_key_bucket(&op->ikey));
+		op->gen_open = true;
+	}
+	sup_commit_queue(op->stages[op->stage].tier, op);
+}
+
+static void start(struct sup_engine *e, struct sup_op *op)
+{
+	if (plan(e, op))
+		launch(e, op);
+	else
+		finish(e, op);
+}
+
+/* Begin what the key's queue allows. */
+void sup_key_go(struct sup_engine *e, struct sup_key *key)
+{
+	while (!key->running && key->wait) {
+		struct sup_op **p = &key->wait, *op;
+		/* a conditional reservation excludes everybody but its own commit */
+		if (key->cond_res)
+			while (*p && !((*p)->kind == SUP_OP_PUT && (*p)->rec.id == key->cond_res->id))
+				p = &(*p)->next;
+		op = *p;
+		if (!op)
+			return;
+		*p = op->next;
+		if (!*p)
+			key->wait_end = p;
+		key->n_wait--;
+		key->running = op;
+		start(e, op); /* may end at once and call sup_key_go() again: then `running` is set anew or NULL */
+		return;
+	}
+	if (!key->running)
+		key_drop(e, key);
+}
+
+void sup_op_submit(struct sup_engine *e, struct sup_op *op)
+{
+	e->n_ops++;
+	if (op->kind == SUP_OP_SETTLE) {
+		launch(e, op);
+		return;
+	}
+	struct sup_key *key = op->key;
+	op->next = NULL;
+	*key->wait_end = op;
+	key->wait_end = &op->next;
+	key->n_wait++;
+	sup_key_go(e, key);
+}
+
+/* ---- the end of a change ---- */
+
+/* Puts the change into the index. False: no room until it has grown. */
+static bool publish(struct sup_engine *e, struct sup_op *op)
+{
+	struct idx_ent cur;
+	int err = 0;
+
+	if (op->kind == SUP_OP_PUT || (op->kind == SUP_OP_FOUND && op->insert && !op->stages[0].stale)) {
+		struct idx_ent ent = {
+			.id = op->rec.id, .size = op->rec.size, .mtime_ns = op->rec.mtime_ns, .expiry_s = op->rec.expiry_s,
+			.rev = op->rec.rev, .flags = (uint16_t)op->rec.flags, .tier = op->rec.tier, .home = op->rec.tier,
+		};
+		bool newer = idxw_get(e->index, &op->ikey, &cur, NULL) == 0 && cur.id > ent.id;
+		if (!newer)
+			err = idxw_put(e->index, &op->ikey, &ent);
+	} else if (op->kind == SUP_OP_DELETE) {
+		err = idxw_del(e->index, &op->ikey);
+		if (err == -OBJM_STATUS_NOT_FOUND)
+			err = 0;
+	}
+	return err != -OBJM_STATUS_NO_SPACE;
+}
+
+/* What the stages left behind goes to the lifecycle process. */
+static void reap_old(struct sup_engine *e, struct sup_op *op)
+{
+	for (unsigned i = 0; i < op->n_stages; i++) {
+		const struct sup_stage *s = &op->stages[i];
+		if (s->old.existed && !s->old.damaged && s->old.id && (s->act == SUP_ACT_DEL || s->old.id != op->rec.id))
+			sup_reap_add(e, s->tier, s->old.id, SUP_RM_PENDING);
+		if (s->stale)
+			sup_reap_add(e, s->tier, op->rec.id, SUP_RM_PENDING);
+	}
+}
+
+static void end_put(struct sup_engine *e, struct sup_op *op)
+{
+	struct sup_res *res = sup_res_find(e, op->rec.id);
+
+	/* a file without a record goes; until it has gone its id stays unsettled */
+	if (op->status < 0 || op->superseded)
+		sup_reap_add(e, e->tier_by_no[op->rec.tier], op->rec.id, SUP_RM_UNSETTLED);
+	if (res)
+		sup_res_free(e, res);
+	sup_pub_verdict(e, op->place, op->serial, op->req, op->status, op->status ? 0 : op->rec.id, op->rec.rev, 0, 0);
+}
+
+static void end_delete(struct sup_engine *e, struct sup_op *op)
+{
+	uint64_t id = op->prev_id;
+	bool any = op->prev_id != 0 || op->tombs;
+
+	for (unsigned i = 0; i < op->n_stages; i++)
+		if (op->stages[i].old.existed) {
+			any = true;
+			id = OM_MAX(id, op->stages[i].old.id);
+		}
+	if (!op->status && !any)
+		op->status = -OBJM_STATUS_NOT_FOUND;
+	sup_pub_verdict(e, op->place, op->serial, op->req, op->status, op->status ? 0 : id, 0, 0, 0);
+}
+
+static void end_found(struct sup_engine *e, struct sup_op *op)
+{
+	struct sup_tier *t = e->tier_by_no[op->rec.tier];
+
+	t->scan_flight--;
+	if (op->status < 0)
+		om_log(OM_MSG_CATALOG, "tier %s: the record of object %llu could not be made again: %s", t->conf->name,
+		       (unsigned long long)op->rec.id, om_status_text(op->status));
+	sup_scan_check_end(e, t);
+}
+
+static void end_settle(struct sup_engine *e, struct sup_op *op)
+{
+	struct sup_tier *t = op->stages[0].tier;
+
+	if (!op->complete)
+		return;
+	if (op->status < 0) {
+		om_log(OM_MSG_CATALOG, "tier %s: the end of the rebuild could not be recorded: %s", t->conf->name,
+		       om_status_text(op->status));
+		return;
+	}
+	t->owes_rebuild = false;
+	if (sup_tier_state(t) == OM_TIERS_REBUILDING)
+		atomic_store(&t->state, t->conf->flags & OM_TIERF_WRITABLE ? OM_TIERS_READY : OM_TIERS_READONLY);
+	om_log(OM_MSG_REBUILT, "tier %s: catalog made again, %llu objects", t->conf->name,
+	       (unsigned long long)atomic_load(&t->objects));
+	sup_pub_rows(e, t);
+}
+
+static void finish(struct sup_engine *e, struct sup_op *op)
+{
+	struct sup_key *key = op->key;
+
+	if (op->gen_open) /* after publishing, before the acknowledgement; a failed commit closes unpublished */
+		idx_genw_close(e->gens, idx_key_bucket(&op->ikey));
+	if (op->counted_multi) {
+		pthread_mutex_lock(&e->multi_lock);
+		e->multi_active--;
+		pthread_cond_broadcast(&e->multi_wake);
+		pthread_mutex_unlock(&e->multi_lock);
+	}
+	(void)om_fault(OM_FAULT_SUP_PUBLISHED);
+	for (unsigned i = 0; i < op->n_stages; i++)
+		sup_pub_rows(e, op->stages[i].tier);
+	reap_old(e, op);
+	if (op->kind == SUP_OP_PUT)
+		end_put(e, op);
+	else if (op->kind == SUP_OP_DELETE)
+		end_delete(e, op);
+	else if (op->kind == SUP_OP_FOUND)
+		end_found(e, op);
+	else if (op->kind == SUP_OP_SETTLE)
+		end_settle(e, op);
+	e->n_ops--;
+	op_free(op);
+	if (key) {
+		key->running = NULL;
+		sup_key_go(e, key);
+	}
+}
+
+static void publish_and_finish(struct sup_engine *e, struct sup_op *op)
+{
+	if (op->status == 0 && op->kind != SUP_OP_SETTLE && !publish(e, op)) {
+		op->next = NULL;
+		*e->stalled_end = op;
+		e->stalled_end = &op->next;
+		return;
+	}
+	finish(e, op);
+}
+
+void sup_op_stage_done(struct sup_engine *e, struct sup_op *op)
+{
+	/*
+	 * A PUT whose first stage is committed stands, even if an older record elsewhere could not be removed: the higher id
+	 * wins everywhere. The failure is told, and the tier was logged as failed.
+	 */
+	if (op->status < 0 || ++op->stage == op->n_stages) {
+		bool stands = op->kind == SUP_OP_PUT && op->status < 0 && op->stage > 0;
+		if (stands) {
+			om_log(OM_MSG_CATALOG, "object %llu stands, but an older record on tier %s could not be removed: %s",
+			       (unsigned long long)op->rec.id, op->stages[op->stage].tier->conf->name, om_status_text(op->status));
+			op->status = 0;
+		}
+		publish_and_finish(e, op);
+		return;
+	}
+	(void)om_fault(OM_FAULT_DEL_SECOND);
+	sup_commit_queue(op->stages[op->stage].tier, op);
+}
+
+/* Those that waited for room in the index, and those that waited for listings. */
+void sup_op_retry_held(struct sup_engine *e)
+{
+	struct sup_op *list = e->stalled;
+
+	e->stalled = NULL;
+	e->stalled_end = &e->stalled;
+	while (list) {
+		struct sup_op *op = list;
+		list = op->next;
+		publish_and_finish(e, op);
+	}
+	if (atomic_load(&e->snap_waiting))
+		return;
+	list = e->deferred;
+	e->deferred = NULL;
+	e->deferred_end = &e->deferred;
+	while (list) {
+		struct sup_op *op = list;
+		list = op->next;
+		launch(e, op);
+	}
+}

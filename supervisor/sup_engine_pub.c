@@ -1,0 +1,547 @@
+/*
+ * sup_engine_pub.c: the publisher's thread: the rings, the index, generations, answers.
+ *
+ * A turn: mail from other threads; ring messages of each child (bounded); changes that waited; a step of the index's
+ * growth; removals; answers that found no room before; then sleep, unless something came meanwhile.
+ */
+#include <poll.h>
+#include <sys/eventfd.h>
+
+#include "common/om_counter.h"
+#include "supervisor/sup_engine_int.h"
+
+/* ---- small questions ---- */
+
+int sup_pub_cond(const struct om_op_cond *cond, const struct idx_ent *cur)
+{
+	switch (cond->kind) {
+	case OM_COND_ABSENT:
+		return cur ? -OBJM_STATUS_PRECONDITION_FAILED : 0;
+	case OM_COND_VERSION:
+		return cur && cur->id == cond->id && (!cond->rev || cond->rev == cur->rev) ? 0 : -OBJM_STATUS_PRECONDITION_FAILED;
+	default:
+		return 0;
+	}
+}
+
+int sup_pub_current(const struct sup_engine *e, const struct idx_key *key, struct idx_ent *ret)
+{
+	int err = idxw_get(e->index, key, ret, NULL);
+
+	if (err == 0 && ret->expiry_s && ret->expiry_s <= om_wall_ns() / 1000000000u)
+		return -OBJM_STATUS_NOT_FOUND;
+	return err;
+}
+
+bool sup_pub_blind(const struct sup_engine *e)
+{
+	for (unsigned i = 0; i < e->n_tiers; i++) {
+		const struct sup_tier *t = &e->tiers[i];
+		int state = sup_tier_state(t);
+		/* what a memory tier held is gone with it, and a tier that never was here holds nothing */
+		if (state == OM_TIERS_REBUILDING || (state == OM_TIERS_ABSENT && !t->is_volatile && t->no != OM_TIER_NONE))
+			return true;
+	}
+	return false;
+}
+
+void sup_pub_rows(struct sup_engine *e, struct sup_tier *t)
+{
+	struct idxr_tier row = {
+		.used_bytes = atomic_load(&t->used_bytes) + t->reserved_bytes, .capacity_bytes = t->capacity_bytes,
+		.objects = atomic_load(&t->objects), .state = (enum om_tier_state)sup_tier_state(t),
+	};
+
+	if (t->no == OM_TIER_NONE)
+		return;
+	if (row.state == OM_TIERS_ABSENT && t->is_volatile)
+		row.state = OM_TIERS_FAILED; /* hides nothing: see sup_pub_blind() */
+	idxw_tier(e->index, t->no, &row);
+}
+
+/* ---- answers ---- */
+
+static void doom(struct sup_engine *e, unsigned place, const char *why)
+{
+	if (e->child[place].doomed)
+		return;
+	e->child[place].doomed = true;
+	e->cb.kill_child(e->cb.arg, place, why);
+}
+
+static void out_append(struct sup_child *c, struct sup_out *out)
+{
+	out->next = NULL;
+	*c->out_end = out;
+	c->out_end = &out->next;
+	c->out_bytes += out->len;
+}
+
+/* Puts what waits into the ring, as far as there is room. */
+static void out_flush(struct sup_engine *e, unsigned place)
+{
+	struct sup_child *c = &e->child[place];
+
+	while (c->out && !c->doomed) {
+		struct sup_out *out = c->out;
+		struct iovec iov = { out->bytes, out->len };
+		int err = om_ring_put(&c->ring, &iov, 1);
+		if (err == -OBJM_STATUS_WOULD_BLOCK)
+			break;
+		if (err < 0) {
+			doom(e, place, "its ring is broken");
+			break;
+		}
+		c->out = out->next;
+		if (!c->out)
+			c->out_end = &c->out;
+		c->out_bytes -= out->len;
+		free(out);
+	}
+	om_ring_kick(&c->ring);
+}
+
+void sup_pub_answer(struct sup_engine *e, unsigned place, uint32_t serial, const void *msg, size_t len, bool last)
+{
+	struct sup_child *c = &e->child[place];
+	struct iovec iov = { (void *)(uintptr_t)msg, len };
+
+	if (!serial || !c->on || c->serial != serial || c->doomed)
+		return;
+	if (last && c->outstanding)
+		c->outstanding--;
+	int err = c->out ? -OBJM_STATUS_WOULD_BLOCK : om_ring_put(&c->ring, &iov, 1);
+	if (err == 0)
+		return; /* kicked at the end of the turn */
+	struct sup_out *out = err == -OBJM_STATUS_WOULD_BLOCK ? malloc(sizeof(*out) + len) : NULL;
+	if (!out) {
+		doom(e, place, "an answer could not be given to it");
+		return;
+	}
+	out->len = (uint32_t)len;
+	memcpy(out->bytes, msg, len);
+	out_append(c, out);
+}
+
+void sup_pub_verdict(struct sup_engine *e, unsigned place, uint32_t serial, uint64_t req, int status, uint64_t id,
+		     uint32_t rev, uint64_t cur_id, uint32_t cur_rev)
+{
+	struct om_op_verdict v = {
+		.hdr = { .len = sizeof(v), .type = OM_OP_VERDICT, .req = req }, .status = status, .rev = rev, .id = id,
+		.cur_id = cur_id, .cur_rev = cur_rev,
+	};
+
+	sup_pub_answer(e, place, serial, &v, sizeof(v), true);
+}
+
+/* ---- children ---- */
+
+static void attach(struct sup_engine *e, struct sup_mail *mail)
+{
+	struct sup_child *c = &e->child[mail->place];
+
+	OM_ASSERT(!c->on);
+	*c = *mail->child;
+	free(mail->child);
+	c->on = true;
+	c->out = NULL;
+	c->out_end = &c->out;
+	if (mail->place == SUP_CHILD_LIFECYCLE)
+		sup_scan_pump(e);
+}
+
+/* The process is gone: its reservations end, what it may have linked is removed. */
+static void detach(struct sup_engine *e, unsigned place)
+{
+	struct sup_child *c = &e->child[place];
+
+	if (!c->on)
+		return;
+	for (struct sup_res *r = c->res, *next; r; r = next) {
+		next = r->cnext;
+		if (r->committing)
+			continue; /* its op ends it */
+		struct sup_key *key = r->key;
+		sup_reap_add(e, r->tier, r->id, SUP_RM_UNSETTLED);
+		sup_res_free(e, r);
+		sup_key_go(e, key);
+	}
+	/* those that are committing leave the list of a child that is about to be forgotten */
+	while (c->res) {
+		struct sup_res *r = c->res;
+		c->res = r->cnext;
+		if (c->res)
+			c->res->cprev = &c->res;
+		r->cnext = NULL;
+		r->cprev = &r->cnext;
+	}
+	while (c->out) {
+		struct sup_out *out = c->out;
+		c->out = out->next;
+		free(out);
+	}
+	om_ring_fini(&c->ring);
+	bool lifecycle = c->role == OM_ROLE_LIFECYCLE;
+	memset(c, 0, sizeof(*c));
+	if (lifecycle) {
+		sup_reap_lost(e);
+		sup_scan_lost(e);
+	}
+}
+
+/* ---- filling and growing the index ---- */
+
+static void fill_chunk(struct sup_engine *e, struct sup_fill *f)
+{
+	for (unsigned i = 0; i < f->n; i++) {
+		struct idx_ent have;
+		const struct idx_ent *ent = &f->rows[i].ent;
+		sup_reap_live(e, ent->tier, ent->id);
+		/* a crash between the commits of two tiers: the higher id wins, the other record must go for good */
+		if (idxw_get(e->index, &f->rows[i].key, &have, NULL) == 0 && have.id != ent->id && have.tier != ent->tier)
+			sup_reap_loser(e, have.id < ent->id ? have.tier : ent->tier, OM_MIN(have.id, ent->id));
+		int err = idxw_fill(e->index, &f->rows[i].key, &f->rows[i].ent);
+		if (!OM_CHECK(err == 0 || err == -OBJM_STATUS_PRECONDITION_FAILED))
+			break; /* the table was made for all of them */
+	}
+	if (f->last) {
+		idxw_fill_done(e->index);
+		e->fill_done = true;
+		struct idxr_stat st;
+		idxw_stat(e->index, &st);
+		om_log(OM_MSG_INDEX, "index complete: %llu objects in %llu slots", (unsigned long long)st.live,
+		       (unsigned long long)st.slots);
+		sup_reap_filled(e);
+		sup_scan_start(e);
+	}
+	free(f);
+	pthread_mutex_lock(&e->fill_lock);
+	e->fill_ahead--;
+	pthread_cond_signal(&e->fill_wake);
+	pthread_mutex_unlock(&e->fill_lock);
+}
+
+/* The next segment is whole: new children get it, the others are told. */
+static void hand_out(struct sup_engine *e)
+{
+	int fd = idxw_grow_done(e->index);
+	struct idxr view;
+	int attach_fd = fcntl(fd, F_DUPFD_CLOEXEC, 3), index_fd = fcntl(fd, F_DUPFD_CLOEXEC, 3);
+
+	if (attach_fd < 0 || index_fd < 0 || idxr_attach(attach_fd, &view) < 0) {
+		om_log(OM_MSG_INDEX, "the grown index cannot be handed out (%m): out of descriptors or memory; trying again");
+		om_close(&attach_fd);
+		om_close(&index_fd);
+		return;
+	}
+	if (idx_heat_create(view.slots, view.segment, e->conf->lifecycle.hotness_decay_s, IDX_HEAT_REFERENCE,
+			    om_wall_ns() / 1000000000u, &e->grow_heat) < 0) {
+		om_log(OM_MSG_INDEX, "no memory for the heat of the grown index; trying again");
+		idxr_detach(&view);
+		om_close(&index_fd);
+		return;
+	}
+	e->grow_seq = view.segment;
+	struct idx_heat heat;
+	int heat_ro = fcntl(e->grow_heat.rofd, F_DUPFD_CLOEXEC, 3);
+	bool heat_ok = heat_ro >= 0 && idx_heat_attach(heat_ro, false, &heat) == 0;
+	pthread_mutex_lock(&e->seg_lock);
+	om_close(&e->cur_index_fd);
+	om_close(&e->cur_heat_fd);
+	e->cur_index_fd = index_fd;
+	e->cur_heat_fd = om_take_fd(&e->grow_heat.fd);
+	e->cur_seq = view.segment;
+	if (heat_ok) {
+		idx_heat_detach(&e->heat);
+		e->heat = heat;
+		idxr_detach(&e->heat_idx);
+		e->heat_idx = view;
+	} else {
+		om_close(&heat_ro);
+		idxr_detach(&view);
+	}
+	int give_index = fcntl(e->cur_index_fd, F_DUPFD_CLOEXEC, 3), give_heat = fcntl(e->cur_heat_fd, F_DUPFD_CLOEXEC, 3);
+	pthread_mutex_unlock(&e->seg_lock);
+	om_seg_close(&e->grow_heat);
+	e->cb.index_new(e->cb.arg, e->grow_seq, give_index, give_heat);
+}
+
+static void grow_finish_if(struct sup_engine *e)
+{
+	for (unsigned i = 0; i < SUP_CHILDREN_MAX; i++)
+		if (e->child[i].on && e->child[i].index_seq < e->grow_seq)
+			return;
+	idxw_grow_finish(e->index);
+	e->grow_seq = 0;
+	struct idxr_stat st;
+	idxw_stat(e->index, &st);
+	om_log(OM_MSG_INDEX, "index grown to %llu slots for %llu objects", (unsigned long long)st.slots, (unsigned long long)st.live);
+}
+
+/* One increment; true: there is more to do at once. */
+static bool grow(struct sup_engine *e)
+{
+	uint64_t left;
+	int err;
+
+	switch (idxw_state(e->index)) {
+	case IDXW_STEADY:
+		if (!idxw_want_grow(e->index) && !e->stalled)
+			return false;
+		if (idxw_grow_begin(e->index) < 0) {
+			om_log(OM_MSG_INDEX, "no memory to grow the index: changes that need a new slot wait");
+			return false;
+		}
+		return true;
+	case IDXW_COPYING:
+		err = idxw_grow_step(e->index, SUP_GROW_STEP, &left);
+		if (err == -OBJM_STATUS_NO_SPACE)
+			idxw_grow_abort(e->index); /* too many changes meanwhile: begin again, larger */
+		else if (left == 0)
+			hand_out(e);
+		return true;
+	case IDXW_SWITCHING:
+		if (!e->grow_seq)
+			hand_out(e); /* it failed before: again */
+		else
+			grow_finish_if(e);
+		return false;
+	}
+	return false;
+}
+
+/* ---- ids ---- */
+
+/* Asks for a block while half of the last one is left, so that nobody waits for the disk. */
+static void ids_ahead(struct sup_engine *e)
+{
+	if (e->ids_asked || e->id2_end || e->id_end - e->id_next > SUP_ID_BLOCK / 2)
+		return;
+	struct sup_job *job = calloc(1, sizeof(*job));
+	if (!job)
+		return;
+	job->kind = SUP_JOB_IDS;
+	job->oldest = sup_res_oldest(e);
+	e->ids_asked = true;
+	sup_read_queue(e, job);
+}
+
+/* ---- mail ---- */
+
+static void job_done(struct sup_engine *e, struct sup_job *job)
+{
+	if (job->kind == SUP_JOB_IDS) {
+		e->ids_asked = false;
+		if (job->status == 0) {
+			e->id2_next = job->first_id;
+			e->id2_end = job->first_id + SUP_ID_BLOCK;
+		}
+	} else if (job->kind == SUP_JOB_RESOLVE) {
+		sup_msg_resolved(e, job);
+	}
+	while (job->ops) {
+		struct sup_op *op = job->ops;
+		job->ops = op->next;
+		op->key = sup_key_find(e, &op->ikey, true);
+		if (OM_CHECK(op->key != NULL))
+			sup_op_submit(e, op);
+		else
+			free(op);
+	}
+	while (job->answer) {
+		struct sup_out *out = job->answer;
+		job->answer = out->next;
+		sup_pub_answer(e, job->place, job->serial, out->bytes, out->len, job->answer == NULL);
+		free(out);
+	}
+	free(job);
+}
+
+static void take_ops(struct sup_engine *e, struct sup_op *ops)
+{
+	while (ops) {
+		struct sup_op *op = ops;
+		ops = op->next;
+		sup_op_stage_done(e, op);
+	}
+}
+
+static void start_rebuild(struct sup_engine *e, struct sup_tier *t)
+{
+	if (t->scan_mode >= 0)
+		return;
+	t->owes_rebuild = true;
+	atomic_store(&t->state, OM_TIERS_REBUILDING);
+	sup_pub_rows(e, t);
+	if (e->fill_done)
+		sup_scan_start(e);
+}
+
+static void take_mail(struct sup_engine *e, struct sup_mail *mail)
+{
+	switch (mail->kind) {
+	case SUP_MAIL_OPS:
+		take_ops(e, mail->ops);
+		break;
+	case SUP_MAIL_JOB:
+		job_done(e, mail->job);
+		break;
+	case SUP_MAIL_FILL:
+		fill_chunk(e, mail->fill);
+		break;
+	case SUP_MAIL_ATTACH:
+		attach(e, mail);
+		break;
+	case SUP_MAIL_DETACH:
+		detach(e, mail->place);
+		break;
+	case SUP_MAIL_ACK:
+		if (e->child[mail->place].on)
+			e->child[mail->place].index_seq = OM_MAX(e->child[mail->place].index_seq, mail->seq);
+		break;
+	case SUP_MAIL_REBUILD:
+		start_rebuild(e, mail->tier);
+		break;
+	case SUP_MAIL_NUDGE:
+		break;
+	}
+	free(mail);
+}
+
+static bool take_inbox(struct sup_engine *e)
+{
+	pthread_mutex_lock(&e->inbox_lock);
+	struct sup_mail *list = e->inbox;
+	e->inbox = NULL;
+	e->inbox_end = &e->inbox;
+	pthread_mutex_unlock(&e->inbox_lock);
+	bool any = list != NULL;
+	while (list) {
+		struct sup_mail *mail = list;
+		list = mail->next;
+		take_mail(e, mail);
+	}
+	return any;
+}
+
+/* ---- the rings ---- */
+
+/* Changes wait in their rings while too much is waiting here already. */
+static bool intake_held(const struct sup_engine *e, const struct sup_child *c)
+{
+	if (c->doomed || c->out_bytes > SUP_OUT_BYTES_MAX)
+		return true;
+	if (c->role == OM_ROLE_LIFECYCLE)
+		return e->n_ops > 4 * SUP_BATCH_MAX; /* scans go at the committers' pace */
+	return e->stalled || e->n_rm > SUP_REAP_QUEUE_MAX || (e->id_next == e->id_end && !e->id2_end);
+}
+
+static bool take_ring(struct sup_engine *e, unsigned place)
+{
+	static union {
+		struct om_op_hdr align;
+		unsigned char bytes[OM_RING_MSG_MAX];
+	} buf; /* the publisher is one thread */
+	struct sup_child *c = &e->child[place];
+	unsigned n = 0;
+
+	for (; n < SUP_TURN_MSGS && !intake_held(e, c); n++) {
+		const char *why = "its ring is broken";
+		size_t len;
+		int err = om_ring_get(&c->ring, buf.bytes, sizeof(buf.bytes), &len);
+		if (err == -OBJM_STATUS_WOULD_BLOCK)
+			break;
+		if (err < 0 || !sup_msg_take(e, place, buf.bytes, len, &why))
+			doom(e, place, why);
+	}
+	return n > 0;
+}
+
+static bool take_rings(struct sup_engine *e)
+{
+	bool any = false;
+
+	for (unsigned i = 0; i < SUP_CHILDREN_MAX; i++)
+		if (e->child[i].on)
+			any |= take_ring(e, i);
+	return any;
+}
+
+static void flush_all(struct sup_engine *e)
+{
+	for (unsigned i = 0; i < SUP_CHILDREN_MAX; i++)
+		if (e->child[i].on)
+			out_flush(e, i);
+}
+
+/* Says to all children that we sleep; false: something has come. */
+static bool sleep_all(struct sup_engine *e)
+{
+	bool quiet = true;
+
+	for (unsigned i = 0; i < SUP_CHILDREN_MAX; i++)
+		if (e->child[i].on && !om_ring_sleep(&e->child[i].ring) && !intake_held(e, &e->child[i]))
+			quiet = false;
+	pthread_mutex_lock(&e->inbox_lock);
+	quiet &= e->inbox == NULL;
+	pthread_mutex_unlock(&e->inbox_lock);
+	return quiet;
+}
+
+static void publish_figures(struct sup_engine *e)
+{
+	struct idxr_stat st;
+
+	idxw_stat(e->index, &st);
+	atomic_store(&e->stat_ops, e->n_ops);
+	atomic_store(&e->stat_rm, e->n_rm + e->n_rm_flight + e->n_rm_failed);
+	atomic_store(&e->stat_live, st.live);
+	atomic_store(&e->stat_slots, st.slots);
+	atomic_store(&e->stat_bytes, st.bytes + st.slots * 4 + IDX_HEAT_HEADER_BYTES + sizeof(struct idx_gen_table));
+	bool scanning = false;
+	for (unsigned i = 0; i < e->n_tiers; i++)
+		scanning |= sup_tier_state(&e->tiers[i]) == OM_TIERS_REBUILDING;
+	atomic_store(&e->stat_complete, e->fill_done && !scanning);
+}
+
+static void wait_for_work(struct sup_engine *e)
+{
+	struct pollfd p[2] = { { .fd = e->kick_fd, .events = POLLIN }, { .fd = e->inbox_fd, .events = POLLIN } };
+	eventfd_t n;
+	bool held = e->n_settle || e->stalled;
+	bool waiting = false;
+
+	for (unsigned i = 0; i < SUP_CHILDREN_MAX && !waiting; i++)
+		waiting = e->child[i].on && e->child[i].out;
+	if (sleep_all(e))
+		(void)poll(p, 2, waiting ? 2 : held ? 20 : 1000); /* a child that makes room does not tell: look again soon */
+	(void)eventfd_read(e->kick_fd, &n);
+	(void)eventfd_read(e->inbox_fd, &n);
+	for (unsigned i = 0; i < SUP_CHILDREN_MAX; i++)
+		if (e->child[i].on)
+			om_ring_awake(&e->child[i].ring);
+}
+
+static bool ended(const struct sup_engine *e) { return atomic_load(&e->stopping) && e->n_ops == 0 && !e->inbox; }
+
+void *sup_pub_main(void *arg)
+{
+	struct sup_engine *e = arg;
+
+	while (!ended(e)) {
+		bool busy = take_inbox(e);
+		busy |= take_rings(e);
+		if (e->stalled || e->deferred)
+			sup_op_retry_held(e);
+		busy |= grow(e);
+		ids_ahead(e);
+		sup_reap_pump(e);
+		sup_scan_pump(e);
+		sup_reap_settle(e, atomic_load(&e->stopping));
+		flush_all(e);
+		publish_figures(e);
+		if (!busy)
+			wait_for_work(e);
+	}
+	return NULL;
+}

@@ -1,0 +1,372 @@
+/*
+ * sup_engine_reap.c: files that no record names any more: removed by the lifecycle process, window by window; what the
+ * last run left behind; and the scans that find orphans or make a catalog again. Publisher's thread.
+ *
+ * A removal is PENDING (recorded in the state environment or, on a volatile tier, in its catalog; the record is dropped when
+ * the file's name is durably gone) or UNSETTLED (an id given out that never got a record: after a crash the scan of the
+ * unsettled range finds its file again, so nothing is written for it).
+ */
+#include "common/om_counter.h"
+#include "supervisor/sup_engine_int.h"
+
+static void push(struct sup_engine *e, struct sup_removal *r)
+{
+	r->next = NULL;
+	*e->rm_end = r;
+	e->rm_end = &r->next;
+	e->n_rm++;
+}
+
+void sup_reap_add(struct sup_engine *e, struct sup_tier *t, uint64_t id, enum sup_removal_kind kind)
+{
+	struct sup_removal *r = malloc(sizeof(*r));
+
+	if (!OM_CHECK(r != NULL))
+		return; /* recorded or found again: the next start removes it */
+	*r = (struct sup_removal){ .id = id, .tier = t, .kind = (uint8_t)kind };
+	push(e, r);
+}
+
+/* Takes the removal out of a list; NULL: it is not there. */
+static struct sup_removal *pull(struct sup_removal **list, const struct sup_tier *t, uint64_t id)
+{
+	for (struct sup_removal **p = list; *p; p = &(*p)->next)
+		if ((*p)->id == id && (*p)->tier == t) {
+			struct sup_removal *r = *p;
+			*p = r->next;
+			return r;
+		}
+	return NULL;
+}
+
+/* Keep the lifecycle process's window full. */
+void sup_reap_pump(struct sup_engine *e)
+{
+	struct sup_child *c = &e->child[SUP_CHILD_LIFECYCLE];
+
+	while (c->on && !c->doomed && !c->out && e->rm && e->n_rm_flight < SUP_REAP_WINDOW) {
+		struct sup_removal *r = e->rm;
+		struct om_op_reap m = { .hdr = { .len = sizeof(m), .type = OM_OP_REAP }, .id = r->id, .tier = r->tier->no };
+		e->rm = r->next;
+		if (!e->rm)
+			e->rm_end = &e->rm;
+		e->n_rm--;
+		r->next = e->rm_flight;
+		e->rm_flight = r;
+		e->n_rm_flight++;
+		sup_pub_answer(e, SUP_CHILD_LIFECYCLE, c->serial, &m, sizeof(m), false);
+	}
+}
+
+void sup_reap_done(struct sup_engine *e, struct sup_tier *t, uint64_t id, int status)
+{
+	struct sup_removal *r = pull(&e->rm_flight, t, id);
+
+	if (!r)
+		return; /* answered twice: harmless */
+	e->n_rm_flight--;
+	if (status < 0 && ++r->tries < 3) {
+		push(e, r);
+		return;
+	}
+	if (status < 0) {
+		om_log(OM_MSG_REAP, "tier %s: file %016llx cannot be removed: %s; the next start tries again", t->conf->name,
+		       (unsigned long long)id, om_status_text(status));
+		r->next = e->rm_failed;
+		e->rm_failed = r;
+		e->n_rm_failed++;
+		return;
+	}
+	om_count(OM_C_REAPED, 1);
+	if (r->kind == SUP_RM_UNSETTLED) {
+		free(r);
+		return;
+	}
+	r->next = e->settle;
+	e->settle = r;
+	e->n_settle++;
+	if (!e->settle_since_ns)
+		e->settle_since_ns = om_coarse_ns();
+}
+
+void sup_reap_lost(struct sup_engine *e)
+{
+	while (e->rm_flight) {
+		struct sup_removal *r = e->rm_flight;
+		e->rm_flight = r->next;
+		e->n_rm_flight--;
+		push(e, r);
+	}
+}
+
+/* One SETTLE op for the removals of one tier that are done. */
+static void settle_tier(struct sup_engine *e, struct sup_tier *t, bool complete)
+{
+	struct sup_op *op = sup_op_new(SUP_OP_SETTLE, NULL);
+	uint64_t *ids = op ? malloc(sizeof(*ids) * (e->n_settle + 1)) : NULL;
+
+	if (!ids) {
+		free(op);
+		return; /* tried again at the next turn */
+	}
+	for (struct sup_removal **p = &e->settle; *p;) {
+		struct sup_removal *r = *p;
+		if (r->tier != t || op->n_ids == SUP_BATCH_MAX) {
+			p = &r->next;
+			continue;
+		}
+		ids[op->n_ids++] = r->id;
+		*p = r->next;
+		e->n_settle--;
+		free(r);
+	}
+	op->ids = ids;
+	op->complete = complete;
+	op->stages[op->n_stages++] = (struct sup_stage){ .tier = t, .act = SUP_ACT_SETTLE };
+	sup_op_submit(e, op);
+}
+
+/* Drop the records of removals that are done: in batches, at most SUP_SETTLE_MS behind. */
+void sup_reap_settle(struct sup_engine *e, bool now)
+{
+	if (!e->n_settle)
+		return;
+	if (!now && e->n_settle < SUP_BATCH_MAX && om_coarse_ns() - e->settle_since_ns < SUP_SETTLE_MS * UINT64_C(1000000))
+		return;
+	e->settle_since_ns = 0;
+	for (unsigned i = 0; i < e->n_tiers && e->n_settle; i++) {
+		struct sup_tier *t = &e->tiers[i];
+		bool any = false;
+		for (const struct sup_removal *r = e->settle; r && !any; r = r->next)
+			any = r->tier == t;
+		if (any && t->cat)
+			settle_tier(e, t, false);
+	}
+	if (e->n_settle)
+		e->settle_since_ns = om_coarse_ns();
+}
+
+/* ---- what the last run left ---- */
+
+struct load_ctx {
+	struct sup_engine *e;
+	struct sup_tier *t;
+};
+
+static int load_one(struct load_ctx *c, uint64_t id)
+{
+	struct sup_engine *e = c->e;
+	struct sup_removal *r = malloc(sizeof(*r));
+
+	if (r && e->n_recover == e->cap_recover) {
+		size_t cap = e->cap_recover ? 2 * e->cap_recover : 256;
+		struct sup_removal **v = realloc(e->recover, cap * sizeof(*v));
+		if (v) {
+			e->recover = v;
+			e->cap_recover = cap;
+		}
+	}
+	if (!r || e->n_recover == e->cap_recover) {
+		free(r);
+		return -OBJM_STATUS_OUT_OF_MEMORY;
+	}
+	*r = (struct sup_removal){ .id = id, .tier = c->t, .kind = SUP_RM_PENDING };
+	e->recover[e->n_recover++] = r;
+	return 0;
+}
+
+static int removal_cmp(const void *a, const void *b)
+{
+	const struct sup_removal *x = *(struct sup_removal *const *)a, *y = *(struct sup_removal *const *)b;
+
+	if (x->id != y->id)
+		return x->id < y->id ? -1 : 1;
+	return (x->tier->no > y->tier->no) - (x->tier->no < y->tier->no);
+}
+
+static int load_state(void *arg, uint8_t tier, uint64_t id)
+{
+	(void)tier;
+	return load_one(arg, id);
+}
+
+static int load_cat(void *arg, uint64_t id) { return load_one(arg, id); }
+
+/* Pending removals of the last run. They wait: a record may still name the file (a crash between two commits). */
+int sup_reap_load(struct sup_engine *e)
+{
+	struct idx_state_txn *txn;
+	int err = idx_state_txn_begin(e->state, true, &txn);
+
+	if (err < 0)
+		return err;
+	for (unsigned i = 0; i < e->n_tiers && err == 0; i++) {
+		struct load_ctx c = { .e = e, .t = &e->tiers[i] };
+		struct idx_cat_snap *snap;
+		if (!c.t->cat)
+			continue;
+		err = idx_state_pending_iter(txn, c.t->no, 0, load_state, &c);
+		if (err == 0 && c.t->is_volatile && (err = idx_cat_snap_open(c.t->cat, &snap)) == 0) {
+			err = idx_cat_removed_iter(snap, load_cat, &c);
+			idx_cat_snap_close(snap);
+		}
+	}
+	idx_state_txn_abort(txn);
+	if (e->n_recover)
+		qsort(e->recover, e->n_recover, sizeof(*e->recover), removal_cmp);
+	return err;
+}
+
+/* A record names this file, so its removal never happened: the recorded intent is void. */
+void sup_reap_live(struct sup_engine *e, uint8_t tier_no, uint64_t id)
+{
+	struct sup_removal probe = { .id = id, .tier = e->tier_by_no[tier_no] }, *key = &probe;
+
+	if (!e->n_recover || !probe.tier)
+		return;
+	struct sup_removal **r = bsearch(&key, e->recover, e->n_recover, sizeof(*e->recover), removal_cmp);
+	if (r)
+		(*r)->kind = SUP_RM_VOID;
+}
+
+/* The catalogs have been read: what is left of the last run's removals is true. */
+void sup_reap_filled(struct sup_engine *e)
+{
+	for (size_t i = 0; i < e->n_recover; i++) {
+		struct sup_removal *r = e->recover[i];
+		if (r->kind != SUP_RM_VOID) {
+			push(e, r);
+			continue;
+		}
+		r->next = e->settle;
+		e->settle = r;
+		e->n_settle++;
+	}
+	if (e->n_settle && !e->settle_since_ns)
+		e->settle_since_ns = om_coarse_ns();
+	free(e->recover);
+	e->recover = NULL;
+	e->n_recover = e->cap_recover = 0;
+	if (!e->n_losers)
+		return;
+	qsort(e->losers, e->n_losers, sizeof(*e->losers), sup_loser_cmp);
+	struct sup_job *job = calloc(1, sizeof(*job));
+	if (!OM_CHECK(job != NULL))
+		return; /* the next start finds them again */
+	job->kind = SUP_JOB_STALE;
+	sup_read_queue(e, job);
+}
+
+int sup_loser_cmp(const void *a, const void *b)
+{
+	const struct sup_loser *x = a, *y = b;
+
+	if (x->id != y->id)
+		return x->id < y->id ? -1 : 1;
+	return (x->tier > y->tier) - (x->tier < y->tier);
+}
+
+void sup_reap_loser(struct sup_engine *e, uint8_t tier_no, uint64_t id)
+{
+	if (e->n_losers == e->cap_losers) {
+		size_t cap = e->cap_losers ? 2 * e->cap_losers : 64;
+		struct sup_loser *v = realloc(e->losers, cap * sizeof(*v));
+		if (!OM_CHECK(v != NULL))
+			return;
+		e->losers = v;
+		e->cap_losers = cap;
+	}
+	e->losers[e->n_losers++] = (struct sup_loser){ .id = id, .tier = tier_no };
+}
+
+/* ---- scans ---- */
+
+/* All catalogs are in the index: now the files can be judged. */
+void sup_scan_start(struct sup_engine *e)
+{
+	bool crashed = !e->recovery.first && !e->recovery.clean && !e->recovered;
+
+	for (unsigned i = 0; i < e->n_tiers; i++) {
+		struct sup_tier *t = &e->tiers[i];
+		if (!t->cat || t->scan_mode >= 0)
+			continue;
+		if (t->owes_rebuild) {
+			t->scan_mode = OM_SCAN_REBUILD;
+			om_log(OM_MSG_REBUILD, "tier %s: its catalog is being made again from its files", t->conf->name);
+		} else if (crashed) {
+			t->scan_mode = OM_SCAN_ORPHANS;
+		}
+		t->scan_sent = t->scan_done = false;
+		atomic_store(&t->scan_found, 0);
+	}
+	if (!crashed)
+		e->recovered = true;
+	sup_scan_pump(e);
+}
+
+void sup_scan_pump(struct sup_engine *e)
+{
+	struct sup_child *c = &e->child[SUP_CHILD_LIFECYCLE];
+
+	for (unsigned i = 0; i < e->n_tiers && c->on && !c->doomed; i++) {
+		struct sup_tier *t = &e->tiers[i];
+		if (t->scan_mode < 0 || t->scan_sent)
+			continue;
+		bool rebuild = t->scan_mode == OM_SCAN_REBUILD;
+		struct om_op_scan m = {
+			.hdr = { .len = sizeof(m), .type = OM_OP_SCAN, .req = i }, .tier = t->no, .mode = (uint8_t)t->scan_mode,
+			.id_from = rebuild ? 1 : e->recovery.oldest_unsettled,
+			.id_to = rebuild ? e->run_first_id : e->recovery.block_end,
+		};
+		t->scan_sent = true;
+		t->scan_done = false;
+		sup_pub_answer(e, SUP_CHILD_LIFECYCLE, c->serial, &m, sizeof(m), false);
+	}
+}
+
+void sup_scan_lost(struct sup_engine *e)
+{
+	for (unsigned i = 0; i < e->n_tiers; i++)
+		if (!e->tiers[i].scan_done)
+			e->tiers[i].scan_sent = false; /* from the start again: finding a file twice changes nothing */
+}
+
+void sup_scan_check_end(struct sup_engine *e, struct sup_tier *t)
+{
+	bool open = false;
+
+	if (t->scan_mode < 0 || !t->scan_done || t->scan_flight)
+		return;
+	uint64_t found = atomic_load(&t->scan_found);
+	if (t->scan_mode == OM_SCAN_REBUILD)
+		settle_tier(e, t, true); /* end_settle() says so when it is recorded */
+	else if (found)
+		om_log(OM_MSG_ORPHAN, "tier %s: %llu files of the last run's end were looked at", t->conf->name,
+		       (unsigned long long)found);
+	t->scan_mode = -1;
+	for (unsigned i = 0; i < e->n_tiers; i++)
+		open |= e->tiers[i].scan_mode >= 0 || !e->tiers[i].cat;
+	if (!open)
+		e->recovered = true; /* ids are settled up to this run */
+}
+
+static void free_list(struct sup_removal *r)
+{
+	while (r) {
+		struct sup_removal *next = r->next;
+		free(r);
+		r = next;
+	}
+}
+
+void sup_reap_free(struct sup_engine *e)
+{
+	free_list(e->rm);
+	free_list(e->rm_flight);
+	free_list(e->rm_failed);
+	for (size_t i = 0; i < e->n_recover; i++)
+		free(e->recover[i]);
+	free(e->recover);
+	free(e->losers);
+	free_list(e->settle);
+}

@@ -1,0 +1,303 @@
+/*
+ * sup_tier.c: opening a tier: is the directory the tier that it should be, what can its filesystem do, where is its
+ * catalog. Main loop's thread at start; sup_tier_fail() and the ballast from other threads of the engine.
+ *
+ * A tier that cannot be opened is absent: said once in the log, and everything that may lie on it answers UNAVAILABLE.
+ * It is never made anew in silence: a directory without a marker is new only when the installation does not know the
+ * tier yet, or when the tier is a memory tier, whose objects are gone with the tmpfs.
+ */
+#include <dirent.h>
+#include <sodium.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+
+#include "backend/be.h"
+#include "index/cat/idx_tier_mark.h"
+#include "supervisor/sup_engine_int.h"
+
+#define BALLAST_NAME "ballast"
+#define BALLAST_BYTES (UINT64_C(64) << 20)
+
+static bool absent(const struct sup_tier *t, const char *what, const char *why)
+{
+	om_log(OM_MSG_TIER_ABSENT, "tier %s (%s): %s: %s", t->conf->name, t->conf->path, what, why);
+	return false;
+}
+
+/* ---- the directory ---- */
+
+static int make_dir(int rootfd, const char *name, int *ret_fd)
+{
+	if (mkdirat(rootfd, name, 0700) < 0 && errno != EEXIST)
+		return -OBJM_STATUS_SYSTEM;
+	*ret_fd = openat(rootfd, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+	return *ret_fd < 0 ? -OBJM_STATUS_SYSTEM : 0;
+}
+
+static bool open_dirs(struct sup_tier *t)
+{
+	t->rootfd = open(t->conf->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (t->rootfd < 0)
+		return absent(t, "cannot open the directory", strerror(errno));
+	return true;
+}
+
+static bool make_dirs(struct sup_tier *t)
+{
+	if (make_dir(t->rootfd, "objects", &t->objectsfd) < 0 || make_dir(t->rootfd, "staging", &t->stagingfd) < 0)
+		return absent(t, "cannot make objects/ and staging/", strerror(errno));
+	return true;
+}
+
+static bool has_objects(const struct sup_tier *t)
+{
+	int fd = openat(t->rootfd, "objects", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+	bool any = false;
+
+	if (!dir) {
+		om_close(&fd);
+		return false;
+	}
+	for (struct dirent *d; !any && (d = readdir(dir));)
+		any = d->d_name[0] != '.';
+	(void)closedir(dir);
+	return any;
+}
+
+/* ---- whose is it ---- */
+
+struct known {
+	const char *name;
+	bool found;
+	struct idx_state_tier tier;
+};
+
+static int match_name(void *arg, const struct idx_state_tier *tier)
+{
+	struct known *k = arg;
+
+	if (!strcmp(tier->name, k->name)) {
+		k->found = true;
+		k->tier = *tier;
+	}
+	return 0;
+}
+
+/*
+ * A marker for a directory that has none. It is written before the state environment knows the tier: a crash in between
+ * leaves a marked, unknown tier, which the next start takes in; the other order would leave one that looks unmounted.
+ */
+static bool mark_new(struct sup_engine *e, struct sup_tier *t, struct idx_tier_mark *ret)
+{
+	randombytes_buf(ret->tier_id, sizeof(ret->tier_id));
+	memcpy(ret->install_id, idx_state_identity(e->state)->install_id, sizeof(ret->install_id));
+	int err = idx_tier_mark_write(t->rootfd, ret, false);
+	return err == 0 || absent(t, "cannot write its marker", idx_cat_message());
+}
+
+/* The state environment learns number and id of a tier from its marker. */
+static bool bind_tier(struct sup_engine *e, struct sup_tier *t, const struct idx_tier_mark *mark, struct idx_state_tier *ret)
+{
+	int err = idx_state_tier_get(e->state, t->conf->name, ret);
+
+	if (err == 0) {
+		memcpy(ret->tier_id, mark->tier_id, sizeof(ret->tier_id));
+		err = idx_state_tier_bind(e->state, ret);
+	}
+	return err == 0 || absent(t, "the state environment does not take it", idx_cat_message());
+}
+
+/* Decides by marker and state environment; *ret_new: nothing of it is known. */
+static bool identify(struct sup_engine *e, struct sup_tier *t, struct idx_state_tier *ret, bool *ret_new)
+{
+	struct known k = { .name = t->conf->name };
+	struct idx_tier_mark mark;
+	int err = idx_tier_mark_read(t->rootfd, &mark);
+
+	if (err < 0 && err != -OBJM_STATUS_NOT_FOUND)
+		return absent(t, "cannot read its marker", idx_cat_message());
+	*ret_new = err < 0;
+	if (idx_state_tier_iter(e->state, match_name, &k) < 0)
+		return absent(t, "the state environment cannot be read", idx_cat_message());
+	if (*ret_new) {
+		if (k.found && !t->is_volatile)
+			return absent(t, "no marker in the directory", "the disk is not mounted, or it is another directory");
+		if (has_objects(t))
+			return absent(t, "there are objects, but no marker", "whose they are is not known; move objects/ away or restore "
+				      "the marker " IDX_TIER_MARK_NAME);
+		if (k.found && idx_state_tomb_clear(e->state, k.tier.number) < 0)
+			return absent(t, "the state environment cannot be written", idx_cat_message());
+		return mark_new(e, t, &mark) && bind_tier(e, t, &mark, ret);
+	}
+	if (memcmp(mark.install_id, idx_state_identity(e->state)->install_id, sizeof(mark.install_id)))
+		return absent(t, "it belongs to another installation", "use the state_dir that it was made with");
+	if (!k.found) /* the state environment was lost, or a crash came between marker and state */
+		return bind_tier(e, t, &mark, ret);
+	*ret = k.tier;
+	if (memcmp(mark.tier_id, k.tier.tier_id, sizeof(mark.tier_id)))
+		return absent(t, "it is another tier of this installation", "correct `path` in the configuration");
+	return true;
+}
+
+/* ---- its catalog ---- */
+
+static bool open_catalog(struct sup_engine *e, struct sup_tier *t, const struct idx_state_tier *id, bool is_new)
+{
+	struct idx_cat_params p = { .dir = t->conf->index_path, .tier = id->number };
+	struct idx_cat_info info;
+
+	if (t->is_volatile)
+		p.flags |= IDX_CAT_VOLATILE;
+	memcpy(p.secret, sup_engine_secret(e), sizeof(p.secret));
+	memcpy(p.tier_id, id->tier_id, sizeof(p.tier_id));
+	memcpy(p.install_id, idx_state_identity(e->state)->install_id, sizeof(p.install_id));
+	int err = idx_cat_open(&p, &t->cat);
+	if (err == -OBJM_STATUS_CORRUPT) {
+		om_log(OM_MSG_CATALOG, "tier %s: %s: it is set aside and made again from the files", t->conf->name, idx_cat_message());
+		err = idx_cat_set_aside(p.dir);
+		if (err == 0)
+			err = idx_cat_open(&p, &t->cat);
+	}
+	if (err < 0) {
+		t->cat = NULL;
+		return absent(t, "its catalog cannot be opened", idx_cat_message());
+	}
+	idx_cat_info(t->cat, &info);
+	t->owes_rebuild = !info.complete && !is_new;
+	if (is_new && !info.complete) {
+		struct idx_cat_txn *txn;
+		err = idx_cat_txn_begin(t->cat, &txn);
+		if (err == 0)
+			err = idx_cat_txn_complete(txn, true);
+		if (err == 0)
+			err = idx_cat_txn_commit(txn);
+		if (err < 0)
+			om_log(OM_MSG_CATALOG, "tier %s: %s", t->conf->name, idx_cat_message());
+	}
+	return true;
+}
+
+static void read_totals(struct sup_tier *t)
+{
+	struct idx_cat_snap *snap;
+	struct idx_cat_totals totals;
+
+	if (idx_cat_snap_open(t->cat, &snap) < 0)
+		return;
+	if (idx_cat_snap_totals(snap, &totals) == 0) {
+		atomic_store(&t->used_bytes, totals.bytes);
+		atomic_store(&t->objects, totals.objects);
+	}
+	idx_cat_snap_close(snap);
+}
+
+/* ---- room ---- */
+
+static void find_capacity(struct sup_tier *t)
+{
+	struct statvfs vfs;
+
+	t->capacity_bytes = t->conf->capacity.bytes;
+	if (fstatvfs(t->rootfd, &vfs) == 0) {
+		uint64_t whole = (uint64_t)vfs.f_blocks * vfs.f_frsize;
+		if (t->conf->capacity.pct)
+			t->capacity_bytes = whole / 100 * t->conf->capacity.pct;
+		else if (whole)
+			t->capacity_bytes = OM_MIN(t->capacity_bytes, whole);
+	}
+}
+
+/* Room that is given up when the disk is full, so that deletes can always commit. */
+static void make_ballast(struct sup_tier *t)
+{
+	off_t size = (off_t)OM_MIN(BALLAST_BYTES, t->capacity_bytes / 64);
+	struct stat st;
+
+	if (t->is_volatile || t->conf->type == OM_TIER_NETWORK)
+		return;
+	OM_AUTO_FD fd = openat(t->rootfd, BALLAST_NAME, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+	t->ballast = fd >= 0 && fstat(fd, &st) == 0 && (st.st_size == size || posix_fallocate(fd, 0, size) == 0);
+	if (fd >= 0 && !t->ballast)
+		(void)unlinkat(t->rootfd, BALLAST_NAME, 0); /* half a ballast is none */
+}
+
+bool sup_tier_ballast_drop(struct sup_tier *t)
+{
+	if (!t->ballast)
+		return false;
+	t->ballast = false;
+	if (unlinkat(t->rootfd, BALLAST_NAME, 0) < 0)
+		return false;
+	om_log(OM_MSG_CATALOG, "tier %s: the disk is full; its ballast was given up so that deletes can commit: make room",
+	       t->conf->name);
+	return true;
+}
+
+void sup_tier_fail(struct sup_tier *t, const char *why)
+{
+	if (atomic_exchange(&t->state, OM_TIERS_FAILED) != OM_TIERS_FAILED)
+		om_log(OM_MSG_TIER_FAILED, "tier %s (%s): writes are stopped: %s", t->conf->name, t->conf->path, why);
+}
+
+/* ---- all of it ---- */
+
+static bool open_all(struct sup_engine *e, struct sup_tier *t)
+{
+	struct idx_state_tier id;
+	struct be_probe probe;
+	char why[256];
+	bool is_new;
+
+	if (!open_dirs(t))
+		return false;
+	t->is_volatile = t->conf->type == OM_TIER_MEMORY;
+	if (be_probe(t->rootfd, t->conf->type, t->conf->allow_swap, &probe, why, sizeof(why)) < 0)
+		return absent(t, "it cannot be used", why);
+	if (!identify(e, t, &id, &is_new) || !make_dirs(t))
+		return false;
+	t->no = id.number;
+	t->caps = probe.caps;
+	find_capacity(t);
+	if (!open_catalog(e, t, &id, is_new))
+		return false;
+	e->tier_by_no[t->no] = t;
+	read_totals(t);
+	make_ballast(t);
+	return true;
+}
+
+void sup_tier_open(struct sup_engine *e, struct sup_tier *t)
+{
+	struct known k = { .name = t->conf->name };
+
+	t->is_volatile = t->conf->type == OM_TIER_MEMORY;
+	t->no = OM_TIER_NONE;
+	if (!open_all(e, t)) {
+		/* a tier that is known may hold what a miss cannot see: it keeps its number */
+		if (idx_state_tier_iter(e->state, match_name, &k) == 0 && k.found) {
+			t->no = k.tier.number;
+			e->tier_by_no[t->no] = t;
+		}
+		om_close(&t->objectsfd);
+		om_close(&t->stagingfd);
+		atomic_store(&t->state, OM_TIERS_ABSENT);
+		return;
+	}
+	int state = t->owes_rebuild ? OM_TIERS_REBUILDING : OM_TIERS_READY;
+	if (state == OM_TIERS_READY && !(t->conf->flags & OM_TIERF_WRITABLE))
+		state = OM_TIERS_READONLY;
+	atomic_store(&t->state, state);
+	om_log(OM_MSG_TIER_READY, "tier %s (%s, %s): %llu objects, %llu bytes of %llu", t->conf->name, t->conf->path,
+	       om_tier_type_name(t->conf->type), (unsigned long long)atomic_load(&t->objects),
+	       (unsigned long long)atomic_load(&t->used_bytes), (unsigned long long)t->capacity_bytes);
+}
+
+void sup_tier_close(struct sup_tier *t)
+{
+	idx_cat_close(t->cat);
+	t->cat = NULL;
+	om_close(&t->rootfd);
+	om_close(&t->objectsfd);
+	om_close(&t->stagingfd);
+}
