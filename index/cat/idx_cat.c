@@ -225,7 +225,7 @@ int idx_cat_open(const struct idx_cat_params *params, struct idx_cat **ret_cat)
 
 	if (params->tier >= OM_TIERS_MAX)
 		return idx_cat_fail(-OBJM_STATUS_INVALID_REQUEST, "%s: tier number %u is out of range", params->dir, params->tier);
-	if ((params->flags & IDX_CAT_NOCHECK) == 0 && idx_cat_env_suspect(params->dir)) {
+	if ((params->flags & IDX_CAT_NOCHECK) == 0 && idx_cat_env_check_due(params->dir)) {
 		rc = idx_cat_check(params, 0);
 		if (rc != 0)
 			return rc;

@@ -72,8 +72,9 @@ const char *idx_cat_message(void);
 /**
  * Open the catalog of a tier, making it if it is missing.
  *
- * A catalog that the last run opened but neither scanned to the end nor closed is first checked by a child process
- * (idx_cat_check): a damaged one that crashes its reader does so once, not at every start.
+ * A catalog of up to 64 MiB, and any that the last run opened but neither scanned to the end nor closed, is first checked
+ * by a child process (idx_cat_check): a small damaged one is never read here, a large one that crashes its reader does so
+ * once, not at every start.
  *
  * @return 0; -CORRUPT: not usable, see idx_cat_set_aside (also: made under another secret or as another tier number);
  *         -PRECONDITION_FAILED: it is the catalog of another tier or installation: adopt or refuse, do not set aside;
@@ -197,7 +198,7 @@ typedef int idx_cat_id_cb(void *ctx, uint64_t id);
 
 struct idx_cat_scan_res {
 	struct idx_cat_totals totals;
-	uint64_t damaged; /* records that could not be decoded; left out */
+	uint64_t damaged; /* records that could not be decoded; left out. Not 0: rebuild the catalog from the files */
 	uint64_t max_id;
 };
 

@@ -23,6 +23,7 @@
 
 #define ENV_DBS_MAX 8u
 #define ENV_GATE_WAIT_S 2 /* a snapshot that is held longer makes growing fail with BUSY */
+#define ENV_CHECK_ALWAYS_BYTES (64 << 20) /* read in some 50 ms: checked at every open */
 #define ENV_PROBE_BYTES (16u << 20) /* more than one transaction ever writes */
 
 static _Thread_local char env_message[768];
@@ -212,6 +213,16 @@ bool idx_cat_env_suspect(const char *dir)
 		return true;
 	/* A last transaction may leave the file short of pages that it took and gave back; so may damage. */
 	return idx_cat_file_prepare(fd, dir, IDX_CAT_READONLY | IDX_CAT_ENV_NOLOCK, &exists, &is_short) == 0 && is_short;
+}
+
+bool idx_cat_env_check_due(const char *dir)
+{
+	OM_AUTO_FD fd = open(dir, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	struct stat st;
+
+	if (fd < 0 || fstatat(fd, IDX_CAT_DATA_NAME, &st, AT_SYMLINK_NOFOLLOW) < 0 || st.st_size < IDX_CAT_FILE_MIN_BYTES)
+		return false; /* there is nothing to check */
+	return st.st_size <= ENV_CHECK_ALWAYS_BYTES || idx_cat_env_suspect(dir);
 }
 
 void idx_cat_env_proven(struct idx_cat_env *env)

@@ -37,6 +37,7 @@ static_assert(sizeof(void *) == 8 && sizeof(MDB_val) == 16, "64-bit machines onl
 
 #define FILE_PAGE_MIN 4096u
 #define FILE_PAGE_MAX 65536u
+static_assert(IDX_CAT_FILE_MIN_BYTES == 2 * FILE_PAGE_MIN, "a header is two pages");
 #define FILE_PAGES_MAX (UINT64_C(1) << 32) /* 16 TiB of 4 KiB pages: no catalog is that large */
 /* Pages that were never written at the end of the file: taken and given back by the last transaction. */
 #define FILE_SHORT_PAGES_MAX 65536u
@@ -175,7 +176,7 @@ static int file_data(int dirfd, const char *dir, unsigned flags, bool *ret_exist
 		return file_fail(dir, IDX_CAT_DATA_NAME, "stat the file");
 	if (!S_ISREG(st.st_mode))
 		return idx_cat_fail(-OBJM_STATUS_CORRUPT, "%s/%s: is not a regular file", dir, IDX_CAT_DATA_NAME);
-	if ((uint64_t)st.st_size < 2u * FILE_PAGE_MIN) {
+	if (st.st_size < IDX_CAT_FILE_MIN_BYTES) {
 		/* Its creation was cut short (a full disk, a crash): it never held anything. */
 		if (!readonly && unlinkat(dirfd, IDX_CAT_DATA_NAME, 0) < 0)
 			return file_fail(dir, IDX_CAT_DATA_NAME, "remove the unfinished file");

@@ -77,6 +77,7 @@ int idx_cat_seal_get(MDB_txn *txn, MDB_dbi dbi, const void *key, size_t key_len,
 #define IDX_CAT_DATA_NAME "data.mdb"
 #define IDX_CAT_LOCK_NAME "lock.mdb"
 #define IDX_CAT_UNPROVEN_NAME "unproven" /* there while the running (or crashed) process has not read everything once */
+#define IDX_CAT_FILE_MIN_BYTES 8192 /* a shorter data file has no header yet: it never held anything */
 #define IDX_CAT_READERS 1000u
 #define IDX_CAT_MAP_BYTES (UINT64_C(1) << 40)
 #define IDX_CAT_MAP_MIN_BYTES (UINT64_C(1) << 30)
@@ -111,6 +112,8 @@ int idx_cat_env_open(const char *dir, unsigned flags, uint64_t map_bytes, struct
 void idx_cat_env_close(struct idx_cat_env *env);
 /** True if the last process that had it open never finished reading it: check before opening. */
 bool idx_cat_env_suspect(const char *dir);
+/** True if it is suspect, or so small that a check costs nothing. */
+bool idx_cat_env_check_due(const char *dir);
 /** Everything in it has been read without harm. */
 void idx_cat_env_proven(struct idx_cat_env *env);
 /** Status and text of a failed LMDB call; also stops writes or asks for a larger map where that is the answer. */

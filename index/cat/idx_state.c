@@ -247,7 +247,7 @@ int idx_state_open(const char *state_dir, struct idx_state **ret_state)
 		dir = NULL;
 		return idx_cat_fail(-OBJM_STATUS_OUT_OF_MEMORY, "%s: no memory to open it", state_dir);
 	}
-	if (idx_cat_env_suspect(dir)) {
+	if (idx_cat_env_check_due(dir)) {
 		rc = idx_cat_check_run(dir, 0, state_read_all, NULL);
 		if (rc != 0)
 			return rc;

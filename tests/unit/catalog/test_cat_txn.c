@@ -1,0 +1,380 @@
+/*
+ * test_cat_txn.c: the write and read sides of one catalog against a model: puts, deletes, totals, collisions, reopening.
+ */
+#include "tests/unit/catalog/cat_test.h"
+
+static int setup(void **state)
+{
+	*state = cat_test_mkdir(NULL);
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	cat_test_rmdir(*state);
+	return 0;
+}
+
+static void txn_basics(void **state)
+{
+	struct idx_cat *cat = cat_test_open(*state, 1);
+	struct om_rec a = cat_test_rec("/a", 2, 10, 100, 1), got, *copy;
+	struct idx_cat_totals t;
+	struct idx_cat_old old;
+	struct idx_cat_txn *txn;
+	struct idx_cat_snap *before, *snap;
+
+	cat_ok(idx_cat_snap_open(cat, &before));
+	cat_ok(idx_cat_txn_begin(cat, &txn));
+	cat_ok(idx_cat_txn_put(txn, &a, 0, &old));
+	assert_false(old.existed);
+	cat_ok(idx_cat_txn_get(txn, "/a", 2, &got)); /* seen inside */
+	assert_int_equal(got.size, 100);
+	assert_int_equal(idx_cat_txn_get(txn, "/b", 2, &got), -OBJM_STATUS_NOT_FOUND);
+	cat_ok(idx_cat_txn_commit(txn));
+	assert_int_equal(idx_cat_snap_peek(before, "/a", 2, &got), -OBJM_STATUS_NOT_FOUND); /* a snapshot stands still */
+	cat_ok(idx_cat_snap_open(cat, &snap));
+	cat_ok(idx_cat_snap_get(snap, "/a", 2, &copy));
+	assert_int_equal(copy->id, 10);
+	assert_int_equal(copy->tier, 1);
+	free(copy);
+	idx_cat_snap_reset(before);
+	cat_ok(idx_cat_snap_renew(before));
+	cat_ok(idx_cat_snap_peek(before, "/a", 2, &got));
+
+	a.id = 11;
+	a.size = 7;
+	a.home = 2; /* now a copy */
+	cat_ok(idx_cat_txn_begin(cat, &txn));
+	cat_ok(idx_cat_txn_put(txn, &a, 0, &old));
+	assert_true(old.existed && old.id == 10 && old.size == 100 && old.home == 1 && !old.damaged);
+	idx_cat_txn_totals(txn, &t);
+	assert_true(t.objects == 1 && t.bytes == 7 && t.copies == 1 && t.copy_bytes == 7);
+	assert_int_equal(idx_cat_txn_put(txn, &a, IDX_CAT_PUT_NEWER, NULL), -OBJM_STATUS_PRECONDITION_FAILED);
+	a.rev++;
+	cat_ok(idx_cat_txn_put(txn, &a, IDX_CAT_PUT_NEWER, NULL));
+	assert_int_equal(idx_cat_txn_del(txn, "/a", 2, 10, NULL), -OBJM_STATUS_PRECONDITION_FAILED);
+	assert_int_equal(idx_cat_txn_del(txn, "/b", 2, 0, NULL), -OBJM_STATUS_NOT_FOUND);
+	a.tier = 2;
+	assert_int_equal(idx_cat_txn_put(txn, &a, 0, NULL), -OBJM_STATUS_INVALID_REQUEST);
+	cat_ok(idx_cat_txn_del(txn, "/a", 2, 11, &old)); /* refusals left the transaction usable */
+	assert_true(old.id == 11 && old.rev == 2);
+	cat_ok(idx_cat_txn_commit(txn));
+	idx_cat_snap_reset(snap);
+	cat_ok(idx_cat_snap_renew(snap));
+	cat_ok(idx_cat_snap_totals(snap, &t));
+	assert_true(t.objects == 0 && t.bytes == 0 && t.copies == 0 && t.copy_bytes == 0);
+	idx_cat_snap_close(before);
+	idx_cat_snap_close(snap);
+	idx_cat_close(cat);
+}
+
+static void txn_abort(void **state)
+{
+	struct idx_cat *cat = cat_test_open(*state, 0);
+	struct om_rec a = cat_test_rec("/a", 2, 1, 5, 0), got;
+	struct idx_cat_totals t;
+	struct idx_cat_txn *txn;
+	struct idx_cat_snap *snap;
+
+	cat_ok(idx_cat_txn_begin(cat, &txn));
+	cat_ok(idx_cat_txn_put(txn, &a, 0, NULL));
+	cat_ok(idx_cat_txn_removed_add(txn, 9));
+	idx_cat_txn_abort(txn);
+	cat_ok(idx_cat_snap_open(cat, &snap));
+	assert_int_equal(idx_cat_snap_peek(snap, "/a", 2, &got), -OBJM_STATUS_NOT_FOUND);
+	assert_int_equal(idx_cat_removed_has(snap, 9), 0);
+	cat_ok(idx_cat_snap_totals(snap, &t));
+	assert_int_equal(t.objects, 0);
+	idx_cat_snap_close(snap);
+	idx_cat_close(cat);
+}
+
+static int sum_ids(void *ctx, uint64_t id)
+{
+	uint64_t *v = ctx;
+
+	assert_true(id > v[1]); /* ascending */
+	v[1] = id;
+	v[0] += id;
+	return 0;
+}
+
+static void txn_removed(void **state)
+{
+	struct idx_cat *cat = cat_test_open(*state, 0);
+	struct idx_cat_txn *txn;
+	struct idx_cat_snap *snap;
+	uint64_t sum[2] = { 0, 0 };
+
+	cat_ok(idx_cat_txn_begin(cat, &txn));
+	for (uint64_t id = 1000; id > 0; id--)
+		cat_ok(idx_cat_txn_removed_add(txn, id * 300));
+	cat_ok(idx_cat_txn_removed_add(txn, 300)); /* twice is once */
+	cat_ok(idx_cat_txn_removed_del(txn, 600));
+	cat_ok(idx_cat_txn_removed_del(txn, 601)); /* not there */
+	cat_ok(idx_cat_txn_commit(txn));
+	idx_cat_close(cat);
+	cat = cat_test_open(*state, 0);
+	cat_ok(idx_cat_snap_open(cat, &snap));
+	assert_int_equal(idx_cat_removed_has(snap, 300), 1);
+	assert_int_equal(idx_cat_removed_has(snap, 600), 0);
+	cat_ok(idx_cat_removed_iter(snap, sum_ids, sum));
+	assert_int_equal(sum[0], 300u * (1000u * 1001u / 2) - 600);
+	idx_cat_snap_close(snap);
+	idx_cat_close(cat);
+}
+
+static void hash_all_equal(const void *uri, size_t len, const uint8_t secret[static IDX_CAT_SECRET_BYTES],
+			   uint8_t ret_hash[static IDX_CAT_HASH_BYTES])
+{
+	(void)uri;
+	(void)len;
+	(void)secret;
+	memset(ret_hash, 0x5a, IDX_CAT_HASH_BYTES);
+}
+
+static void txn_collision(void **state)
+{
+	struct idx_cat *cat = cat_test_open(*state, 0);
+	char a[600], b[600], c[600];
+	struct om_rec ra, rb, rc, got;
+	struct idx_cat_totals t;
+	struct idx_cat_txn *txn;
+
+	idx_cat_test_hash(cat, hash_all_equal);
+	memset(a, 'a', sizeof(a));
+	memcpy(b, a, sizeof(a));
+	b[599] = 'b';
+	memcpy(c, a, sizeof(a));
+	c[0] = 'c'; /* another prefix: no collision */
+	ra = cat_test_rec(a, 600, 1, 1, 0);
+	rb = cat_test_rec(b, 600, 2, 1, 0);
+	rc = cat_test_rec(c, 600, 3, 1, 0);
+	cat_ok(cat_test_put(cat, &ra));
+	assert_int_equal(cat_test_put(cat, &rb), -OBJM_STATUS_COLLISION);
+	assert_non_null(strstr(idx_cat_message(), "one key"));
+	cat_ok(cat_test_put(cat, &rc));
+	cat_ok(idx_cat_txn_begin(cat, &txn));
+	assert_int_equal(idx_cat_txn_get(txn, b, 600, &got), -OBJM_STATUS_NOT_FOUND); /* not a's record */
+	assert_int_equal(idx_cat_txn_del(txn, b, 600, 0, NULL), -OBJM_STATUS_NOT_FOUND);
+	assert_int_equal(idx_cat_txn_put(txn, &rb, 0, NULL), -OBJM_STATUS_COLLISION);
+	ra.id = 4;
+	cat_ok(idx_cat_txn_put(txn, &ra, 0, NULL)); /* the transaction goes on */
+	idx_cat_txn_totals(txn, &t);
+	assert_int_equal(t.objects, 2);
+	cat_ok(idx_cat_txn_commit(txn));
+	idx_cat_close(cat);
+}
+
+/* ---- random operations against a model ---- */
+
+#define MODEL_URIS 400
+
+struct model {
+	char *uri[MODEL_URIS];
+	size_t len[MODEL_URIS];
+	uint64_t id[MODEL_URIS], size[MODEL_URIS]; /* id 0: absent */
+	uint8_t home[MODEL_URIS];
+};
+
+static void model_totals(const struct model *m, struct idx_cat_totals *t)
+{
+	*t = (struct idx_cat_totals){ 0 };
+	for (unsigned i = 0; i < MODEL_URIS; i++)
+		if (m->id[i])
+			idx_cat_totals_add(t, m->size[i], m->home[i] != 3);
+}
+
+static int count_rec(void *ctx, const struct om_rec *rec)
+{
+	const struct model *m = ctx;
+
+	for (unsigned i = 0; i < MODEL_URIS; i++)
+		if (m->len[i] == rec->uri_len && memcmp(m->uri[i], rec->uri, rec->uri_len) == 0 && m->id[i] == rec->id)
+			return 0;
+	return -1;
+}
+
+static void model_check(struct idx_cat *cat, struct model *m)
+{
+	struct idx_cat_totals want, got;
+	struct idx_cat_scan_res res;
+	struct idx_cat_snap *snap;
+	struct idx_cat_txn *txn;
+	struct om_rec rec;
+	uint64_t max_id = 0;
+
+	model_totals(m, &want);
+	cat_ok(idx_cat_snap_open(cat, &snap));
+	cat_ok(idx_cat_snap_totals(snap, &got));
+	assert_memory_equal(&want, &got, sizeof(want));
+	cat_ok(idx_cat_scan(snap, count_rec, m, &res));
+	assert_memory_equal(&want, &res.totals, sizeof(want));
+	assert_int_equal(res.damaged, 0);
+	for (unsigned i = 0; i < MODEL_URIS; i++) {
+		int rc = idx_cat_snap_peek(snap, m->uri[i], m->len[i], &rec);
+		max_id = OM_MAX(max_id, m->id[i]);
+		assert_int_equal(rc, m->id[i] ? 0 : -OBJM_STATUS_NOT_FOUND);
+		if (rc == 0)
+			assert_true(rec.id == m->id[i] && rec.size == m->size[i] && rec.home == m->home[i]);
+	}
+	assert_int_equal(res.max_id, max_id);
+	idx_cat_snap_close(snap);
+	cat_ok(idx_cat_txn_begin(cat, &txn));
+	assert_int_equal(idx_cat_txn_recount(txn), 0);
+	idx_cat_txn_abort(txn);
+}
+
+static void model_op(struct idx_cat_txn *txn, struct model *m, uint64_t *seed, uint64_t *next_id)
+{
+	uint64_t r = cat_test_rnd(seed);
+	unsigned i = (unsigned)(r % MODEL_URIS);
+	struct idx_cat_old old;
+
+	if ((r >> 32) % 3 == 0) {
+		int rc = idx_cat_txn_del(txn, m->uri[i], m->len[i], 0, &old);
+		assert_int_equal(rc, m->id[i] ? 0 : -OBJM_STATUS_NOT_FOUND);
+		if (rc == 0)
+			assert_true(old.id == m->id[i] && old.size == m->size[i]);
+		m->id[i] = 0;
+		return;
+	}
+	struct om_rec rec = cat_test_rec(m->uri[i], m->len[i], ++*next_id, r >> 40, 3);
+	rec.home = (uint8_t)(2 + (r >> 36) % 2);
+	cat_ok(idx_cat_txn_put(txn, &rec, 0, &old));
+	assert_int_equal(old.existed, m->id[i] != 0);
+	m->id[i] = rec.id;
+	m->size[i] = rec.size;
+	m->home[i] = rec.home;
+}
+
+static void txn_model(void **state)
+{
+	static char buf[OM_URI_MAX];
+	struct model m = { 0 }, saved;
+	struct idx_cat *cat = cat_test_open(*state, 3);
+	uint64_t seed = 42, next_id = 0;
+	struct idx_cat_txn *txn;
+
+	for (unsigned i = 0; i < MODEL_URIS; i++) { /* distinct URIs */
+		bool again;
+		do {
+			m.len[i] = cat_test_uri(&seed, buf);
+			again = false;
+			for (unsigned j = 0; j < i && !again; j++)
+				again = m.len[i] == m.len[j] && memcmp(buf, m.uri[j], m.len[j]) == 0;
+		} while (again);
+		m.uri[i] = memcpy(malloc(m.len[i]), buf, m.len[i]);
+	}
+	for (unsigned round = 0; round < 60; round++) {
+		saved = m;
+		cat_ok(idx_cat_txn_begin(cat, &txn));
+		for (unsigned n = 0; n < IDX_CAT_BATCH_MAX; n++)
+			model_op(txn, &m, &seed, &next_id);
+		if (cat_test_rnd(&seed) % 4 == 0) {
+			idx_cat_txn_abort(txn);
+			m = saved;
+		} else {
+			cat_ok(idx_cat_txn_commit(txn));
+		}
+		if (cat_test_rnd(&seed) % 8 == 0) {
+			idx_cat_close(cat);
+			cat = cat_test_open(*state, 3);
+		}
+		model_check(cat, &m);
+	}
+	idx_cat_close(cat);
+	for (unsigned i = 0; i < MODEL_URIS; i++)
+		free(m.uri[i]);
+}
+
+/* A step-wise scan sees the same as a whole one, and a callback can end it. */
+static int stop_at(void *ctx, const struct om_rec *rec)
+{
+	(void)rec;
+	return --*(int *)ctx == 0 ? 77 : 0;
+}
+
+static void txn_scan_steps(void **state)
+{
+	struct idx_cat *cat = cat_test_open(*state, 0);
+	struct idx_cat_scan_res res;
+	struct idx_cat_snap *snap;
+	struct idx_cat_scan *scan;
+	struct idx_cat_txn *txn;
+	char uri[32];
+	bool done = false;
+	unsigned steps = 0;
+	int left = 10;
+
+	cat_ok(idx_cat_txn_begin(cat, &txn));
+	for (unsigned i = 1; i <= 1000; i++) {
+		struct om_rec r = cat_test_rec(uri, (size_t)snprintf(uri, sizeof(uri), "/o/%u", i), i, i, 0);
+		cat_ok(idx_cat_txn_put(txn, &r, 0, NULL));
+	}
+	cat_ok(idx_cat_txn_commit(txn));
+	cat_ok(idx_cat_snap_open(cat, &snap));
+	cat_ok(idx_cat_scan_open(snap, &scan));
+	for (; !done; steps++)
+		cat_ok(idx_cat_scan_step(scan, 100, NULL, NULL, &done));
+	idx_cat_scan_result(scan, &res);
+	assert_true(steps >= 10 && steps <= 11);
+	assert_true(res.totals.objects == 1000 && res.totals.bytes == 500500 && res.max_id == 1000);
+	idx_cat_scan_close(scan);
+	assert_int_equal(idx_cat_scan(snap, stop_at, &left, NULL), 77);
+	idx_cat_snap_close(snap);
+	idx_cat_close(cat);
+}
+
+/* A record whose bytes rot: reads say so, scans leave it out, a change gets over it, a recount mends the totals. */
+static void txn_damaged_record(void **state)
+{
+	struct idx_cat *cat = cat_test_open(*state, 0);
+	struct om_rec a = cat_test_rec("/a", 2, 1, 100, 0), b = cat_test_rec("/b", 2, 2, 10, 0), got;
+	struct idx_cat_old old;
+	struct idx_cat_scan_res res;
+	struct idx_cat_totals t;
+	struct idx_cat_txn *txn;
+	struct idx_cat_snap *snap;
+	char junk[60] = "not a record", name[] = "/a";
+	MDB_val k = { 2, name }, v = { sizeof(junk), junk };
+
+	cat_ok(cat_test_put(cat, &a));
+	cat_ok(cat_test_put(cat, &b));
+	cat_ok(idx_cat_txn_begin(cat, &txn));
+	assert_int_equal(mdb_put(txn->mdb, cat->objects, &k, &v, 0), 0);
+	cat_ok(idx_cat_txn_commit(txn));
+	cat_ok(idx_cat_snap_open(cat, &snap));
+	assert_int_equal(idx_cat_snap_peek(snap, "/a", 2, &got), -OBJM_STATUS_CORRUPT);
+	cat_ok(idx_cat_snap_peek(snap, "/b", 2, &got));
+	cat_ok(idx_cat_scan(snap, NULL, NULL, &res));
+	assert_true(res.damaged == 1 && res.totals.objects == 1);
+	idx_cat_snap_close(snap);
+	cat_ok(idx_cat_txn_begin(cat, &txn));
+	assert_int_equal(idx_cat_txn_get(txn, "/a", 2, &got), -OBJM_STATUS_CORRUPT);
+	cat_ok(idx_cat_txn_put(txn, &a, IDX_CAT_PUT_NEWER, &old));
+	assert_true(old.existed && old.damaged);
+	idx_cat_txn_totals(txn, &t);
+	assert_true(t.objects == 2 && t.bytes == 210); /* off by the lost size */
+	assert_int_equal(idx_cat_txn_recount(txn), 1);
+	idx_cat_txn_totals(txn, &t);
+	assert_true(t.objects == 2 && t.bytes == 110);
+	cat_ok(idx_cat_txn_commit(txn));
+	idx_cat_close(cat);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(txn_basics, setup, teardown),
+		cmocka_unit_test_setup_teardown(txn_abort, setup, teardown),
+		cmocka_unit_test_setup_teardown(txn_removed, setup, teardown),
+		cmocka_unit_test_setup_teardown(txn_collision, setup, teardown),
+		cmocka_unit_test_setup_teardown(txn_model, setup, teardown),
+		cmocka_unit_test_setup_teardown(txn_scan_steps, setup, teardown),
+		cmocka_unit_test_setup_teardown(txn_damaged_record, setup, teardown),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
