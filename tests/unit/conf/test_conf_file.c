@@ -170,6 +170,7 @@ static void test_syntax_and_bounds(void **state)
 	expect_error("", "found no tier, expected a list of at least one");
 	expect_error("# nothing\n", "found no tier");
 	expect_error("backends: []\n", "found no tier");
+	expect_error("access: {lagacy: []}\n", "expected perhaps `access.legacy`"); /* there is a listen.legacy too */
 	expect_error("backends:\n", "found no tier");
 	expect_error("backends: {a: b}\n", "found a group of keys, expected a list of groups of keys");
 	expect_error("backends: [x]\n", "backends[0]: found `x`, expected a group of keys");
@@ -179,6 +180,8 @@ static void test_syntax_and_bounds(void **state)
 	char deep[4096] = "a: ";
 	memset(deep + 3, '[', 500);
 	expect_error(deep, "nested more than 12 deep");
+	expect_error("a: [[[[[[[[[[[[1]]]]]]]]]]]]\n", "nested more than 12 deep");
+	expect_error("a: [[[[[[[[[[[1]]]]]]]]]]]\n", "a: found an unknown key");
 	char *many = calloc(1, 1 << 20), *p = many + sprintf(many, "a: [");
 	for (int i = 0; i < 3000; i++)
 		p += sprintf(p, "1,");
