@@ -5,8 +5,6 @@
  * The program's own malloc family stands before the C library's, so that strdup, asprintf and libyaml are covered. Under a
  * sanitizer, which has its own, the test is skipped.
  */
-#include "conf_test.h"
-
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
 #define OM_OWN_MALLOC 0
 #elif defined(__has_feature)
@@ -18,7 +16,11 @@
 #define OM_OWN_MALLOC 1
 #endif
 
+#include <stdio.h>
+
 #if OM_OWN_MALLOC
+#include "conf_test.h"
+
 static long until_failure = -1; /* allocations that still work; -1: all */
 
 static bool fails(void)
@@ -97,17 +99,16 @@ static void test_bad_file(void **state)
 	(void)state;
 	every_allocation(bad, -OBJM_STATUS_INVALID_REQUEST);
 }
-#else
-static void test_good_file(void **state)
-{
-	(void)state;
-	skip();
-}
-#define test_bad_file test_good_file
-#endif
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = { cmocka_unit_test(test_good_file), cmocka_unit_test(test_bad_file) };
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
+#else
+int main(void)
+{
+	(void)puts("1..0 # SKIP a sanitizer has its own malloc"); /* cmocka's own skip counts as a failure in TAP */
+	return 0;
+}
+#endif
