@@ -93,7 +93,7 @@ struct om_boot_limits {
 	uint32_t inline_bytes; /* largest inline PUT */
 	uint32_t alog_sample;  /* every n-th access is logged; 1: all */
 	uint32_t decay_s;      /* half-life of heat */
-	uint32_t pad;
+	uint32_t conn_unread_fds; /* answered and unread, a connection */
 };
 
 #define OM_TRUSTED_MAX 64u

@@ -1,0 +1,33 @@
+/*
+ * sup.h: the running supervisor, as its main thread sees it.
+ *
+ * Main thread only; one object a process. sup_run.c owns it; the admin commands read it.
+ */
+#ifndef SUP_H
+#define SUP_H
+
+#include "supervisor/sup_admin.h"
+#include "supervisor/sup_child.h"
+#include "supervisor/sup_scale.h"
+
+struct sup {
+	struct om_conf *conf;
+	struct sup_user user; /* who we are now */
+	struct sup_socks socks;
+	struct sup_boot_env env;
+	struct sup_engine *engine;
+	struct sup_loop loop;
+	struct sup_children kids;
+	struct sup_scale scale;
+	struct sup_admin *admin; /* NULL: none */
+	struct sup_ev signal_ev, timer_ev;
+	int state_dirfd, run_lock, signalfd, timerfd;
+	uint32_t max_workers;
+	uint64_t started_ns;
+	uint64_t scale_due_ns;
+	uint64_t give_up_ns; /* while stopping: children that are left then are left behind */
+	bool said_ready;     /* to systemd and to the log: once */
+	bool stopping, at_once;
+};
+
+#endif

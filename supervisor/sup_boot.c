@@ -1,0 +1,119 @@
+/*
+ * sup_boot.c: see sup_boot.h. In the supervisor, each time that a child is started.
+ */
+#include "supervisor/sup_boot.h"
+
+#include "common/om_log.h"
+#include "common/proto/om_proto.h"
+
+static_assert(OM_BOOT_FD_COUNT + OM_LISTEN_MAX + 2 * OM_TIERS_MAX <= OM_FDPASS_MAX, "BOOT is one message");
+
+/* Accesses logged: every one. A full log drops, which samples by itself where there are too many. */
+#define ALOG_SAMPLE 1u
+
+uint32_t sup_boot_share(uint64_t total, uint32_t workers)
+{
+	uint64_t share = (total + workers - 1) / OM_MAX(workers, 1u);
+
+	return (uint32_t)OM_MIN(OM_MAX(share, 1u), UINT32_MAX);
+}
+
+/*
+ * Limits of the whole daemon are shared out by min_workers, the workers that are always there. Limits of one user are
+ * given whole: which worker a connection lands on is the kernel's choice, and it is not an even one.
+ */
+static void fill_limits(const struct sup_boot_env *env, struct om_boot_limits *ret)
+{
+	const struct om_conf *c = env->conf;
+	uint32_t n = c->thread_pool.min_workers;
+
+	*ret = (struct om_boot_limits){
+		.max_open_fds = c->index.max_open_fds,
+		.connections = sup_boot_share(c->limits.connections, n),
+		.connections_per_uid = c->limits.connections_per_uid,
+		.max_pipeline = c->protocol.max_pipeline,
+		.queue_bytes = (uint32_t)c->limits.connection_queue_bytes,
+		/* the kernel counts descriptors in flight by user, over all our processes, and stops at RLIMIT_NOFILE */
+		.unread_fds = (uint32_t)OM_MAX(env->nofile / 2 / OM_MAX(env->max_workers, 1u), 16u),
+		.conn_unread_fds = c->limits.unread_fds,
+		.put_sessions = sup_boot_share(c->limits.put_sessions, n),
+		.put_sessions_per_uid = c->limits.put_sessions_per_uid,
+		.frame_bytes = (uint32_t)OM_MIN(c->limits.frame_bytes, OM_PROTO_TLV_MAX),
+		.inline_bytes = (uint32_t)c->limits.frame_bytes,
+		.idle_timeout_ms = c->limits.idle_timeout_ms,
+		.request_timeout_ms = c->limits.request_timeout_ms,
+		.commit_wait_ms = c->commit_wait_ms,
+		.drain_ms = c->drain_timeout_ms,
+		.io_threads = c->io_threads,
+		.alog_sample = ALOG_SAMPLE,
+		.decay_s = c->lifecycle.hotness_decay_s,
+	};
+}
+
+static uint32_t fill_uids(const struct om_conf_ids *ids, const char *key, uint32_t ret[static OM_TRUSTED_MAX])
+{
+	uint32_t n = 0;
+
+	for (size_t i = 0; i < ids->n; i++) {
+		if (ids->v[i].kind != OM_CONF_ID_ID)
+			continue;
+		if (n == OM_TRUSTED_MAX) {
+			om_log(OM_MSG_CONFIG, "%s: only the first %u are used", key, OM_TRUSTED_MAX);
+			break;
+		}
+		ret[n++] = ids->v[i].id;
+	}
+	return n;
+}
+
+void sup_boot_fill(const struct sup_boot_env *env, const struct sup_boot_child *child, struct om_proc_boot *ret,
+		   int ret_fds[static OM_FDPASS_MAX], unsigned *ret_nfds)
+{
+	const struct sup_engine_child *ec = child->engine;
+	int dirs[OM_TIERS_MAX][2];
+	unsigned n = 0;
+
+	memset(ret, 0, sizeof(*ret));
+	ret->hdr = (struct om_proc_hdr){
+		.magic = OM_PROC_MAGIC, .len = sizeof(*ret), .type = OM_PROC_BOOT, .layout = OM_PROC_LAYOUT
+	};
+	ret->role = child->role;
+	ret->child = child->place;
+	ret->generation = child->generation;
+	ret->index_seq = ec->index_seq;
+	ret->log_level = (uint32_t)env->conf->log.level;
+	sup_engine_roles(env->engine, &ret->default_tier, &ret->ephemeral_tier, &ret->cache_tier);
+	ret->n_trusted = fill_uids(&env->conf->access.trusted_writers, "access.trusted_writers", ret->trusted_uid);
+	ret->n_legacy = fill_uids(&env->conf->access.legacy, "access.legacy", ret->legacy_uid);
+	memcpy(ret->key_secret, sup_engine_secret(env->engine), sizeof(ret->key_secret));
+	fill_limits(env, &ret->limits);
+
+	ret_fds[OM_BOOT_RING_OWN] = ec->ring_own;
+	ret_fds[OM_BOOT_RING_PEER] = ec->ring_peer;
+	ret_fds[OM_BOOT_KICK_PEER] = ec->kick_peer;
+	ret_fds[OM_BOOT_KICK_SELF] = ec->kick_self;
+	ret_fds[OM_BOOT_COUNTERS] = child->counters;
+	ret_fds[OM_BOOT_INDEX] = ec->index;
+	ret_fds[OM_BOOT_GENS] = ec->gens;
+	ret_fds[OM_BOOT_OWN_SEG] = child->role == OM_ROLE_LIFECYCLE ? ec->heat : child->own_seg;
+	ret_fds[OM_BOOT_RUN_LOCK] = env->run_lock;
+	n = OM_BOOT_FD_COUNT;
+	for (unsigned i = 0; child->role == OM_ROLE_WORKER && i < env->socks->n; i++) {
+		const struct sup_sock *s = &env->socks->v[i];
+		if (s->kind == SUP_SOCK_ADMIN || s->fd < 0)
+			continue;
+		OM_ASSERT(ret->n_listen < OM_LISTEN_MAX);
+		ret->listen_kind[ret->n_listen++] = (uint8_t)s->kind;
+		ret_fds[n++] = s->fd;
+	}
+	ret->n_tiers = sup_engine_tiers(env->engine, ret->tiers, dirs);
+	for (unsigned i = 0; i < ret->n_tiers; i++) {
+		if (dirs[i][0] < 0 || dirs[i][1] < 0)
+			ret->tiers[i].state = OM_TIERS_ABSENT;
+		if (ret->tiers[i].state == OM_TIERS_ABSENT)
+			continue;
+		ret_fds[n++] = dirs[i][0];
+		ret_fds[n++] = dirs[i][1];
+	}
+	*ret_nfds = n;
+}

@@ -1,0 +1,39 @@
+/*
+ * sup_boot.h: the BOOT message: all that a child is given, made from the configuration and the engine.
+ *
+ * Main thread only; no system call.
+ */
+#ifndef SUP_BOOT_H
+#define SUP_BOOT_H
+
+#include "common/om_fdpass.h"
+#include "supervisor/sup_engine.h"
+#include "supervisor/sup_sock.h"
+
+/* What is the same for all children; borrowed for as long as children are started. */
+struct sup_boot_env {
+	const struct om_conf *conf; /* ids looked up */
+	struct sup_engine *engine;
+	const struct sup_socks *socks;
+	int run_lock;
+	uint64_t nofile; /* open files that a process may have */
+	unsigned max_workers;
+};
+
+/* What is this child's. */
+struct sup_boot_child {
+	enum om_role role;
+	uint32_t place, generation;
+	const struct sup_engine_child *engine;
+	int counters; /* writable */
+	int own_seg;  /* worker: its access log, writable; lifecycle: unused (the engine's heat) */
+};
+
+/** Fill the message. @param ret_fds  borrowed descriptors in the order of msg_proc.h; OM_FDPASS_MAX of room. */
+void sup_boot_fill(const struct sup_boot_env *env, const struct sup_boot_child *child, struct om_proc_boot *ret,
+		   int ret_fds[static OM_FDPASS_MAX], unsigned *ret_nfds);
+
+/** A limit of one worker from one of the whole daemon: its share, rounded up, at least 1. */
+uint32_t sup_boot_share(uint64_t total, uint32_t workers);
+
+#endif

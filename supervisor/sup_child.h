@@ -1,0 +1,82 @@
+/*
+ * sup_child.h: the supervisor's children: one place for the lifecycle process (0) and one for each worker (1..).
+ *
+ * Main thread only. A place goes through the states of sup_fsm.h; this module carries the actions out: starts processes,
+ * gives them what they need (BOOT), checks what they say on their control socket, kills what breaks a rule or is silent,
+ * reaps, and replaces with back-off. Nothing a child sends can stop the supervisor: at worst it is killed.
+ */
+#ifndef SUP_CHILD_H
+#define SUP_CHILD_H
+
+#include "common/om_counter.h"
+#include "supervisor/sup_boot.h"
+#include "supervisor/sup_fsm.h"
+#include "supervisor/sup_loop.h"
+#include "supervisor/sup_post.h"
+#include "supervisor/sup_spawn.h"
+
+#define SUP_CHILD_BOOT_MS 10000u /* from start to READY */
+#define SUP_CHILD_ACK_MS 1000u	 /* from INDEX to INDEX_ACK; from a closed control socket to the end */
+
+struct sup_children;
+
+struct sup_place {
+	struct sup_children *all;
+	unsigned no;
+	enum om_role role;
+	enum sup_state state;
+
+	pid_t pid;	    /* 0: no process */
+	int pidfd, ctl;	    /* -1 */
+	struct sup_ev pid_ev, ctl_ev;
+	struct om_seg counters, alog; /* of this process; alog: workers only */
+	uint32_t index_seq, index_want; /* confirmed; announced */
+
+	uint32_t generation; /* processes ever started here */
+	uint32_t restarts;   /* of those, replacements of one that died */
+	unsigned deaths;     /* in a row */
+	uint64_t started_ns, ready_ns; /* of this process; 0: not yet */
+	uint64_t due_ns;     /* the state's clock; 0: none */
+	uint64_t ack_due_ns; /* the child must have answered by then; 0: none */
+	const char *ack_why; /* what it did not do */
+	const char *killed_why; /* NULL: we did not kill it */
+};
+
+struct sup_children {
+	struct sup_loop *loop;
+	const struct sup_boot_env *env;
+	struct sup_spawn_exe exe[2]; /* by enum om_role */
+	struct sup_post post;
+	struct sup_ev post_ev;
+	unsigned n; /* places */
+	struct sup_place *place;
+	uint64_t ended[OM_C_COUNT]; /* what processes that have ended had counted (not the levels) */
+	void (*changed)(void *arg, struct sup_place *place); /* after a change of state; may be NULL */
+	void *changed_arg;
+};
+
+/**
+ * Prepare 1 + max_workers empty places. The engine is opened with sup_post_cb(&c->post).
+ * @param exe  by enum om_role; descriptors become ours
+ * @return 0; -OBJM_STATUS_OUT_OF_MEMORY; -OBJM_STATUS_SYSTEM, errno says why
+ */
+int sup_child_init(struct sup_children *c, struct sup_loop *loop, const struct sup_boot_env *env,
+		   const struct sup_spawn_exe exe[2], unsigned max_workers) OM_MUST_USE;
+/** All places must be empty. */
+void sup_child_fini(struct sup_children *c);
+
+/** A child is wanted in this place. */
+void sup_child_start(struct sup_children *c, unsigned place);
+/** Let the child of this place finish and end. */
+void sup_child_drain(struct sup_children *c, unsigned place);
+/** All of them, now (SIGKILL) or after what they have in hand. */
+void sup_child_end_all(struct sup_children *c, bool at_once);
+/** Judge the clocks: call at least every 50 ms. */
+void sup_child_tick(struct sup_children *c, uint64_t now_ns);
+
+/** Places of this role in this state; SUP_STATE_COUNT: with a process. */
+unsigned sup_child_count(const struct sup_children *c, enum om_role role, enum sup_state state);
+/** "worker 3", "lifecycle". */
+void sup_child_name(const struct sup_place *p, char ret[static 32]);
+
+#endif

@@ -1,0 +1,41 @@
+/*
+ * sup_post.h: what the engine's threads tell the main loop: a letter box with an eventfd.
+ *
+ * Nothing is allocated and nothing can be refused: one slot a child for "kill it", one for the newest index segment.
+ */
+#ifndef SUP_POST_H
+#define SUP_POST_H
+
+#include <pthread.h>
+
+#include "supervisor/sup_engine.h"
+
+struct sup_post_index {
+	uint32_t seq;
+	int index_rofd, heatfd; /* -1, -1: none */
+};
+
+struct sup_post {
+	int wakefd; /* eventfd: readable when there is something */
+	pthread_mutex_t lock;
+	struct sup_post_index index;
+	const char *kill_why[SUP_CHILDREN_MAX]; /* NULL: none; static text */
+};
+
+/** 0 or -OBJM_STATUS_SYSTEM, errno says why. */
+int sup_post_init(struct sup_post *post) OM_MUST_USE;
+void sup_post_fini(struct sup_post *post);
+
+/** Callbacks for sup_engine_open(); any thread calls them, none blocks. `post` is borrowed until sup_engine_close(). */
+struct sup_engine_cb sup_post_cb(struct sup_post *post);
+
+/** The process of this place is gone: a complaint about it that was not taken yet is void. Main thread. */
+void sup_post_forget(struct sup_post *post, unsigned place);
+/** Take a new segment: its descriptors are the caller's. False: none. Main thread. */
+bool sup_post_take_index(struct sup_post *post, struct sup_post_index *ret);
+/** Take one complaint. False: none. Main thread. */
+bool sup_post_take_kill(struct sup_post *post, unsigned *ret_place, const char **ret_why);
+/** Empty the eventfd: before taking. Main thread. */
+void sup_post_awake(struct sup_post *post);
+
+#endif
