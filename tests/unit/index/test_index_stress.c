@@ -12,7 +12,9 @@
 #include <poll.h>
 #include <pthread.h>
 #include <sched.h>
+#include <signal.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 
@@ -22,7 +24,8 @@ enum {
 	STABLE = 600,	 /* keys that are always there */
 	KEYS = 2600,	 /* with those that come and go */
 	READERS = 3,
-	CROSS_ROUNDS = 2 /* looks at every key through both segments before a switch is confirmed */
+	CROSS = 8192, /* looks through both segments before a switch is confirmed ... */
+	CROSS_KEYS = 2 /* ... at few keys, which the writer then changes most */
 };
 
 /* What readers and writer share besides the index: one plain shared page. */
@@ -127,7 +130,7 @@ static void *reader_main(void *arg)
 			unsigned n;
 
 			x = mix(x);
-			n = (unsigned)(x % (x >> 63 ? KEYS : STABLE));
+			n = (unsigned)(x % (r->has_next ? CROSS_KEYS : x >> 63 ? KEYS : STABLE));
 
 			look(r, &r->cur, n);
 			if (r->has_next) {
@@ -140,7 +143,7 @@ static void *reader_main(void *arg)
 		if (!r->has_next) {
 			take_next(r);
 			cross = 0;
-		} else if (++cross == CROSS_ROUNDS * KEYS / 512) {
+		} else if (++cross == CROSS / 512) {
 			confirm_next(r);
 		}
 	}
@@ -157,11 +160,12 @@ struct writer {
 
 static void change(struct writer *w)
 {
-	unsigned n = (unsigned)((w->x = mix(w->x)) % KEYS);
+	uint64_t x = w->x = mix(w->x);
+	unsigned n = (unsigned)(x % (idxw_state(w->w) == IDXW_SWITCHING && x >> 61 ? CROSS_KEYS : KEYS));
 	uint64_t id = ++w->version << KEY_BITS | n;
 	struct idx_ent e = ent_of(id);
 
-	if (n >= STABLE && w->live[n] && (w->x >> 62)) {
+	if (n >= STABLE && w->live[n] && (x >> 62)) {
 		assert_int_equal(idxw_del(w->w, &keys[n]), 0);
 		w->live[n] = false;
 	} else {
@@ -323,6 +327,7 @@ static void processes(void **state)
 		pid[i] = fork();
 		assert_true(pid[i] >= 0);
 		if (pid[i] == 0) {
+			(void)prctl(PR_SET_PDEATHSIG, SIGKILL);
 			r = (struct reader){.b = b, .number = i, .sock = pair[1]};
 			if (idxr_attach(dup(idxw_fd(w.w)), &r.cur) < 0)
 				_exit(97);
