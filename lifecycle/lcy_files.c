@@ -1,0 +1,93 @@
+/*
+ * lcy_files.c: files that no record names are removed, in batches: unlink each, sync each directory once, then answer.
+ * Runs on the loop's thread of objmapper-lifecycle.
+ */
+#include "common/om_fault.h"
+#include "lifecycle/lcy.h"
+
+struct reap_batch {
+	struct om_op_reap order[LCY_REAP_BATCH];
+	int status[LCY_REAP_BATCH];
+	unsigned n;
+};
+
+static bool tier_ok(const struct lcy *l, uint8_t no) { return no < OM_TIERS_MAX && l->tiers[no].on; }
+
+static void remove_all(struct lcy *l, struct reap_batch *b)
+{
+	struct be_batch dirs[OM_TIERS_MAX];
+	int synced[OM_TIERS_MAX] = { 0 };
+	bool used[OM_TIERS_MAX] = { false };
+
+	for (unsigned i = 0; i < b->n; i++) {
+		uint8_t no = b->order[i].tier;
+		if (!tier_ok(l, no)) {
+			b->status[i] = -OBJM_STATUS_UNAVAILABLE;
+			continue;
+		}
+		if (!used[no])
+			dirs[no].n = 0;
+		used[no] = true;
+		b->status[i] = be_remove(&l->tiers[no].be, b->order[i].id, &dirs[no]);
+	}
+	(void)om_fault(OM_FAULT_REAP_UNLINKED);
+	for (unsigned no = 0; no < OM_TIERS_MAX; no++)
+		if (used[no])
+			synced[no] = be_remove_sync(&l->tiers[no].be, &dirs[no]);
+	/* a name counts as gone only once its directory is on stable storage */
+	for (unsigned i = 0; i < b->n; i++)
+		if (b->status[i] == 0)
+			b->status[i] = synced[b->order[i].tier];
+}
+
+static bool answer_all(struct lcy *l, const struct reap_batch *b)
+{
+	for (unsigned i = 0; i < b->n; i++) {
+		struct om_op_reaped m = { .hdr = { .len = sizeof(m), .type = OM_OP_REAPED, .req = b->order[i].hdr.req },
+					  .id = b->order[i].id, .status = b->status[i], .tier = b->order[i].tier };
+		struct iovec iov = { &m, sizeof(m) };
+		if (lcy_send(l, &iov, 1) < 0)
+			return false;
+	}
+	return true;
+}
+
+/* Fills the batch from the ring; other orders are dealt with on the side. */
+static int collect(struct lcy *l, struct reap_batch *b)
+{
+	static union {
+		struct om_op_hdr hdr;
+		struct om_op_reap reap;
+		struct om_op_scan scan;
+		unsigned char bytes[OM_RING_MSG_MAX];
+	} m; /* the loop is one thread */
+	size_t len;
+	int err = 0;
+
+	for (b->n = 0; b->n < LCY_REAP_BATCH;) {
+		err = om_ring_get(&l->ring, m.bytes, sizeof(m.bytes), &len);
+		if (err < 0)
+			break;
+		if (m.hdr.type == OM_OP_REAP && len == sizeof(m.reap))
+			b->order[b->n++] = m.reap;
+		else if (m.hdr.type == OM_OP_SCAN && len == sizeof(m.scan))
+			lcy_scan_order(l, &m.scan);
+		else if (!OM_CHECK(!"an order that the lifecycle process does not know"))
+			continue;
+	}
+	return err == -OBJM_STATUS_WOULD_BLOCK ? 0 : err;
+}
+
+bool lcy_files_turn(struct lcy *l)
+{
+	struct reap_batch b;
+
+	do {
+		if (collect(l, &b) < 0)
+			return false;
+		remove_all(l, &b);
+		if (!answer_all(l, &b))
+			return false;
+	} while (b.n == LCY_REAP_BATCH);
+	return true;
+}

@@ -1,0 +1,242 @@
+/*
+ * lcy_main.c: objmapper-lifecycle: takes BOOT, narrows itself, then waits for orders: files to remove, tiers to scan, logs of
+ * accesses to turn into heat. Its policies (promotion, demotion, eviction) come on top of this loop.
+ *
+ * Whatever happens to it, nothing is lost: the supervisor keeps every order until it is answered and gives it to the next one.
+ */
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <sys/prctl.h>
+
+#include "common/om_counter.h"
+#include "common/om_fault.h"
+#include "common/om_fdpass.h"
+#include "lifecycle/lcy.h"
+
+static struct lcy lcy; /* one to a process: too large for the stack */
+
+/* ---- talking to the supervisor ---- */
+
+static void log_up(enum om_msg id, enum om_log_prio prio, const char *text, void *arg)
+{
+	struct lcy *l = arg;
+	struct om_proc_log m = { .hdr = { .magic = OM_PROC_MAGIC, .len = sizeof(m), .type = OM_PROC_LOG, .layout = OM_PROC_LAYOUT },
+				 .msg = id };
+
+	(void)snprintf(m.text, sizeof(m.text), "%s", text);
+	if (om_fdpass_send(l->ctl_fd, &m, sizeof(m), NULL, 0) < 0)
+		om_log_stderr(id, prio, text, NULL); /* the socket is full or the supervisor gone */
+}
+
+int lcy_send(struct lcy *l, const struct iovec *iov, int n)
+{
+	for (;;) {
+		pthread_mutex_lock(&l->ring_lock);
+		int err = om_ring_put(&l->ring, iov, n);
+		om_ring_kick(&l->ring);
+		pthread_mutex_unlock(&l->ring_lock);
+		if (err != -OBJM_STATUS_WOULD_BLOCK)
+			return err;
+		struct timespec ts = { .tv_nsec = 1000000 };
+		(void)nanosleep(&ts, NULL);
+	}
+}
+
+static int tell(struct lcy *l, uint16_t type, uint32_t seq)
+{
+	struct om_proc_index m = { .hdr = { .magic = OM_PROC_MAGIC, .len = sizeof(m), .type = type, .layout = OM_PROC_LAYOUT },
+				   .seq = seq };
+
+	if (type == OM_PROC_READY)
+		m.hdr.len = sizeof(m.hdr);
+	return om_fdpass_send(l->ctl_fd, &m, m.hdr.len, NULL, 0);
+}
+
+/* ---- BOOT ---- */
+
+static int take_rings(struct lcy *l, int *fds)
+{
+	struct om_seg own, peer;
+	int err = om_seg_attach(fds[OM_BOOT_RING_OWN], sizeof(struct om_ring_hdr), true, &own);
+
+	if (err < 0)
+		return err;
+	fds[OM_BOOT_RING_OWN] = -1;
+	err = om_seg_attach(fds[OM_BOOT_RING_PEER], sizeof(struct om_ring_hdr), false, &peer);
+	if (err < 0) {
+		om_seg_close(&own);
+		return err;
+	}
+	fds[OM_BOOT_RING_PEER] = -1;
+	err = om_ring_init(&l->ring, own, peer, om_take_fd(&fds[OM_BOOT_KICK_PEER]), om_take_fd(&fds[OM_BOOT_KICK_SELF]));
+	return err;
+}
+
+static int take_segments(struct lcy *l, int *fds)
+{
+	static struct om_seg counters; /* kept for ever */
+	int err = take_rings(l, fds);
+
+	if (err == 0)
+		err = om_seg_attach(fds[OM_BOOT_COUNTERS], 1, true, &counters);
+	if (err == 0) {
+		fds[OM_BOOT_COUNTERS] = -1;
+		err = om_counter_use(&counters);
+	}
+	if (err == 0)
+		err = lcy_heat_index(l, fds[OM_BOOT_INDEX], fds[OM_BOOT_OWN_SEG]);
+	if (err == 0)
+		fds[OM_BOOT_INDEX] = fds[OM_BOOT_OWN_SEG] = -1;
+	om_close(&fds[OM_BOOT_GENS]); /* of no use here */
+	l->run_lock_fd = om_take_fd(&fds[OM_BOOT_RUN_LOCK]);
+	return err;
+}
+
+static int take_tiers(struct lcy *l, const int *fds, unsigned nfds, int (*dirs)[2], unsigned *ret_n)
+{
+	unsigned at = 0;
+
+	*ret_n = 0;
+	for (unsigned i = 0; i < l->boot.n_tiers; i++) {
+		const struct om_boot_tier *row = &l->boot.tiers[i];
+		if (row->state == OM_TIERS_ABSENT)
+			continue;
+		if (row->tier >= OM_TIERS_MAX || nfds - at < 2)
+			return -OBJM_STATUS_CORRUPT;
+		struct lcy_tier *t = &l->tiers[row->tier];
+		dirs[*ret_n][0] = fds[at];
+		dirs[*ret_n][1] = fds[at + 1];
+		at += 2;
+		int err = be_dir_init(&t->be, dirs[*ret_n][0], dirs[*ret_n][1], row->caps, 0);
+		if (err == 0)
+			err = be_dir_init(&t->scan, dirs[*ret_n][0], dirs[*ret_n][1], row->caps, 1);
+		if (err < 0)
+			return err;
+		t->on = true;
+		++*ret_n;
+	}
+	return at == nfds ? 0 : -OBJM_STATUS_CORRUPT;
+}
+
+static int boot(struct lcy *l)
+{
+	int fds[OM_FDPASS_MAX], dirs[OM_TIERS_MAX][2];
+	unsigned nfds, n_dirs = 0;
+	size_t len;
+
+	(void)fcntl(l->ctl_fd, F_SETFL, 0); /* BOOT is waited for */
+	int err = om_fdpass_recv(l->ctl_fd, &l->boot, sizeof(l->boot), &len, fds, OM_FDPASS_MAX, &nfds);
+	if (err < 0)
+		return err;
+	const struct om_proc_boot *b = &l->boot;
+	if (len != sizeof(*b) || b->hdr.magic != OM_PROC_MAGIC || b->hdr.layout != OM_PROC_LAYOUT || b->hdr.type != OM_PROC_BOOT ||
+	    b->role != OM_ROLE_LIFECYCLE || b->n_listen != 0 || b->n_tiers > OM_TIERS_MAX || nfds < OM_BOOT_FD_COUNT)
+		return -OBJM_STATUS_CORRUPT;
+	(void)fcntl(l->ctl_fd, F_SETFL, O_NONBLOCK);
+	om_log_sink(log_up, l);
+	om_log_level((enum om_log_prio)b->log_level);
+	err = take_segments(l, fds);
+	if (err == 0)
+		err = take_tiers(l, fds + OM_BOOT_FD_COUNT, nfds - OM_BOOT_FD_COUNT, dirs, &n_dirs);
+	if (err < 0)
+		return err;
+	lcy_sandbox(l, (const int (*)[2])dirs, n_dirs);
+	for (unsigned i = 0; i < OM_TIERS_MAX; i++)
+		if (l->tiers[i].on)
+			(void)be_dir_sweep_staging(&l->tiers[i].be, false); /* what is left stays for the next start */
+	return tell(l, OM_PROC_READY, 0);
+}
+
+/* ---- the loop ---- */
+
+static bool take_control(struct lcy *l)
+{
+	union {
+		struct om_proc_hdr hdr;
+		struct om_proc_index index;
+		struct om_proc_alog alog;
+		unsigned char bytes[8192];
+	} m;
+	int fds[4];
+	unsigned nfds;
+	size_t len;
+
+	for (;;) {
+		int err = om_fdpass_recv(l->ctl_fd, m.bytes, sizeof(m.bytes), &len, fds, OM_ARRAY_SIZE(fds), &nfds);
+		if (err == -OBJM_STATUS_WOULD_BLOCK)
+			return true;
+		if (err < 0)
+			return false; /* the supervisor is gone */
+		if (len < sizeof(m.hdr) || m.hdr.len != len || m.hdr.magic != OM_PROC_MAGIC)
+			return false;
+		if (m.hdr.type == OM_PROC_DRAIN) {
+			l->draining = true;
+		} else if (m.hdr.type == OM_PROC_INDEX && len == sizeof(m.index) && nfds == 2) {
+			(void)om_fault(OM_FAULT_SEGMENT_ACK);
+			if (lcy_heat_index(l, fds[0], fds[1]) < 0 || tell(l, OM_PROC_INDEX_ACK, m.index.seq) < 0)
+				return false;
+			nfds = 0;
+		} else if (m.hdr.type == OM_PROC_ALOG && len == sizeof(m.alog) && nfds == 1) {
+			if (lcy_heat_alog(l, m.alog.child, fds[0]) == 0)
+				nfds = 0;
+		} else if (m.hdr.type == OM_PROC_ALOG_GONE && len == sizeof(m.alog)) {
+			lcy_heat_alog_gone(l, m.alog.child);
+		}
+		while (nfds)
+			om_close(&fds[--nfds]);
+	}
+}
+
+static void wait_for_work(struct lcy *l)
+{
+	struct pollfd p[2] = { { .fd = l->ctl_fd, .events = POLLIN }, { .fd = l->ring.kick_self, .events = POLLIN } };
+
+	if (om_ring_sleep(&l->ring))
+		(void)poll(p, 2, l->copying ? 0 : (int)LCY_HEAT_MS);
+	om_ring_awake(&l->ring);
+}
+
+static int loop(struct lcy *l)
+{
+	while (!l->draining) {
+		if (!take_control(l))
+			return 0; /* the end of the control socket is how a supervisor's end is told */
+		if (!lcy_files_turn(l))
+			return 1;
+		lcy_scan_turn(l);
+		lcy_heat_turn(l, om_coarse_ns());
+		om_count(OM_C_LOOP_TURNS, 1);
+		wait_for_work(l);
+	}
+	return 0;
+}
+
+int main(void)
+{
+	struct lcy *l = &lcy;
+
+	om_log_ident("objmapper-lifecycle");
+	(void)signal(SIGPIPE, SIG_IGN);
+	(void)signal(SIGIO, SIG_IGN); /* a lease break would end us otherwise */
+	(void)signal(SIGINT, SIG_IGN); /* a Ctrl-C at the supervisor's terminal: it decides when we end */
+	(void)prctl(PR_SET_NAME, "objmapper-lcy");
+	l->ctl_fd = OM_PROC_FD;
+	l->run_lock_fd = -1;
+	l->scans_end = &l->scans;
+	pthread_mutex_init(&l->ring_lock, NULL);
+	if (fcntl(OM_PROC_FD, F_GETFD) < 0) {
+		(void)fprintf(stderr, "objmapper-lifecycle is started by objmapperd, not by hand\n");
+		return 2;
+	}
+	(void)fcntl(OM_PROC_FD, F_SETFD, FD_CLOEXEC);
+	if (om_fault_init() < 0)
+		om_log(OM_MSG_NOTE, "lifecycle: OBJM_FAULT names no fault point, ignored");
+	int err = boot(l);
+	if (err < 0) {
+		om_log(OM_MSG_FATAL, "lifecycle: cannot start: %s (%m)", om_status_text(err));
+		return 1;
+	}
+	int status = loop(l);
+	_exit(status); /* a scan thread may be in the middle of a file: nothing to wait for */
+}
