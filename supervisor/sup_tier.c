@@ -26,26 +26,11 @@ static bool absent(const struct sup_tier *t, const char *what, const char *why)
 
 /* ---- the directory ---- */
 
-static int make_dir(int rootfd, const char *name, int *ret_fd)
-{
-	if (mkdirat(rootfd, name, 0700) < 0 && errno != EEXIST)
-		return -OBJM_STATUS_SYSTEM;
-	*ret_fd = openat(rootfd, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
-	return *ret_fd < 0 ? -OBJM_STATUS_SYSTEM : 0;
-}
-
 static bool open_dirs(struct sup_tier *t)
 {
 	t->rootfd = open(t->conf->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (t->rootfd < 0)
 		return absent(t, "cannot open the directory", strerror(errno));
-	return true;
-}
-
-static bool make_dirs(struct sup_tier *t)
-{
-	if (make_dir(t->rootfd, "objects", &t->objectsfd) < 0 || make_dir(t->rootfd, "staging", &t->stagingfd) < 0)
-		return absent(t, "cannot make objects/ and staging/", strerror(errno));
 	return true;
 }
 
@@ -245,17 +230,24 @@ void sup_tier_fail(struct sup_tier *t, const char *why)
 static bool open_all(struct sup_engine *e, struct sup_tier *t)
 {
 	struct idx_state_tier id;
-	struct be_probe probe;
-	char why[256];
-	bool is_new;
+	struct be_probe probe = { 0 };
+	char why[256] = "";
+	bool is_new = false;
 
 	if (!open_dirs(t))
 		return false;
 	t->is_volatile = t->conf->type == OM_TIER_MEMORY;
 	if (be_probe(t->rootfd, t->conf->type, t->conf->allow_swap, &probe, why, sizeof(why)) < 0)
 		return absent(t, "it cannot be used", why);
-	if (!identify(e, t, &id, &is_new) || !make_dirs(t))
+	if (probe.swap_exposed)
+		om_log(OM_MSG_TIER_SWAP, "tier %s (%s): swap is on and the filesystem is not mounted noswap: ephemeral bytes may reach a "
+		       "disk (allow_swap)", t->conf->name, t->conf->path);
+	if (*why)
+		om_log(OM_MSG_TIER_PROBE, "tier %s (%s, %s): %s", t->conf->name, t->conf->path, probe.fs, why);
+	if (!identify(e, t, &id, &is_new))
 		return false;
+	if (be_dir_prepare(t->rootfd, &t->objectsfd, &t->stagingfd) < 0)
+		return absent(t, "cannot make objects/ and staging/", strerror(errno));
 	t->no = id.number;
 	t->caps = probe.caps;
 	find_capacity(t);
