@@ -162,6 +162,9 @@ int idx_cat_list(struct idx_cat_snap *const *snaps, unsigned n, const struct idx
 
 	if (rc != 0)
 		return rc;
+	own.prefix = req->prefix_len > 0 ? req->prefix : ""; /* NULL is as good as empty */
+	own.after = req->after_len > 0 ? req->after : "";
+	own.delim = req->delim_len > 0 ? req->delim : "";
 	if (req->pos_len > 0) /* it may well be ret_res->pos */
 		own.pos = memcpy(pos, req->pos, req->pos_len);
 	ret_res->names = 0;

@@ -28,11 +28,11 @@ typedef int idx_cat_list_cb(void *ctx, const struct idx_cat_list_item *item);
 typedef bool idx_cat_visible_cb(void *ctx, const struct om_rec *rec);
 
 struct idx_cat_list_req {
-	const char *prefix; /* only URIs that begin with it; may be empty */
+	const char *prefix; /* only URIs that begin with it; may be empty, as may the next two (NULL and 0) */
 	size_t prefix_len;
-	const char *after; /* only names (URIs or common prefixes) greater than this; may be empty */
+	const char *after; /* only names (URIs or common prefixes) greater than this */
 	size_t after_len;
-	const char *delim; /* names are cut after its first occurrence past the prefix; may be empty */
+	const char *delim; /* names are cut after its first occurrence past the prefix */
 	size_t delim_len;
 	/* Where an earlier call stopped (idx_cat_list_res.pos, itself allowed); overrides `after` where it is further on. */
 	const char *pos;

@@ -24,9 +24,25 @@ enum { /* offsets of the fixed part */
 static_assert(REC_STRINGS == IDX_CAT_REC_FIXED, "the fixed part ends where the strings begin");
 static_assert(OM_URI_MAX <= UINT16_MAX && OM_META_MAX <= UINT16_MAX, "lengths are 16 bits wide");
 
+/* Nearly every URI is plain ASCII, and a scan decodes millions: eight bytes at a time, none 0, none above 0x7f. */
+static bool rec_plain(const char *uri, size_t len)
+{
+	const uint64_t ones = UINT64_C(0x0101010101010101), tops = UINT64_C(0x8080808080808080);
+	uint64_t w, bad = 0;
+
+	if (len < sizeof(w))
+		return false;
+	for (size_t i = 0; i + sizeof(w) <= len; i += sizeof(w)) {
+		memcpy(&w, uri + i, sizeof(w));
+		bad |= (w | (w - ones)) & tops; /* a byte 0 borrows and shows its top bit */
+	}
+	memcpy(&w, uri + len - sizeof(w), sizeof(w));
+	return ((bad | w | (w - ones)) & tops) == 0;
+}
+
 int idx_cat_rec_check(const struct om_rec *rec)
 {
-	int rc = om_uri_check(rec->uri, rec->uri_len);
+	int rc = rec->uri_len <= OM_URI_MAX && rec_plain(rec->uri, rec->uri_len) ? 0 : om_uri_check(rec->uri, rec->uri_len);
 
 	if (rc != 0)
 		return rc;

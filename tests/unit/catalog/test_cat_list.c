@@ -162,7 +162,7 @@ static void names_model(const struct world *w, const struct idx_cat_list_req *q,
 		const struct obj *o = w->win[i];
 		const char *d = NULL;
 		size_t len = o->len;
-		if (o->len < q->prefix_len || memcmp(o->uri, q->prefix, q->prefix_len) != 0)
+		if (q->prefix_len && (o->len < q->prefix_len || memcmp(o->uri, q->prefix, q->prefix_len) != 0))
 			continue;
 		if (q->now_s && o->expiry && o->expiry <= q->now_s)
 			continue;
