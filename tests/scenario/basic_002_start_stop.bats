@@ -1,0 +1,126 @@
+#!/usr/bin/env bats
+# Starting, stopping, restarting; the errors of a start that cannot work.
+load lib/daemon.bash
+
+setup() { scenario_setup; write_conf; }
+teardown() { scenario_teardown; }
+
+@test "a clean stop leaves no socket and no process; everything is there after the start" {
+	daemon_start
+	printf disk | objm put /d -
+	printf memory | objm put --ephemeral /m -
+	pids=$(status_of "' '.join(str(p['pid']) for p in s['workers'] + [s['lifecycle']])")
+	daemon_stop
+	for p in $pids; do [ ! -d "/proc/$p" ]; done
+	[ ! -e "$OBJM_SOCKET" ] && [ ! -e "$OBJMCTL_SOCKET" ]
+	daemon_start
+	[ "$(objm cat /d)" = disk ]
+	[ "$(objm cat /m)" = memory ]
+	[ "$(objm ls)" = "$(printf '/d\n/m')" ]
+}
+
+@test "kill -9 of the supervisor: its children end, stale sockets are no obstacle, both objects are there" {
+	daemon_start
+	printf disk | objm put /d -
+	printf memory | objm put --ephemeral /m -
+	pids=$(status_of "' '.join(str(p['pid']) for p in s['workers'] + [s['lifecycle']])")
+	daemon_kill
+	for p in $pids; do wait_until 5 test ! -d "/proc/$p"; done
+	daemon_start
+	[ "$(objm cat /d)" = disk ]
+	[ "$(objm cat /m)" = memory ]
+}
+
+@test "a killed worker and a killed lifecycle process are replaced within a second or so" {
+	daemon_start
+	before=$(worker_pids)
+	for p in $before; do as_user kill -KILL "$p"; done
+	as_user kill -KILL "$(status_of "s['lifecycle']['pid']")"
+	sleep 1.2
+	objm ls
+	after=$(worker_pids)
+	for p in $before; do [[ " $after " != *" $p "* ]]; done
+	[ "$(wc -w <<<"$after")" = 2 ]
+	grep -q -i "kill" "$LOG"
+}
+
+@test "a second daemon on the same directories is refused, the first one goes on" {
+	daemon_start
+	first=$DPID
+	sed "s/[da]\.sock/2&/; s/l\.sock/2l.sock/" "$CONF" >"$T/second.yaml"
+	r=0
+	as_user timeout 30 "$BIN/supervisor/objmapperd" --config "$T/second.yaml" >"$T/second.log" 2>&1 3>&- || r=$?
+	cat "$T/second.log"
+	[ $r = 1 ]
+	kill -0 "$first"
+	objm ls
+}
+
+@test "a live socket is not taken over" {
+	daemon_start
+	sed "s|$T/run/state|$T/run/state2|; s|$T/run/disk|$T/run/disk2|; s|path: $M|path: $M/2|" "$CONF" >"$T/second.yaml"
+	r=0
+	as_user timeout 30 "$BIN/supervisor/objmapperd" --config "$T/second.yaml" >"$T/second.log" 2>&1 3>&- || r=$?
+	cat "$T/second.log"
+	[ $r = 1 ]
+	grep -q "d.sock\|a.sock" "$T/second.log"
+	objm ls
+}
+
+@test "errors of the start: message and exit status" {
+	start_fails() {
+		local want=$1 text=$2 r=0
+		as_user timeout 30 "$BIN/supervisor/objmapperd" --config "$CONF" >"$T/out" 2>&1 3>&- || r=$?
+		cat "$T/out"
+		[ $r = "$want" ] && grep -q -e "$text" "$T/out"
+	}
+	echo "backends: [{name: x, type: floppy, path: /x, capacity: 1G}]" >"$CONF"
+	start_fails 2 "objmapper.yaml:1"
+	rm "$CONF"
+	start_fails 2 "objmapper.yaml"
+	DISK=/proc/nowhere write_conf
+	start_fails 1 "/proc/nowhere"
+	need_root
+	mkdir "$T/closed"
+	chmod 755 "$T/closed" # root's: the test user cannot make anything in it
+	DISK=$T/closed/disk write_conf
+	start_fails 1 "$T/closed"
+}
+
+@test "a memory tier on a disk is refused" {
+	M2=$M; M=$T/run/notmem
+	write_conf
+	M=$M2
+	r=0
+	as_user timeout 30 "$BIN/supervisor/objmapperd" --config "$CONF" >"$T/out" 2>&1 3>&- || r=$?
+	cat "$T/out"
+	case $(stat -f -c %T "$T/run") in tmpfs) skip "the test directory is on tmpfs" ;; esac
+	[ $r = 1 ] && grep -q -i "tmpfs" "$T/out"
+}
+
+@test "--check-config, --print-config, --list-faults, --version, --help" {
+	as_user "$BIN/supervisor/objmapperd" --config "$CONF" --check-config
+	as_user "$BIN/supervisor/objmapperd" --config "$CONF" --print-config >"$T/files/printed.yaml"
+	as_user "$BIN/supervisor/objmapperd" --config "$T/files/printed.yaml" --check-config
+	[ "$("$BIN/supervisor/objmapperd" --list-faults | wc -l)" -ge 10 ]
+	"$BIN/supervisor/objmapperd" --version
+	"$BIN/supervisor/objmapperd" --help | grep -q -e --config
+	r=0; "$BIN/supervisor/objmapperd" --no-such-option 2>/dev/null || r=$?
+	[ $r = 2 ]
+}
+
+@test "--user: started as root it runs as the user, with directories of theirs" {
+	need_root
+	id nobody >/dev/null
+	mkdir "$T/mine"
+	chmod 755 "$T/mine"
+	"$BIN/supervisor/objmapperd" --embedded "$T/mine" "$M/mine" --user nobody </dev/null >>"$LOG" 2>&1 3>&- &
+	DPID=$!
+	OBJM_SOCKET=$T/mine/objmapper.sock OBJMCTL_SOCKET=$T/mine/objmapper-ctl.sock MIN_WORKERS=1
+	export OBJM_SOCKET OBJMCTL_SOCKET
+	daemon_wait
+	[ "$(stat -c %U "/proc/$DPID/cmdline")" = nobody ] || [ "$(awk '/^Uid:/{print $2}' "/proc/$DPID/status")" = "$(id -u nobody)" ]
+	printf x | objm put /x -
+	[ "$(objm cat /x)" = x ]
+	daemon_stop
+}
