@@ -71,6 +71,8 @@ struct be {
 	bool failed;				/* a sync failed: every later one fails */
 	uint64_t dirs_known[BE_DIRS_KNOWN];	/* id directories whose own name is durable; UINT64_MAX: none */
 	uint32_t dirs_next;
+	/* Set by the lifecycle process: id directories below this number get no files any more, and go when they are empty. */
+	uint64_t dirs_done;
 };
 
 /**

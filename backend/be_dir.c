@@ -1,0 +1,174 @@
+/*
+ * be_dir.c: the driver of tmpfs and directory tiers: the tier itself, opening for reading, what staging/ still holds.
+ * Runs in workers and the lifecycle process; called through be.h.
+ */
+#include "backend/be_dir.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+
+void be_dir_proc_path(int fd, char ret_path[static BE_DIR_PROC_MAX])
+{
+	(void)snprintf(ret_path, BE_DIR_PROC_MAX, "/proc/self/fd/%d", fd);
+}
+
+int be_dir_write(int fd, const void *buf, size_t len)
+{
+	const char *p = buf;
+
+	while (len > 0) {
+		ssize_t n = write(fd, p, len);
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n <= 0) {
+			if (n == 0)
+				errno = EIO;
+			return be_dir_errno();
+		}
+		p += n;
+		len -= (size_t)n;
+	}
+	return 0;
+}
+
+static int open_object(int objects_fd, uint64_t id, int nonblock, int *ret_fd)
+{
+	char path[OM_OBJ_PATH_MAX];
+	int fd;
+
+	om_obj_path(id, path);
+	/* Without O_NONBLOCK a lease that somebody of our uid took would hold us for up to 45 s. */
+	fd = openat(objects_fd, path, O_RDONLY | O_NOFOLLOW | O_CLOEXEC | nonblock);
+	if (fd < 0)
+		return errno == EWOULDBLOCK ? -OBJM_STATUS_WOULD_BLOCK : be_dir_errno();
+	*ret_fd = fd;
+	return 0;
+}
+
+int be_dir_open(int objects_fd, uint64_t id, int *ret_fd) { return open_object(objects_fd, id, O_NONBLOCK, ret_fd); }
+
+int be_dir_open_wait(int objects_fd, uint64_t id, int *ret_fd) { return open_object(objects_fd, id, 0, ret_fd); }
+
+static int dir_open(const struct be *be, uint64_t id, int *ret_fd) { return be_dir_open(be->objects_fd, id, ret_fd); }
+
+static int dir_usage(const struct be *be, struct be_usage *ret)
+{
+	struct statvfs v;
+
+	if (fstatvfs(be->objects_fd, &v) < 0)
+		return be_dir_errno();
+	ret->total_bytes = (uint64_t)v.f_blocks * v.f_frsize;
+	ret->avail_bytes = (uint64_t)v.f_bavail * v.f_frsize;
+	return 0;
+}
+
+static const struct be_ops dir_ops = {
+	.name = "dir",
+	.open = dir_open,
+	.begin = be_dir_begin,
+	.copy = be_dir_copy,
+	.quiet = be_dir_quiet,
+	.freeze = be_dir_freeze,
+	.link = be_dir_link,
+	.sync = be_dir_sync,
+	.cut = be_dir_cut,
+	.remove = be_dir_remove,
+	.remove_sync = be_dir_remove_sync,
+	.scan = be_dir_scan,
+	.usage = dir_usage,
+};
+
+int be_dir_init(struct be *be, int objects_fd, int staging_fd, uint32_t caps, uint32_t who)
+{
+	int fd = openat(objects_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	if (fd < 0)
+		return -OBJM_STATUS_SYSTEM;
+	*be = (struct be){
+		.ops = &dir_ops, .caps = caps, .who = who, .objects_fd = objects_fd, .staging_fd = staging_fd, .sync_fd = fd,
+	};
+	for (unsigned i = 0; i < BE_DIRS_KNOWN; i++)
+		be->dirs_known[i] = UINT64_MAX;
+	return 0;
+}
+
+void be_fini(struct be *be)
+{
+	if (be->ops)
+		om_close(&be->sync_fd);
+	be->ops = NULL;
+}
+
+static int prepare(int root_fd, const char *name)
+{
+	if (mkdirat(root_fd, name, 0700) < 0 && errno != EEXIST)
+		return -1;
+	return openat(root_fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+}
+
+int be_dir_prepare(int root_fd, int *ret_objects_fd, int *ret_staging_fd)
+{
+	OM_AUTO_FD objects = prepare(root_fd, "objects");
+	OM_AUTO_FD staging = objects < 0 ? -1 : prepare(root_fd, "staging");
+
+	if (objects < 0 || staging < 0)
+		return -OBJM_STATUS_SYSTEM;
+	*ret_objects_fd = om_take_fd(&objects);
+	*ret_staging_fd = om_take_fd(&staging);
+	return 0;
+}
+
+uint64_t be_allocated(const struct be_file *file)
+{
+	struct stat st;
+
+	return file->fd >= 0 && fstat(file->fd, &st) == 0 ? (uint64_t)st.st_blocks * 512u : 0;
+}
+
+void be_drop(struct be_file *file)
+{
+	om_close(&file->fd);
+	om_close(&file->rwfd);
+	*file = BE_FILE_INIT;
+}
+
+/* ---- staging/ ---- */
+
+/* True if the name `name` in staging/ is of no use to anybody: its file has its real name too, or no process has it open
+ * (a write lease is granted to nobody who is not alone). Where leases do not work, only the first is known. */
+static bool staging_unused(int staging_fd, const char *name)
+{
+	struct stat st;
+	OM_AUTO_FD fd = openat(staging_fd, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+
+	if (fd < 0 || fstat(fd, &st) < 0 || !S_ISREG(st.st_mode))
+		return false;
+	if (st.st_nlink > 1)
+		return true;
+	if (fcntl(fd, F_SETLEASE, F_WRLCK) < 0)
+		return false;
+	(void)fcntl(fd, F_SETLEASE, F_UNLCK); /* goes with the descriptor anyway */
+	return true;
+}
+
+unsigned be_dir_sweep_staging(const struct be *be, bool all)
+{
+	int fd = openat(be->staging_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+	unsigned n = 0;
+
+	if (!dir) {
+		om_close(&fd);
+		return 0;
+	}
+	for (struct dirent *e; (e = readdir(dir)) != NULL;) {
+		if (!strcmp(e->d_name, ".") || !strcmp(e->d_name, ".."))
+			continue;
+		if ((all || staging_unused(be->staging_fd, e->d_name)) && unlinkat(be->staging_fd, e->d_name, 0) == 0)
+			n++;
+	}
+	(void)closedir(dir);
+	return n;
+}
