@@ -429,7 +429,7 @@ typedef struct objm_response {
 	 * success or not; -1: none (0 is a descriptor). Not looked at otherwise. */
 	int fd;
 	uint64_t content_len; /* copy and splice: bytes at content; 0 under fdpass */
-	void *content;	      /* received: a NUL follows the bytes. To send: borrowed */
+	void *content;	      /* received: a NUL follows the bytes. To send: borrowed, not written to */
 	uint16_t metadata_len;
 	void *metadata; /* encoded entries; objm_metadata_next(). To send: borrowed, may be NULL */
 	char *error_msg;  /* received, status not OK: text of the server, or NULL */
