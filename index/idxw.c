@@ -162,6 +162,13 @@ int idxw_get(const struct idxw *w, const struct idx_key *key, struct idx_ent *re
 	return 0;
 }
 
+void idxw_prefetch(const struct idxw *w, const struct idx_key *key)
+{
+	__builtin_prefetch(&w->cur.slot[idx_key_home(key, w->cur.slots)], 1, 3);
+	if (has_next(w))
+		__builtin_prefetch(&w->next.slot[idx_key_home(key, w->next.slots)], 1, 3);
+}
+
 /* Two catalogs have a record of one key: the entry that both together mean. */
 static struct idx_ent merge(const struct idx_ent *a, const struct idx_ent *b)
 {

@@ -66,6 +66,9 @@ int idxw_get(const struct idxw *w, const struct idx_key *key, struct idx_ent *re
  */
 int idxw_fill(struct idxw *w, const struct idx_key *key, const struct idx_ent *ent);
 
+/** Start loading the line where `key` belongs. A filler that does this some 16 records ahead is several times faster. */
+void idxw_prefetch(const struct idxw *w, const struct idx_key *key);
+
 /** All catalogs are in: from now on a miss is final. */
 void idxw_fill_done(struct idxw *w);
 
