@@ -247,6 +247,34 @@ static void test_v2_both_halves(void **state)
 	objm_server_destroy(s);
 }
 
+/* Existing clients read the header with read(2), which would throw away a descriptor that came with it. */
+static void test_descriptor_comes_in_a_message_of_its_own(void **state)
+{
+	objm_connection_t *s = objm_server_create(sv[1], OBJM_PROTO_V1);
+	objm_response_t a = {.status = OBJM_STATUS_OK, .fd = file_with("mine")};
+	union {
+		struct cmsghdr align;
+		char data[CMSG_SPACE(sizeof(int) * 4)];
+	} control = {0};
+	char b[32];
+	struct iovec iov = {.iov_base = b, .iov_len = sizeof(b)};
+	struct msghdr msg = {
+		.msg_iov = &iov, .msg_iovlen = 1, .msg_control = control.data, .msg_controllen = sizeof(control.data)};
+	int fd;
+
+	(void)state;
+	assert_int_equal(objm_server_send_response(s, &a), 0);
+	assert_int_equal(read(sv[0], b, 11), 11);
+	assert_memory_equal(b, "\0\0\0\0\0\0\0\0\0\0\0", 11);
+	assert_int_equal(recvmsg(sv[0], &msg, MSG_CMSG_CLOEXEC), 1);
+	assert_int_equal(b[0], 'X');
+	assert_int_equal(CMSG_FIRSTHDR(&msg)->cmsg_len, CMSG_LEN(sizeof(int))); /* exactly one */
+	memcpy(&fd, CMSG_DATA(CMSG_FIRSTHDR(&msg)), sizeof(fd));
+	assert_int_equal(read(fd, b, sizeof(b)), 4);
+	close(fd);
+	objm_server_destroy(s);
+}
+
 static void test_server_answers_what_the_protocol_refuses(void **state)
 {
 	static char bytes[3 + 5000 + 3 + 3 + 4];
@@ -539,6 +567,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		T(test_v1_both_halves),
 		T(test_v2_both_halves),
+		T(test_descriptor_comes_in_a_message_of_its_own),
 		T(test_server_answers_what_the_protocol_refuses),
 		T(test_server_refuses_garbage),
 		T(test_server_sees_half_a_request),
