@@ -141,6 +141,7 @@ worker_pids() { status_of "' '.join(str(w['pid']) for w in s['workers'])"; }
 v1v2() { as_user python3 -B "$LIB/v1v2.py" "$@"; }
 ext() { as_user python3 -B "$LIB/ext.py" "$@"; }
 # ext_begin ...: the same in the background; its id is in EXT.
+# shellcheck disable=SC2034 # callers read EXT
 ext_begin() { "${AS_USER[@]}" python3 -B "$LIB/ext.py" "$@" 3>&- 4>&- & EXT=$!; }
 
 # wait_until SECONDS COMMAND...: until it succeeds.

@@ -1,0 +1,160 @@
+/*
+ * bench_floor.c: what the kernel itself costs: two processes that exchange the bytes and descriptors of a GET, without parsing,
+ * without looking anything up. No server can be faster over the same socket.
+ */
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+
+#include "bench/bench.h"
+
+#define REQUEST_BYTES 48u  /* a GET of a short URI through the extension */
+#define RESPONSE_BYTES 92u /* its answer: header and OBJ */
+
+/* Exactly `len` bytes; false at the end of the stream. */
+static bool read_all(int sock, void *buf, size_t len)
+{
+	for (size_t done = 0; done < len;) {
+		ssize_t n = recv(sock, (char *)buf + done, len - done, 0);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n <= 0)
+			return false;
+		done += (size_t)n;
+	}
+	return true;
+}
+
+union control {
+	struct cmsghdr align;
+	char room[CMSG_SPACE(sizeof(int) * BENCH_DEPTH_MAX)];
+};
+
+static bool send_fds(int sock, void *buf, size_t len, const int *fds, unsigned n)
+{
+	union control control;
+	struct iovec iov = {.iov_base = buf, .iov_len = len};
+	struct msghdr msg = {.msg_iov = &iov, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = CMSG_SPACE(sizeof(int) * n)};
+	struct cmsghdr *c = CMSG_FIRSTHDR(&msg);
+	ssize_t sent;
+
+	c->cmsg_level = SOL_SOCKET;
+	c->cmsg_type = SCM_RIGHTS;
+	c->cmsg_len = CMSG_LEN(sizeof(int) * n);
+	memcpy(CMSG_DATA(c), fds, sizeof(int) * n);
+	sent = sendmsg(sock, &msg, MSG_NOSIGNAL);
+	if (sent < 0)
+		return false;
+	for (size_t done = (size_t)sent; done < len; done += (size_t)sent)
+		if ((sent = send(sock, (char *)buf + done, len - done, MSG_NOSIGNAL)) < 0)
+			return false;
+	return true;
+}
+
+/* The server: reads a batch of requests, answers with a batch of descriptors. Ends with its peer. */
+static void serve(int sock, const struct bench_opts *o, int objfd, const char *path)
+{
+	static char in[BENCH_DEPTH_MAX * REQUEST_BYTES], out[BENCH_DEPTH_MAX * RESPONSE_BYTES];
+	int fds[BENCH_DEPTH_MAX];
+
+	while (read_all(sock, in, (size_t)o->depth * REQUEST_BYTES)) {
+		bool ok;
+
+		for (unsigned i = 0; i < o->depth; i++)
+			fds[i] = o->open ? open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK) : objfd;
+		ok = send_fds(sock, out, (size_t)o->depth * RESPONSE_BYTES, fds, o->depth);
+		for (unsigned i = 0; o->open && i < o->depth; i++)
+			(void)close(fds[i]);
+		if (!ok)
+			break;
+	}
+}
+
+/* A batch's answers: all bytes, and every descriptor closed again. False at the end. */
+static bool receive(int sock, size_t len, unsigned *ret_fds)
+{
+	static char buf[BENCH_DEPTH_MAX * RESPONSE_BYTES];
+	unsigned fds = 0;
+
+	for (size_t done = 0; done < len;) {
+		union control control;
+		struct iovec iov = {.iov_base = buf, .iov_len = len - done};
+		struct msghdr msg = {.msg_iov = &iov, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof(control)};
+		ssize_t n = recvmsg(sock, &msg, MSG_CMSG_CLOEXEC);
+
+		if (n <= 0)
+			return false;
+		done += (size_t)n;
+		for (struct cmsghdr *c = CMSG_FIRSTHDR(&msg); c; c = CMSG_NXTHDR(&msg, c)) {
+			unsigned count = (unsigned)((c->cmsg_len - CMSG_LEN(0)) / sizeof(int));
+			int fd[BENCH_DEPTH_MAX];
+
+			memcpy(fd, CMSG_DATA(c), count * sizeof(int));
+			for (unsigned i = 0; i < count; i++)
+				(void)close(fd[i]);
+			fds += count;
+		}
+	}
+	*ret_fds = fds;
+	return true;
+}
+
+static int ask(int sock, const struct bench_opts *o, struct bench_result *r)
+{
+	static char request[BENCH_DEPTH_MAX * REQUEST_BYTES];
+	uint64_t start = om_now_ns(), end = start + (uint64_t)(o->seconds * 1e9), now = start;
+
+	while (now < end) {
+		uint64_t before = om_now_ns();
+		unsigned fds = 0;
+
+		if (send(sock, request, (size_t)o->depth * REQUEST_BYTES, MSG_NOSIGNAL) < 0 ||
+		    !receive(sock, (size_t)o->depth * RESPONSE_BYTES, &fds))
+			return bench_fail("floor: the pair broke: %s", strerror(errno));
+		now = om_now_ns();
+		bench_hist_add(&r->hist, now - before, 1);
+		r->ops += fds;
+		r->errors += o->depth - OM_MIN(fds, o->depth);
+	}
+	r->seconds = (double)(now - start) / 1e9;
+	return BENCH_OK;
+}
+
+int bench_floor(const struct bench_opts *o)
+{
+	static struct bench_result result;
+	char path[] = "/dev/shm/objm-bench-XXXXXX";
+	int pair[2], r = BENCH_FAILED, cpu = o->client_cpu;
+	OM_AUTO_FD objfd = mkstemp(path);
+	pid_t pid;
+
+	if (objfd < 0 || ftruncate(objfd, (off_t)o->size) < 0 || socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0)
+		return bench_fail("floor: %s", strerror(errno));
+	if (o->same_cpu && cpu < 0)
+		cpu = 0;
+	pid = fork();
+	if (pid == 0) {
+		(void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+		(void)close(pair[0]);
+		(void)bench_pin(o->same_cpu ? cpu : o->server_cpu);
+		serve(pair[1], o, objfd, path);
+		_exit(0);
+	}
+	(void)close(pair[1]);
+	if (pid > 0) {
+		(void)bench_pin(cpu);
+		r = ask(pair[0], o, &result);
+	} else {
+		(void)bench_fail("floor: fork: %s", strerror(errno));
+	}
+	(void)close(pair[0]);
+	if (pid > 0)
+		(void)waitpid(pid, NULL, 0);
+	(void)unlink(path);
+	return r == BENCH_OK ? bench_print("floor", o, &result) : r;
+}
