@@ -14,10 +14,12 @@
 #include "worker/wrk_loop.h"
 #include "worker/wrk_ring.h"
 
-struct wrk_conn_set;  /* wrk_conn.h */
-struct wrk_fdcache;   /* wrk_fdcache.h */
-struct wrk_io;	      /* wrk_io.h */
-struct wrk_put_set;   /* wrk_put.h */
+struct wrk_accept;     /* wrk_accept.h */
+struct wrk_conn_set;   /* wrk_conn.h */
+struct wrk_fdcache;    /* wrk_fdcache.h */
+struct wrk_io;	       /* wrk_io.h */
+struct wrk_put_set;    /* wrk_put.h */
+struct wrk_reap;       /* wrk_reap.h */
 struct wrk_legacy_set; /* wrk_legacy.h */
 
 /* One tier, by number. */
@@ -44,7 +46,9 @@ struct wrk {
 	struct wrk_ring *ring;
 	struct wrk_fdcache *fdcache;
 	struct wrk_io *io;
+	struct wrk_accept *accept;
 	struct wrk_conn_set *conns;
+	struct wrk_reap *reap;
 	struct wrk_put_set *puts;
 	struct wrk_legacy_set *legacy;
 };

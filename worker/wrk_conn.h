@@ -1,0 +1,119 @@
+/*
+ * wrk_conn.h: client connections: their state, from accept to close, and what answers use of them.
+ *
+ * Linked by objmapper-worker only; loop thread only.
+ *
+ *	state	  meaning							left by
+ *	OPEN	  requests are read and answered				end of input, CLOSE, drain, bad peer
+ *	CLOSING	  nothing is read any more; what is owed is answered and sent	all sent, or the peer gone
+ *	DEAD	  descriptor closed; the structure lives until the end of the turn
+ *
+ * Order of answers. On a connection without OUT_OF_ORDER (all of version 1) a request is begun when every earlier one has
+ * been answered; so is one with the flag ORDERED, on any connection. So order needs no queue of finished answers, and a
+ * request also sees what earlier ones changed. With OUT_OF_ORDER, requests that wait (I/O, the supervisor) overlap.
+ *
+ * Bounds: input, the frame in hand and no more; output, limits.queue_bytes and descriptors, past which no further
+ * request is begun; unanswered requests, max_pipeline; descriptors in flight, see wrk_flight.h.
+ */
+#ifndef WRK_CONN_H
+#define WRK_CONN_H
+
+#include "common/proto/om_proto.h"
+#include "worker/wrk.h"
+#include "worker/wrk_flight.h"
+#include "worker/wrk_legacy.h"
+#include "worker/wrk_out.h"
+#include "worker/wrk_put.h"
+
+struct wrk_req;
+
+enum wrk_conn_state { WRK_CONN_OPEN, WRK_CONN_CLOSING, WRK_CONN_DEAD };
+
+struct wrk_conn {
+	struct wrk *w;
+	struct wrk_src src;
+	struct wrk_timer timer;	   /* idle, half a request, end of a drain */
+	struct wrk_timer tx_timer; /* what the kernel did not take for want of room in its tables */
+	struct wrk_task task;	   /* go on with what was held back; free when dead */
+	struct wrk_conn *next, *prev;
+	struct wrk_flight flight; /* descriptors sent and perhaps not yet received */
+	struct wrk_uid *uid_row;
+	uint32_t uid; /* of the peer; UINT32_MAX: not known (TCP) */
+	int fd;
+	enum om_listen_kind kind;
+	enum wrk_conn_state state;
+
+	uint8_t version; /* OM_PROTO_V1, OM_PROTO_V2; 0: the first byte has not come */
+	bool greeted;
+	bool promise;	 /* positioned access */
+	bool close_rcvd; /* CLOSE came: CLOSE_ACK when nothing is owed */
+	bool close_sent; /* CLOSE has been sent, reason 1 or 3 */
+	bool ack_sent;	 /* CLOSE_ACK has been sent */
+	bool eof;	 /* the peer sends no more */
+	bool fd_cleanup; /* the peer may have sent descriptors: our close may block */
+	uint8_t max_fds; /* to one message of the extension */
+	uint16_t caps;
+	uint16_t max_pipeline; /* 0: none */
+
+	uint8_t *in; /* input that could not be used yet: in[0..in_len) */
+	size_t in_len, in_cap, in_need;
+	uint64_t skip;		   /* bytes to throw away before the next message */
+	uint64_t payload_left;	   /* then: bytes of a PUT_INLINE's payload */
+	struct wrk_req *payload;   /* whose bytes they are; NULL: nobody's, they are thrown away */
+	uint64_t half_since_ns;	   /* half a message is here since; 0: none */
+	uint64_t active_ns;	   /* last sign of life */
+
+	struct wrk_req *reqs; /* unanswered */
+	unsigned n_reqs;
+	struct wrk_put_owner puts;
+	struct wrk_legacy_owner legacy; /* on the legacy socket */
+
+	struct wrk_out out;
+	bool tx_wait;	 /* EPOLLOUT or a timer will call */
+	bool tx_cold;	 /* an I/O thread reads for `out` */
+	bool held;	 /* input waits for room or answers */
+	bool order_wait; /* the next message has the flag ORDERED and waits for all before it */
+};
+
+struct wrk_conn_set;
+
+/** Tables for limits.connections connections. 0; -OBJM_STATUS_OUT_OF_MEMORY. */
+int wrk_conn_set_new(struct wrk *w, struct wrk_conn_set **ret) OM_MUST_USE;
+/** Close all and free. */
+void wrk_conn_set_free(struct wrk_conn_set *s);
+unsigned wrk_conn_count(const struct wrk_conn_set *s);
+
+/**
+ * Take over a connected, non-blocking socket (always: it is closed on failure).
+ * @return the connection; NULL: refused at a limit (counted and logged) or out of memory
+ */
+struct wrk_conn *wrk_conn_new(struct wrk *w, int fd, enum om_listen_kind kind, bool fd_cleanup);
+
+/** Begin to drain: say CLOSE(3) to version 2 peers, close those who owe and are owed nothing. */
+void wrk_conn_drain(struct wrk_conn_set *s);
+/** The ring has room again, or the like: connections that were held go on. */
+void wrk_conn_wake_all(struct wrk_conn_set *s);
+
+/* ---- for those who answer */
+
+/** Close now, dropping what is queued. The structure stays valid until the end of the turn. */
+void wrk_conn_close(struct wrk_conn *c);
+/** The peer broke the protocol: count, log (limited), close. `why` is static text. */
+void wrk_conn_bad(struct wrk_conn *c, const char *why);
+/** Something was queued in c->out, or a request ended: flush, and go on with the input, at the end of this turn. */
+void wrk_conn_touch(struct wrk_conn *c);
+
+/** Descriptors to one message of the extension: what the peer takes, within this connection's share. */
+unsigned wrk_conn_max_fds(const struct wrk_conn *c);
+
+static inline bool wrk_conn_is_unix(const struct wrk_conn *c) { return c->kind != OM_LISTEN_TCP; }
+static inline bool wrk_conn_has_sessions(const struct wrk_conn *c)
+{
+	return c->puts.n > 0 || c->legacy.puts.n > 0 || c->legacy.first;
+}
+static inline bool wrk_conn_in_order(const struct wrk_conn *c)
+{
+	return c->version != OM_PROTO_V2 || !(c->caps & OM_PROTO_CAP_OOO);
+}
+
+#endif

@@ -1,0 +1,137 @@
+/*
+ * wrk_decode.c: the client's bytes become messages (process objmapper-worker, loop thread). Called by wrk_conn.c.
+ *
+ * First pass: decode up to WRK_DECODE_BATCH messages, make the keys, start loading their slots of the index. Second pass:
+ * begin them in order. A message that must wait (hold, ORDERED) is simply not consumed: it is decoded again later.
+ */
+#include "worker/wrk_decode.h"
+
+#include "worker/wrk_req.h"
+#include "worker/wrk_write.h"
+
+#define WRK_DECODE_BATCH 32u
+
+/* Make the key of a single look-up and start loading its line. */
+static void wrk_decode_prefetch(struct wrk_conn *c, struct wrk_req_item *it)
+{
+	const char *uri = NULL;
+	size_t len = 0;
+
+	if (it->in.kind == OM_PROTO_IN_REQUEST && it->in.u.req.status == OBJM_STATUS_OK) {
+		uri = it->in.u.req.uri;
+		len = it->in.u.req.uri_len;
+	} else if (it->in.kind == OM_PROTO_IN_EXT && it->body_rc == 0 && it->body.uris == 1 &&
+		   (it->in.u.ext.op == OM_PROTO_OP_GET || it->in.u.ext.op == OM_PROTO_OP_STAT)) {
+		uri = it->body.uri.p;
+		len = it->body.uri.len;
+	}
+	if (!uri)
+		return;
+	idx_key_make(c->w->boot.key_secret, uri, len, &it->key);
+	it->keyed = true;
+	idxr_prefetch(&c->w->idx, &it->key);
+}
+
+/* Nothing behind such a message can be decoded before it has been begun. */
+static bool wrk_decode_ends_batch(const struct wrk_req_item *it)
+{
+	switch (it->in.kind) {
+	case OM_PROTO_IN_REQUEST:
+		return it->in.u.req.skip > 0;
+	case OM_PROTO_IN_EXT:
+		return it->in.u.ext.skip > 0 || it->in.u.ext.payload_len > 0;
+	default:
+		return true;
+	}
+}
+
+/* @return messages decoded; 0: none is whole, or the stream is broken and the connection closed */
+static unsigned wrk_decode_batch(struct wrk_conn *c, const uint8_t *buf, size_t at, size_t len,
+				 struct wrk_req_item items[static WRK_DECODE_BATCH])
+{
+	uint32_t tlv_max = c->w->boot.limits.frame_bytes;
+	unsigned n = 0;
+
+	tlv_max = tlv_max ? OM_MIN(tlv_max, OM_PROTO_TLV_MAX) : 65536;
+	while (n < WRK_DECODE_BATCH && at < len) {
+		struct wrk_req_item *it = &items[n];
+		int rc = om_proto_in_decode(c->version, c->greeted, c->caps, tlv_max, buf + at, len - at, &it->in, &c->in_need);
+
+		if (rc == 0)
+			break;
+		if (rc < 0) {
+			if (n == 0) /* else: first what is in front of it is answered */
+				wrk_conn_bad(c, rc == -OBJM_STATUS_PROTO_VERSION ? "HELLO of an unknown version" :
+						rc == -OBJM_STATUS_PROTO_CAPABILITY ?
+							"an extension frame without the capability" :
+							"bytes that are no message of the protocol");
+			break;
+		}
+		it->start = at;
+		at += (size_t)rc;
+		it->end = at;
+		it->keyed = false;
+		it->body_rc = it->in.kind == OM_PROTO_IN_EXT && it->in.u.ext.status == OBJM_STATUS_OK ?
+				      om_proto_req_body_decode(&it->in.u.ext, &it->body) : 0;
+		wrk_decode_prefetch(c, it);
+		n++;
+		if (wrk_decode_ends_batch(it))
+			break;
+	}
+	return n;
+}
+
+static bool wrk_decode_ordered(const struct wrk_req_item *it)
+{
+	if (it->in.kind == OM_PROTO_IN_REQUEST)
+		return it->in.u.req.flags & OM_PROTO_REQ_ORDERED;
+	return it->in.kind == OM_PROTO_IN_EXT && (it->in.u.ext.flags & OM_PROTO_F_ORDERED);
+}
+
+static bool wrk_decode_first(struct wrk_conn *c, uint8_t byte)
+{
+	int v = om_proto_first(byte);
+
+	if (v < 0) {
+		wrk_conn_bad(c, "the first byte is not that of any version of the protocol");
+		return false;
+	}
+	c->version = (uint8_t)v;
+	return true;
+}
+
+size_t wrk_decode(struct wrk_conn *c, const uint8_t *buf, size_t len, bool (*hold)(const struct wrk_conn *c))
+{
+	static struct wrk_req_item items[WRK_DECODE_BATCH]; /* nothing here calls itself: connections go on through tasks */
+	size_t at = 0;
+
+	c->in_need = 0;
+	while (at < len && c->state == WRK_CONN_OPEN && !hold(c)) {
+		unsigned n;
+
+		if (c->skip || c->payload_left) {
+			size_t used = c->skip ? (size_t)OM_MIN(c->skip, (uint64_t)(len - at)) :
+						wrk_write_payload(c, buf + at, len - at);
+
+			if (c->skip)
+				c->skip -= used;
+			at += used;
+			if (!used)
+				break;
+			continue;
+		}
+		if (!c->version && !wrk_decode_first(c, buf[at]))
+			break;
+		n = wrk_decode_batch(c, buf, at, len, items);
+		if (n == 0)
+			break;
+		for (unsigned i = 0; i < n && c->state == WRK_CONN_OPEN && !hold(c); i++) {
+			c->order_wait = wrk_decode_ordered(&items[i]) && c->n_reqs > 0;
+			if (c->order_wait)
+				break;
+			at = items[i].end;
+			wrk_req_begin(c, &items[i]);
+		}
+	}
+	return at;
+}

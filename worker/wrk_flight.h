@@ -1,0 +1,45 @@
+/*
+ * wrk_flight.h: the budget of descriptors in flight: sent, and perhaps not yet received.
+ *
+ * Linked by objmapper-worker only; loop thread only. The kernel counts such descriptors against RLIMIT_NOFILE of the
+ * sender's uid, over all of its processes (ETOOMANYREFS); a client that does not read makes us hold them. limits.unread_fds
+ * is this worker's part of half that limit. Of it, all connections of one uid may have half, one connection an eighth.
+ *
+ * The kernel does not say when a descriptor was received; it does say when a socket's queue is empty (SIOCOUTQ). So a
+ * connection's count goes back to zero when it is found empty, looked at only when room is wanted.
+ */
+#ifndef WRK_FLIGHT_H
+#define WRK_FLIGHT_H
+
+#include "common/om_base.h"
+
+/* What one peer uid has; rows are shared by its connections. */
+struct wrk_uid {
+	struct wrk_uid *next;
+	uint32_t uid;
+	unsigned conns;
+	unsigned flight;
+};
+
+struct wrk_flight { /* of a connection */
+	unsigned n;
+	struct wrk_flight *next, *prev; /* list of those with n > 0 */
+	int sock;
+	struct wrk_uid *uid;
+};
+
+struct wrk_flight_set {
+	unsigned budget, per_uid, per_conn;
+	unsigned total;
+	uint64_t swept_ns; /* when all were looked at last */
+	struct wrk_flight *head;
+};
+
+void wrk_flight_init(struct wrk_flight_set *s, unsigned budget);
+/** Descriptors that may be sent on this connection now; looks for room where there is none. */
+unsigned wrk_flight_room(struct wrk_flight_set *s, struct wrk_flight *f, unsigned want, uint64_t now_ns);
+void wrk_flight_sent(struct wrk_flight_set *s, struct wrk_flight *f, unsigned n);
+/** The socket is about to be closed. */
+void wrk_flight_gone(struct wrk_flight_set *s, struct wrk_flight *f);
+
+#endif

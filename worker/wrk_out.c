@@ -1,0 +1,391 @@
+/*
+ * wrk_out.c: the output queue of a connection (process objmapper-worker, loop thread).
+ *
+ * Three arrays that move along together: messages, their bytes, their descriptors; each is emptied from the front and
+ * filled at the back, and starts again at its beginning when nothing is left. A message leaves whole or its rest stays at
+ * the front: the kernel attaches descriptors to the first byte, so a rest has none. Nothing is ever lost or reordered: what
+ * cannot leave waits. Called by wrk_conn.c (flush) and by all that answers.
+ */
+#include "worker/wrk_out.h"
+
+#include <sys/sendfile.h>
+#include <sys/socket.h>
+#include <sys/uio.h>
+
+#include "common/om_counter.h"
+
+#define WRK_OUT_BATCH 64u		/* messages to one sendmmsg */
+#define WRK_OUT_TURN_BYTES (1u << 20) /* of files, to one flush */
+
+struct wrk_out_msg {
+	bool file;
+	bool alone;   /* nothing may join it */
+	bool started; /* its first byte, and with it its descriptors, has left */
+	bool hot;
+	uint16_t nfds;
+	uint32_t len;  /* bytes in buf */
+	int fd;	       /* file: owned */
+	uint64_t off;  /* file */
+	uint64_t left; /* file */
+};
+
+void wrk_out_init(struct wrk_out *o, struct wrk_fdcache *cache)
+{
+	*o = (struct wrk_out){ .cache = cache };
+}
+
+void wrk_out_fd_drop(struct wrk_fdcache *cache, const struct wrk_out_fd *fd)
+{
+	if (fd->ref)
+		wrk_fdcache_put(cache, fd->ref);
+	else if (fd->own && fd->fd >= 0)
+		(void)close(fd->fd);
+}
+
+void wrk_out_fini(struct wrk_out *o)
+{
+	for (unsigned i = o->fd_start; i < o->fd_end; i++)
+		wrk_out_fd_drop(o->cache, &o->fds[i]);
+	for (unsigned i = o->m_start; i < o->m_end; i++)
+		if (o->msgs[i].file)
+			(void)close(o->msgs[i].fd);
+	free(o->buf);
+	free(o->fds);
+	free(o->msgs);
+	free(o->cold);
+	wrk_out_init(o, o->cache);
+}
+
+void wrk_out_trim(struct wrk_out *o)
+{
+	if (wrk_out_empty(o))
+		wrk_out_fini(o);
+}
+
+/* ---- room: the arrays */
+
+/* Make place for `want` more elements of `size` behind *end; the used part moves to the front when that suffices. */
+static bool wrk_out_grow(void **array, size_t *cap, size_t *start, size_t *end, size_t want, size_t size)
+{
+	size_t used = *end - *start, n = OM_MAX(*cap, (size_t)64);
+	void *p;
+
+	if (*cap - *end >= want)
+		return true;
+	if (*cap - used >= want && *start >= used) { /* moving costs at most what was sent since the last move */
+		if (used)
+			memmove(*array, (char *)*array + *start * size, used * size);
+		*start = 0;
+		*end = used;
+		return true;
+	}
+	while (n - used < want || n < used * 2)
+		n *= 2;
+	p = malloc(n * size);
+	if (!p)
+		return false;
+	if (used)
+		memcpy(p, (char *)*array + *start * size, used * size);
+	free(*array);
+	*array = p;
+	*cap = n;
+	*start = 0;
+	*end = used;
+	return true;
+}
+
+static bool wrk_out_grow_u(void **array, unsigned *cap, unsigned *start, unsigned *end, size_t want, size_t size)
+{
+	size_t c = *cap, s = *start, e = *end;
+	bool ok = wrk_out_grow(array, &c, &s, &e, want, size);
+
+	*cap = (unsigned)c;
+	*start = (unsigned)s;
+	*end = (unsigned)e;
+	return ok;
+}
+
+uint8_t *wrk_out_room(struct wrk_out *o, size_t n)
+{
+	void *p = o->buf;
+	bool ok = wrk_out_grow(&p, &o->cap, &o->start, &o->end, n, 1);
+
+	o->buf = p;
+	return ok ? o->buf + o->end : NULL;
+}
+
+static bool wrk_out_room_msg(struct wrk_out *o, unsigned nfds)
+{
+	void *m = o->msgs, *f = o->fds;
+	bool ok = wrk_out_grow_u(&m, &o->m_cap, &o->m_start, &o->m_end, 1, sizeof(o->msgs[0])) &&
+		  wrk_out_grow_u(&f, &o->fd_cap, &o->fd_start, &o->fd_end, nfds, sizeof(o->fds[0]));
+
+	o->msgs = m;
+	o->fds = f;
+	return ok;
+}
+
+static struct wrk_out_msg *wrk_out_new_msg(struct wrk_out *o)
+{
+	struct wrk_out_msg *m = &o->msgs[o->m_end++];
+
+	*m = (struct wrk_out_msg){ .fd = -1 };
+	return m;
+}
+
+/* ---- queueing */
+
+int wrk_out_frame(struct wrk_out *o, size_t n, const struct wrk_out_fd *fds, unsigned nfds, unsigned max_fds)
+{
+	struct wrk_out_msg *m;
+
+	OM_ASSERT(n > 0 && n <= o->cap - o->end && nfds <= WRK_OUT_FDS_MAX);
+	if (!wrk_out_room_msg(o, nfds))
+		return -OBJM_STATUS_OUT_OF_MEMORY;
+	m = wrk_out_empty(o) ? NULL : &o->msgs[o->m_end - 1];
+	if (!m || m->file || m->alone || m->len + n > WRK_OUT_MSG_BYTES || (nfds && m->started) || m->nfds + nfds > max_fds)
+		m = wrk_out_new_msg(o);
+	m->len += (uint32_t)n;
+	m->nfds = (uint16_t)(m->nfds + nfds);
+	if (nfds)
+		memcpy(&o->fds[o->fd_end], fds, nfds * sizeof(*fds));
+	o->fd_end += nfds;
+	o->end += n;
+	return 0;
+}
+
+int wrk_out_fd_byte(struct wrk_out *o, const struct wrk_out_fd *fd)
+{
+	struct wrk_out_msg *m;
+	uint8_t *p = wrk_out_room(o, 1);
+
+	if (!p || !wrk_out_room_msg(o, 1))
+		return -OBJM_STATUS_OUT_OF_MEMORY;
+	*p = 'X';
+	o->end++;
+	o->fds[o->fd_end++] = *fd;
+	m = wrk_out_new_msg(o);
+	m->alone = true;
+	m->len = 1;
+	m->nfds = 1;
+	return 0;
+}
+
+int wrk_out_file(struct wrk_out *o, int fd, uint64_t off, uint64_t len, bool hot)
+{
+	struct wrk_out_msg *m;
+
+	OM_ASSERT(fd >= 0 && len > 0);
+	if (!wrk_out_room_msg(o, 0))
+		return -OBJM_STATUS_OUT_OF_MEMORY;
+	m = wrk_out_new_msg(o);
+	m->file = true;
+	m->hot = hot;
+	m->fd = fd;
+	m->off = off;
+	m->left = len;
+	return 0;
+}
+
+/* ---- sending */
+
+/* Take a message that has left, or `n` bytes of it, off the front. */
+static void wrk_out_sent(struct wrk_out *o, struct wrk_out_msg *m, uint32_t n, unsigned *ret_fds)
+{
+	if (!m->started) {
+		m->started = true;
+		for (unsigned i = 0; i < m->nfds; i++)
+			wrk_out_fd_drop(o->cache, &o->fds[o->fd_start + i]);
+		o->fd_start += m->nfds;
+		*ret_fds += m->nfds;
+		m->nfds = 0;
+	}
+	o->start += n;
+	m->len -= n;
+	if (m->len == 0)
+		o->m_start++;
+}
+
+static void wrk_out_rewind(struct wrk_out *o)
+{
+	if (!wrk_out_empty(o))
+		return;
+	OM_ASSERT(o->start == o->end && o->fd_start == o->fd_end);
+	o->start = o->end = 0;
+	o->fd_start = o->fd_end = 0;
+	o->m_start = o->m_end = 0;
+}
+
+static enum wrk_out_result wrk_out_error(void)
+{
+	switch (errno) {
+	case EAGAIN:
+	case EINTR:
+		return WRK_OUT_FULL;
+	case ETOOMANYREFS:
+	case ENOBUFS:
+	case ENOMEM:
+		return WRK_OUT_REFS;
+	default:
+		return WRK_OUT_GONE; /* EPIPE, ECONNRESET and whatever else: nothing can be sent on this socket */
+	}
+}
+
+/* One sendmmsg worth of messages, up to the first file. */
+struct wrk_out_batch {
+	struct mmsghdr hdr[WRK_OUT_BATCH];
+	struct iovec iov[WRK_OUT_BATCH];
+	_Alignas(struct cmsghdr) char ctl[WRK_OUT_BATCH][CMSG_SPACE(sizeof(int) * WRK_OUT_FDS_MAX)];
+};
+
+static void wrk_out_control(struct wrk_out_batch *b, unsigned n, const struct wrk_out_fd *fds, unsigned nfds)
+{
+	struct msghdr *h = &b->hdr[n].msg_hdr;
+	struct cmsghdr *c;
+
+	h->msg_control = b->ctl[n];
+	h->msg_controllen = CMSG_SPACE(sizeof(int) * nfds);
+	c = CMSG_FIRSTHDR(h);
+	c->cmsg_level = SOL_SOCKET;
+	c->cmsg_type = SCM_RIGHTS;
+	c->cmsg_len = CMSG_LEN(sizeof(int) * nfds);
+	for (unsigned i = 0; i < nfds; i++)
+		memcpy(CMSG_DATA(c) + i * sizeof(int), &fds[i].fd, sizeof(int));
+}
+
+static unsigned wrk_out_gather(struct wrk_out *o, struct wrk_out_batch *b, unsigned fd_room, bool *ret_short_of_fds)
+{
+	size_t at = o->start;
+	unsigned fd_at = o->fd_start, n = 0;
+
+	*ret_short_of_fds = false;
+	for (unsigned i = o->m_start; i < o->m_end && n < WRK_OUT_BATCH && !o->msgs[i].file; i++, n++) {
+		const struct wrk_out_msg *m = &o->msgs[i];
+
+		if (m->nfds > fd_room) {
+			*ret_short_of_fds = true;
+			break;
+		}
+		fd_room -= m->nfds;
+		b->iov[n] = (struct iovec){ o->buf + at, m->len };
+		b->hdr[n] = (struct mmsghdr){ .msg_hdr = { .msg_iov = &b->iov[n], .msg_iovlen = 1 } };
+		if (m->nfds)
+			wrk_out_control(b, n, o->fds + fd_at, m->nfds);
+		at += m->len;
+		fd_at += m->nfds;
+	}
+	return n;
+}
+
+static enum wrk_out_result wrk_out_flush_msgs(struct wrk_out *o, int sock, unsigned fd_room, unsigned *ret_fds,
+					      uint64_t *ret_sent)
+{
+	static struct wrk_out_batch b; /* 70 KiB; the loop's thread alone comes here */
+	bool short_of_fds;
+	unsigned n = wrk_out_gather(o, &b, fd_room, &short_of_fds);
+	int k;
+
+	if (n == 0)
+		return WRK_OUT_FDS;
+	k = n == 1 ? (int)sendmsg(sock, &b.hdr[0].msg_hdr, MSG_DONTWAIT | MSG_NOSIGNAL) :
+		     sendmmsg(sock, b.hdr, n, MSG_DONTWAIT | MSG_NOSIGNAL);
+	if (k < 0)
+		return wrk_out_error();
+	if (n == 1) {
+		b.hdr[0].msg_len = (unsigned)k;
+		k = 1;
+	}
+	for (int i = 0; i < k; i++) {
+		struct wrk_out_msg *m = &o->msgs[o->m_start];
+
+		*ret_sent += b.hdr[i].msg_len;
+		wrk_out_sent(o, m, b.hdr[i].msg_len, ret_fds);
+		if (m->len)
+			return WRK_OUT_FULL;
+	}
+	/* A partly sent batch hides its error: the next call gets it. */
+	return WRK_OUT_DONE;
+}
+
+/* Send up to a chunk of the file at the front. */
+static enum wrk_out_result wrk_out_flush_file(struct wrk_out *o, int sock, uint64_t *ret_sent)
+{
+	static uint8_t chunk[WRK_OUT_CHUNK];
+	struct wrk_out_msg *m = &o->msgs[o->m_start];
+	size_t want = (size_t)OM_MIN(m->left, (uint64_t)WRK_OUT_CHUNK);
+	ssize_t n;
+
+	if (o->cold) {
+		n = send(sock, o->cold + o->cold_at, OM_MIN(o->cold_len - o->cold_at, want), MSG_DONTWAIT | MSG_NOSIGNAL);
+	} else if (m->hot) {
+		off_t off = (off_t)m->off;
+
+		n = sendfile(sock, m->fd, &off, want);
+		if (n == 0)
+			return WRK_OUT_SHORT;
+	} else {
+		struct iovec iov = { chunk, want };
+		ssize_t have = preadv2(m->fd, &iov, 1, (off_t)m->off, RWF_NOWAIT);
+
+		if (have < 0)
+			return errno == EAGAIN || errno == EOPNOTSUPP || errno == EINTR ? WRK_OUT_COLD : WRK_OUT_SHORT;
+		if (have == 0)
+			return WRK_OUT_SHORT;
+		n = send(sock, chunk, (size_t)have, MSG_DONTWAIT | MSG_NOSIGNAL);
+	}
+	if (n < 0)
+		return errno == EIO ? WRK_OUT_SHORT : wrk_out_error();
+	*ret_sent += (uint64_t)n;
+	om_count_own(OM_C_BYTES_SENT, (uint64_t)n);
+	m->off += (uint64_t)n;
+	m->left -= (uint64_t)n;
+	if (o->cold) {
+		o->cold_at += (size_t)n;
+		if (o->cold_at == o->cold_len || m->left == 0) {
+			free(o->cold);
+			o->cold = NULL;
+		}
+	}
+	if (m->left == 0) {
+		(void)close(m->fd);
+		o->m_start++;
+	}
+	return WRK_OUT_DONE;
+}
+
+enum wrk_out_result wrk_out_flush(struct wrk_out *o, int sock, unsigned fd_room, unsigned *ret_fds, uint64_t *ret_sent)
+{
+	enum wrk_out_result res = WRK_OUT_DONE;
+
+	*ret_fds = 0;
+	*ret_sent = 0;
+	while (res == WRK_OUT_DONE && !wrk_out_empty(o)) {
+		if (o->msgs[o->m_start].file) {
+			if (*ret_sent >= WRK_OUT_TURN_BYTES)
+				return WRK_OUT_YIELD;
+			res = wrk_out_flush_file(o, sock, ret_sent);
+		} else {
+			res = wrk_out_flush_msgs(o, sock, fd_room - *ret_fds, ret_fds, ret_sent);
+		}
+	}
+	wrk_out_rewind(o);
+	return res;
+}
+
+void wrk_out_cold(const struct wrk_out *o, int *ret_fd, uint64_t *ret_off, size_t *ret_len)
+{
+	const struct wrk_out_msg *m = &o->msgs[o->m_start];
+
+	OM_ASSERT(!wrk_out_empty(o) && m->file && !o->cold);
+	*ret_fd = m->fd;
+	*ret_off = m->off;
+	*ret_len = (size_t)OM_MIN(m->left, (uint64_t)WRK_OUT_CHUNK);
+}
+
+void wrk_out_cold_done(struct wrk_out *o, uint8_t *buf, size_t len)
+{
+	OM_ASSERT(!o->cold && len > 0);
+	o->cold = buf;
+	o->cold_at = 0;
+	o->cold_len = len;
+}
