@@ -8,11 +8,17 @@
 
 #include <ctype.h>
 
+/* Length of the UTF-8 character that begins with byte `c`, 0 if none does. */
+static size_t utf8_length(unsigned char c)
+{
+	return c < 0x80 ? 1 : c >= 0xc2 && c < 0xe0 ? 2 : c >= 0xe0 && c < 0xf0 ? 3 : c >= 0xf0 && c < 0xf5 ? 4 : 0;
+}
+
 /* Length of the UTF-8 character at `s` (1..4), 0 if there is none within `len` bytes; *ret_code is its number. */
 static size_t utf8_char(const unsigned char *s, size_t len, uint32_t *ret_code)
 {
 	static const uint32_t least[5] = {0, 0, 0x80, 0x800, 0x10000};
-	size_t n = s[0] < 0x80 ? 1 : (s[0] & 0xe0) == 0xc0 ? 2 : (s[0] & 0xf0) == 0xe0 ? 3 : (s[0] & 0xf8) == 0xf0 ? 4 : 0;
+	size_t n = utf8_length(s[0]);
 	uint32_t code;
 
 	if (n == 0 || len < n)
@@ -84,9 +90,14 @@ bool om_text_is_binary(const void *data, size_t len)
 		uint32_t code = 0;
 		size_t n = utf8_char(s + i, len - i, &code);
 
-		/* A character that the end of the sample cuts in two is none that speaks against text. */
+		/* A character that the end of the sample cuts in two does not speak against text. */
+		if (n == 0 && utf8_length(s[i]) > len - i) {
+			while (++i < len && (s[i] & 0xc0) == 0x80)
+				;
+			return i < len;
+		}
 		if (n == 0)
-			return len - i >= 4 || s[i] < 0xc0;
+			return true;
 		if (is_control(code) && code != '\n' && code != '\t' && code != '\r' && code != '\f' && code != 0xfeff)
 			return true;
 		i += n;
