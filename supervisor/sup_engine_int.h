@@ -72,6 +72,8 @@ struct sup_tier {
 	bool stop;
 };
 
+struct sup_held;
+
 /* ---- a change ---- */
 enum sup_op_kind {
 	SUP_OP_PUT,
@@ -110,6 +112,7 @@ struct sup_op {
 	unsigned n_stages, stage;
 	struct sup_stage stages[OM_TIERS_MAX];
 	int status;
+	struct sup_held *held; /* rows of the fill that came while it ran */
 	unsigned n_ids; /* SETTLE: removals that are done */
 	uint64_t *ids;	/* malloc'ed */
 };
@@ -202,6 +205,14 @@ struct sup_fill_row {
 	struct idx_key key;
 	struct idx_ent ent;
 };
+/*
+ * A row that the filler read while a change of its key is between commit and publication. Put into the index now, it could
+ * show an older version than a catalog reader has already answered with; so it waits for the end of the change.
+ */
+struct sup_held {
+	struct sup_held *next;
+	struct sup_fill_row row;
+};
 struct sup_fill {
 	struct sup_fill *next;
 	unsigned n;
@@ -258,7 +269,8 @@ struct sup_engine {
 	_Atomic bool stopping;
 	struct idxw *index;
 	struct idx_genw *gens;
-	bool fill_done;
+	bool fill_done, fill_last; /* misses are final; the last chunk has come */
+	unsigned n_held;
 	uint32_t grow_seq; /* segment being handed out; 0: none */
 	struct om_seg grow_heat;
 	struct sup_child child[SUP_CHILDREN_MAX];
@@ -325,6 +337,10 @@ void sup_pub_answer(struct sup_engine *e, unsigned place, uint32_t serial, const
 void sup_pub_verdict(struct sup_engine *e, unsigned place, uint32_t serial, uint64_t req, int status, uint64_t id,
 		     uint32_t rev, uint64_t cur_id, uint32_t cur_rev);
 void sup_pub_rows(struct sup_engine *e, struct sup_tier *t);
+/* Put one row of the catalogs into the index. */
+void sup_pub_fill(struct sup_engine *e, const struct sup_fill_row *row);
+/* The last row is in and none is held: misses are final from now on. */
+void sup_pub_fill_end(struct sup_engine *e);
 /* Judge a precondition against what stands. 0, -PRECONDITION_FAILED. cur NULL: nothing stands. */
 int sup_pub_cond(const struct om_op_cond *cond, const struct idx_ent *cur);
 /* What the index says of a key, expired objects left out: 0, -NOT_FOUND. */

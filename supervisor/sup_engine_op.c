@@ -460,7 +460,15 @@ static void finish(struct sup_engine *e, struct sup_op *op)
 	else if (op->kind == SUP_OP_SETTLE)
 		end_settle(e, op);
 	e->n_ops--;
+	while (op->held) { /* a newer version that stands keeps its place */
+		struct sup_held *h = op->held;
+		op->held = h->next;
+		sup_pub_fill(e, &h->row);
+		free(h);
+		e->n_held--;
+	}
 	op_free(op);
+	sup_pub_fill_end(e);
 	if (key) {
 		key->running = NULL;
 		sup_key_go(e, key);
