@@ -290,8 +290,11 @@ void sup_admin_tick(struct sup_admin *a, uint64_t now_ns)
 {
 	for (unsigned i = 0; i < SUP_ADMIN_CONNS; i++) {
 		struct conn *c = &a->conn[i];
-		uint64_t limit = (uint64_t)(c->out ? SUP_ADMIN_STUCK_MS : SUP_ADMIN_IDLE_MS) * MS;
-		if (c->ev.fd >= 0 && now_ns > c->active_ns && now_ns - c->active_ns >= limit)
+		if (c->ev.fd < 0)
+			continue;
+		/* requests that wait, wait for room towards the peer: it does not read */
+		uint64_t limit = (uint64_t)(c->out || line_len(c) ? SUP_ADMIN_STUCK_MS : SUP_ADMIN_IDLE_MS) * MS;
+		if (now_ns > c->active_ns && now_ns - c->active_ns >= limit)
 			drop(c);
 	}
 }
