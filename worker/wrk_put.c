@@ -1,0 +1,672 @@
+/*
+ * wrk_put.c: put sessions: their table, owners, BEGIN, inline payloads, answers. See wrk_put.h; wrk_put_int.h lists the
+ * other files of this module. Process objmapper-worker, loop thread; the run functions on I/O threads.
+ *
+ * A session that nobody wants any more (`dead`) may still be in a job, a batch or the supervisor's hands: it is freed by the
+ * step that gets it back. Until then it keeps its place in the table and in the bounds of its user.
+ */
+#include "worker/wrk_put_int.h"
+
+#include "common/om_counter.h"
+#include "common/om_fault.h"
+
+#define SLOT_BITS 20
+#define SLOT_MASK ((1u << SLOT_BITS) - 1)
+
+/* ---- queues ---- */
+
+void wrk_put_queue_init(struct wrk_put_queue *q) { *q = (struct wrk_put_queue){ .last = &q->first }; }
+
+void wrk_put_queue_add(struct wrk_put_queue *q, struct wrk_put *p)
+{
+	p->next = NULL;
+	*q->last = p;
+	q->last = &p->next;
+	q->n++;
+}
+
+struct wrk_put *wrk_put_queue_take(struct wrk_put_queue *q)
+{
+	struct wrk_put *p = q->first;
+
+	if (!p)
+		return NULL;
+	q->first = p->next;
+	if (!q->first)
+		q->last = &q->first;
+	p->next = NULL;
+	q->n--;
+	return p;
+}
+
+/* ---- owners ---- */
+
+void wrk_put_owner_init(struct wrk_put_owner *o, uint32_t uid) { *o = (struct wrk_put_owner){ .uid = uid }; }
+
+static void own(struct wrk_put *p, struct wrk_put_owner *o)
+{
+	p->owner = o;
+	p->next_owned = o->first;
+	p->prevp_owned = &o->first;
+	if (o->first)
+		o->first->prevp_owned = &p->next_owned;
+	o->first = p;
+	o->n++;
+}
+
+void wrk_put_detach(struct wrk_put *p)
+{
+	if (!p->owner)
+		return;
+	*p->prevp_owned = p->next_owned;
+	if (p->next_owned)
+		p->next_owned->prevp_owned = p->prevp_owned;
+	p->owner->n--;
+	p->owner = NULL;
+}
+
+void wrk_put_owner_close(struct wrk_put_set *s, struct wrk_put_owner *o)
+{
+	while (o->first)
+		wrk_put_abort(s, o->first);
+}
+
+/* ---- sessions ---- */
+
+static int refuse(struct wrk_put_set *s, int status, const char **ret_text)
+{
+	*ret_text = s->text;
+	om_count(OM_C_PUT_FAILED, 1);
+	return status;
+}
+
+static bool copy_request(struct wrk_put *p, const struct wrk_put_req *req)
+{
+	size_t n = (size_t)req->uri_len + req->type_len + req->meta_len;
+
+	p->text = malloc(n);
+	if (!p->text)
+		return false;
+	memcpy(p->text, req->uri, req->uri_len);
+	if (req->type_len > 0)
+		memcpy(p->text + req->uri_len, req->type, req->type_len);
+	if (req->meta_len > 0)
+		memcpy(p->text + req->uri_len + req->type_len, req->meta, req->meta_len);
+	p->rec = (struct om_rec){
+		.rev = 1, .flags = req->flags & OM_OBJ_FLAGS_ALL, .uri_len = req->uri_len, .type_len = req->type_len,
+		.meta_len = req->meta_len, .uri = p->text, .type = p->text + req->uri_len,
+		.meta = (const unsigned char *)p->text + req->uri_len + req->type_len,
+	};
+	p->cond = (struct om_op_cond){ .id = req->cond_id, .rev = req->cond_rev, .kind = req->cond_kind };
+	p->hint = req->size_hint;
+	p->ttl_s = req->ttl_s;
+	p->durability = req->durability;
+	return true;
+}
+
+/* The bounds of the table and of the user. @return the user, held; NULL with *ret_status and s->text */
+static struct wrk_put_user *admit(struct wrk_put_set *s, uint32_t uid, int *ret_status)
+{
+	const struct om_boot_limits *l = &s->w->boot.limits;
+	struct wrk_put_user *u;
+
+	*ret_status = -OBJM_STATUS_LIMIT_EXCEEDED;
+	if (s->n_free == 0) {
+		om_count(OM_C_PEER_LIMIT, 1);
+		(void)snprintf(s->text, sizeof(s->text), "%u puts are open, the most that limits.put_sessions allows this worker: "
+			       "commit or abort some, or try again", s->n);
+		return NULL;
+	}
+	u = wrk_put_user_get(s, uid);
+	if (!u) {
+		*ret_status = -OBJM_STATUS_OUT_OF_MEMORY;
+		(void)snprintf(s->text, sizeof(s->text), "no memory for another put session");
+		return NULL;
+	}
+	if (u->refused_until_ns > om_now_ns()) {
+		(void)snprintf(s->text, sizeof(s->text), "puts of uid %u are refused for a while, because one took more space than "
+			       "it announced", uid);
+	} else if (u->n >= l->put_sessions_per_uid) {
+		om_count(OM_C_PEER_LIMIT, 1);
+		(void)snprintf(s->text, sizeof(s->text), "uid %u has %u puts open, the most that limits.put_sessions_per_uid "
+			       "allows: commit or abort some", uid, u->n);
+	} else {
+		return u;
+	}
+	wrk_put_user_put(s, u);
+	return NULL;
+}
+
+static struct wrk_put *session_new(struct wrk_put_set *s, struct wrk_put_owner *o, const struct wrk_put_req *req,
+				   int *ret_status)
+{
+	struct wrk_put_user *u = admit(s, o->uid, ret_status);
+	struct wrk_put *p = u ? calloc(1, sizeof(*p)) : NULL;
+
+	if (!u)
+		return NULL;
+	if (!p || !copy_request(p, req)) {
+		free(p);
+		wrk_put_user_put(s, u);
+		*ret_status = -OBJM_STATUS_OUT_OF_MEMORY;
+		(void)snprintf(s->text, sizeof(s->text), "no memory for another put session");
+		return NULL;
+	}
+	p->set = s;
+	p->user = u;
+	u->n++;
+	p->file = BE_FILE_INIT;
+	p->slot = s->free_slots[--s->n_free];
+	s->slots[p->slot] = p;
+	s->gens[p->slot]++;
+	p->number = p->slot | s->gens[p->slot] << SLOT_BITS;
+	s->n++;
+	own(p, o);
+	om_gauge(OM_C_PUT_OPEN, s->n);
+	return p;
+}
+
+static void drop_buf(struct wrk_put *p)
+{
+	if (!p->buf)
+		return;
+	p->set->inline_bytes -= p->len;
+	p->user->inline_bytes -= p->len;
+	free(p->buf);
+	p->buf = NULL;
+}
+
+void wrk_put_release(struct wrk_put *p)
+{
+	struct wrk_put_set *s = p->set;
+
+	if (p->slot == UINT32_MAX)
+		return;
+	wrk_put_detach(p);
+	s->slots[p->slot] = NULL;
+	s->free_slots[s->n_free++] = p->slot;
+	p->slot = UINT32_MAX;
+	drop_buf(p);
+	p->user->n--;
+	wrk_put_user_put(s, p->user);
+	p->user = NULL;
+	if (p->tier) {
+		p->tier->hinted -= p->hint;
+		p->hint = 0;
+	}
+}
+
+void wrk_put_end(struct wrk_put *p)
+{
+	struct wrk_put_set *s = p->set;
+
+	OM_ASSERT(!p->job.busy);
+	wrk_put_release(p);
+	wrk_timer_disarm(&s->w->loop, &p->timer);
+	wrk_put_unchoose(p);
+	be_drop(&p->file);
+	s->n--;
+	om_gauge(OM_C_PUT_OPEN, s->n);
+	free(p->text);
+	free(p);
+}
+
+void wrk_put_abort(struct wrk_put_set *s, struct wrk_put *p)
+{
+	(void)s;
+	wrk_put_detach(p);
+	p->dead = true;
+	p->begun_fn = NULL;
+	p->done_fn = NULL;
+	/* Nobody else holds it in these states; in the others the step that gets it back sees `dead`. */
+	if (p->state == WRK_PUT_OPEN || p->state == WRK_PUT_FEED || p->state == WRK_PUT_CUT || p->state == WRK_PUT_WAIT)
+		wrk_put_end(p);
+}
+
+struct wrk_put *wrk_put_find(struct wrk_put_set *s, const struct wrk_put_owner *o, uint32_t session)
+{
+	uint32_t slot = session & SLOT_MASK;
+	struct wrk_put *p = slot < s->n_slots ? s->slots[slot] : NULL;
+
+	return p && p->number == session && p->owner == o && !p->is_inline ? p : NULL;
+}
+
+unsigned wrk_put_count(const struct wrk_put_set *s) { return s->n; }
+
+/* ---- answers ---- */
+
+static const char *answer_text(struct wrk_put *p)
+{
+	if (p->why[0])
+		return p->why;
+	if (p->step)
+		(void)snprintf(p->why, sizeof(p->why), "%s on tier %s: %s", p->step, wrk_put_tier_name(p),
+			       p->err ? strerror(p->err) : om_status_text(p->status));
+	else
+		(void)snprintf(p->why, sizeof(p->why), "%s", om_status_text(p->status));
+	return p->why;
+}
+
+static void answer_begun(struct wrk_put *p)
+{
+	struct wrk_put_begun b = {
+		.status = p->status, .session = p->number, .fd = -1, .tier = p->tier ? p->tier->no : OM_TIER_NONE,
+	};
+	wrk_put_begun_fn *fn = p->begun_fn;
+	void *arg = p->arg;
+
+	if (p->status < 0) {
+		b.text = answer_text(p);
+		om_count(OM_C_PUT_FAILED, 1);
+		fn(arg, &b);
+		if (!p->dead) /* fn may have closed its connection */
+			wrk_put_detach(p);
+		wrk_put_end(p);
+		return;
+	}
+	om_count(OM_C_PUT_BEGUN, 1);
+	p->begun = true;
+	p->state = WRK_PUT_OPEN;
+	b.fd = om_take_fd(&p->file.rwfd);
+	wrk_put_watch(p->set);
+	fn(arg, &b); /* p may be gone after this */
+}
+
+static void answer_done(struct wrk_put *p)
+{
+	struct wrk_put_done d = {
+		.status = p->status, .session = p->number, .id = p->rec.id, .size = p->file.size, .mtime_ns = p->rec.mtime_ns,
+		.expiry_s = p->rec.expiry_s, .rev = p->rec.rev, .flags = p->rec.flags,
+		.tier = p->tier ? p->tier->no : OM_TIER_NONE, .durability = p->durability, .cur_id = p->cur_id,
+		.cur_rev = p->cur_rev,
+	};
+	wrk_put_done_fn *fn = p->done_fn;
+	bool again = (d.status == -OBJM_STATUS_WRITER_STILL_OPEN || d.status == -OBJM_STATUS_TRY_AGAIN) && !p->is_inline;
+	void *arg = p->arg;
+	char text[sizeof(p->why)] = "";
+
+	om_count(d.status < 0 ? OM_C_PUT_FAILED : OM_C_PUT_DONE, 1);
+	if (d.status < 0) {
+		(void)snprintf(text, sizeof(text), "%s", answer_text(p));
+		d.text = text;
+	}
+	p->commit_asked = false;
+	p->why[0] = '\0';
+	p->step = NULL;
+	if (again) {
+		p->state = WRK_PUT_OPEN;
+		if (!p->frozen)
+			wrk_put_watch(p->set);
+	} else {
+		if (d.status == 0 && !p->synced && p->durability == OM_DUR_BATCH)
+			wrk_put_behind_add(p);
+		else
+			wrk_put_end(p);
+	}
+	fn(arg, &d);
+}
+
+static void answer_all(void *arg)
+{
+	struct wrk_put_set *s = arg;
+
+	/* Those queued meanwhile have their turn in the next run: an owner that puts again at once must not hold the loop. */
+	for (unsigned n = s->answers.n; n > 0; n--) {
+		struct wrk_put *p = wrk_put_queue_take(&s->answers);
+
+		if (p->dead) {
+			wrk_put_end(p);
+		} else if (p->begun || p->is_inline) {
+			answer_done(p);
+		} else {
+			answer_begun(p);
+		}
+	}
+	if (s->answers.n > 0)
+		wrk_task_queue(&s->w->loop, &s->answer_task);
+}
+
+void wrk_put_answer(struct wrk_put *p, int status)
+{
+	p->status = status;
+	p->state = WRK_PUT_ANSWER;
+	wrk_put_queue_add(&p->set->answers, p);
+	wrk_task_queue(&p->set->w->loop, &p->set->answer_task);
+}
+
+/* ---- steps ---- */
+
+void wrk_put_work(struct wrk_put *p, uint64_t bytes, void (*run)(struct wrk_io_job *), void (*done)(struct wrk_io_job *))
+{
+	p->job.run = run;
+	p->job.done = done;
+	if (!(p->tier->memory && bytes <= WRK_PUT_LOOP_BYTES) && wrk_io_submit(p->set->w->io, WRK_IO_WRITE, &p->job) == 0)
+		return;
+	/* On a memory tier a few microseconds; with a pool that is full to its bound nothing better is left. */
+	run(&p->job);
+	done(&p->job);
+}
+
+static void begin_done(struct wrk_io_job *job);
+
+/* I/O thread, or the loop. */
+static void begin_run(struct wrk_io_job *job)
+{
+	struct wrk_put *p = wrk_put_of_job(job);
+	int err;
+
+	/* An inline payload is written at once: reserving first would only cost. */
+	p->status = be_begin(&p->tier->be, p->is_inline ? 0 : p->hint, &p->file);
+	p->err = p->status < 0 ? errno : 0;
+	if (p->status < 0)
+		return;
+	err = om_fault(OM_FAULT_PUT_BEGUN);
+	if (err != 0) {
+		be_drop(&p->file);
+		p->err = err;
+		p->status = -om_status_errno(err);
+	}
+}
+
+static bool worth_another_tier(int status)
+{
+	return status == -OBJM_STATUS_NO_SPACE || status == -OBJM_STATUS_TOO_LARGE || status == -OBJM_STATUS_READ_ONLY;
+}
+
+static void begin_failed(struct wrk_put *p)
+{
+	int status = p->status;
+	char why[sizeof(p->why)];
+
+	p->step = "a file cannot be begun";
+	(void)snprintf(why, sizeof(why), "%s", answer_text(p));
+	if (worth_another_tier(status)) {
+		wrk_put_unchoose(p);
+		p->why[0] = '\0';
+		if (wrk_put_choose(p) == 0) {
+			p->step = NULL;
+			wrk_put_work(p, p->hint, begin_run, begin_done);
+			return;
+		}
+	}
+	(void)snprintf(p->why, sizeof(p->why), "%s", why);
+	wrk_put_answer(p, status);
+}
+
+static void begin_done(struct wrk_io_job *job)
+{
+	struct wrk_put *p = wrk_put_of_job(job);
+
+	if (p->dead)
+		wrk_put_end(p);
+	else if (p->status < 0)
+		begin_failed(p);
+	else
+		wrk_put_answer(p, 0);
+}
+
+int wrk_put_begin(struct wrk_put_set *s, struct wrk_put_owner *o, const struct wrk_put_req *req, wrk_put_begun_fn *fn,
+		  void *arg, const char **ret_text)
+{
+	int status;
+	struct wrk_put *p = session_new(s, o, req, &status);
+
+	if (!p)
+		return refuse(s, status, ret_text);
+	status = wrk_put_choose(p);
+	if (status < 0) {
+		(void)snprintf(s->text, sizeof(s->text), "%s", p->why);
+		wrk_put_end(p);
+		return refuse(s, status, ret_text);
+	}
+	p->begun_fn = fn;
+	p->arg = arg;
+	p->state = WRK_PUT_BEGIN;
+	p->must_copy = !wrk_uid_trusted(s->w, o->uid) || !(p->tier->be.caps & OM_TIERC_LEASE);
+	wrk_put_work(p, p->hint, begin_run, begin_done);
+	return 0;
+}
+
+int wrk_put_commit(struct wrk_put_set *s, struct wrk_put *p, wrk_put_done_fn *fn, void *arg, const char **ret_text)
+{
+	if (p->commit_asked || !p->begun || (p->state != WRK_PUT_OPEN && p->state != WRK_PUT_CUT)) {
+		(void)snprintf(s->text, sizeof(s->text), "a commit of this put is under way already");
+		return refuse(s, -OBJM_STATUS_TRY_AGAIN, ret_text);
+	}
+	p->commit_asked = true;
+	p->done_fn = fn;
+	p->arg = arg;
+	p->commit_due_ns = om_now_ns() + s->w->boot.limits.commit_wait_ms * UINT64_C(1000000);
+	if (p->state == WRK_PUT_CUT)
+		wrk_put_answer(p, -OBJM_STATUS_TOO_LARGE); /* p->why was set when it was cut */
+	else
+		wrk_put_freeze(p);
+	return 0;
+}
+
+/* ---- inline ---- */
+
+static void inline_done(struct wrk_io_job *job);
+
+static int write_all(int fd, const char *buf, uint64_t len)
+{
+	while (len > 0) {
+		ssize_t n = write(fd, buf, len);
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n <= 0)
+			return -om_status_errno(n < 0 ? errno : EIO);
+		buf += n;
+		len -= (uint64_t)n;
+	}
+	return 0;
+}
+
+/* I/O thread, or the loop. The bytes never were in a client's hands: no lease is needed, no copy. */
+static void inline_run(struct wrk_io_job *job)
+{
+	struct wrk_put *p = wrk_put_of_job(job);
+
+	begin_run(job);
+	if (p->status < 0)
+		return;
+	p->status = write_all(p->file.rwfd, p->buf, p->len);
+	p->err = p->status < 0 ? errno : 0;
+	om_close(&p->file.rwfd);
+	if (p->status < 0)
+		be_drop(&p->file);
+}
+
+static void inline_go(struct wrk_put *p)
+{
+	p->state = WRK_PUT_WORK;
+	p->commit_due_ns = om_now_ns() + p->set->w->boot.limits.commit_wait_ms * UINT64_C(1000000);
+	wrk_put_work(p, p->len, inline_run, inline_done);
+}
+
+static void inline_done(struct wrk_io_job *job)
+{
+	struct wrk_put *p = wrk_put_of_job(job);
+	int status = p->status;
+
+	if (p->dead) {
+		wrk_put_end(p);
+	} else if (status == 0) {
+		drop_buf(p);
+		wrk_put_freeze(p);
+	} else {
+		p->step = "the bytes cannot be written";
+		(void)answer_text(p);
+		if (worth_another_tier(status)) {
+			char why[sizeof(p->why)];
+			memcpy(why, p->why, sizeof(why));
+			wrk_put_unchoose(p);
+			if (wrk_put_choose(p) == 0) {
+				p->why[0] = '\0';
+				inline_go(p);
+				return;
+			}
+			memcpy(p->why, why, sizeof(why));
+		}
+		wrk_put_answer(p, status);
+	}
+}
+
+/* Room for the payload, or a status with s->text. */
+static int inline_admit(struct wrk_put_set *s, struct wrk_put *p, uint64_t len)
+{
+	if (len > s->w->boot.limits.inline_bytes) {
+		(void)snprintf(s->text, sizeof(s->text), "%llu bytes are more than an inline put may have (%u): put through a "
+			       "descriptor", (unsigned long long)len, s->w->boot.limits.inline_bytes);
+		return -OBJM_STATUS_TOO_LARGE;
+	}
+	if (WRK_PUT_INLINE_BYTES - s->inline_bytes < len ||
+	    (p->user->inline_bytes > 0 && WRK_PUT_INLINE_BYTES / 2 - OM_MIN(p->user->inline_bytes, WRK_PUT_INLINE_BYTES / 2) < len)) {
+		om_count(OM_C_PEER_LIMIT, 1);
+		(void)snprintf(s->text, sizeof(s->text), "too many inline puts at once: try again, or put through a descriptor");
+		return -OBJM_STATUS_TRY_AGAIN;
+	}
+	p->buf = malloc(len ? len : 1); /* touched only as bytes come */
+	if (!p->buf) {
+		(void)snprintf(s->text, sizeof(s->text), "no memory for an inline put");
+		return -OBJM_STATUS_OUT_OF_MEMORY;
+	}
+	p->len = len;
+	s->inline_bytes += len;
+	p->user->inline_bytes += len;
+	return 0;
+}
+
+int wrk_put_inline(struct wrk_put_set *s, struct wrk_put_owner *o, const struct wrk_put_req *req, uint64_t payload_len,
+		   wrk_put_done_fn *fn, void *arg, struct wrk_put **ret_put, const char **ret_text)
+{
+	int status;
+	struct wrk_put *p = session_new(s, o, req, &status);
+
+	if (!p)
+		return refuse(s, status, ret_text);
+	p->is_inline = true;
+	p->hint = payload_len;
+	status = inline_admit(s, p, payload_len);
+	if (status == 0) {
+		status = wrk_put_choose(p);
+		if (status < 0)
+			(void)snprintf(s->text, sizeof(s->text), "%s", p->why);
+	}
+	if (status < 0) {
+		wrk_put_end(p);
+		return refuse(s, status, ret_text);
+	}
+	p->done_fn = fn;
+	p->arg = arg;
+	p->state = WRK_PUT_FEED;
+	*ret_put = p;
+	if (payload_len == 0)
+		inline_go(p);
+	return 0;
+}
+
+void wrk_put_feed(struct wrk_put_set *s, struct wrk_put *p, const void *data, size_t len)
+{
+	(void)s;
+	OM_ASSERT(p->state == WRK_PUT_FEED && len <= p->len - p->fed);
+	memcpy(p->buf + p->fed, data, len);
+	p->fed += len;
+	if (p->fed == p->len && len > 0)
+		inline_go(p);
+}
+
+uint64_t wrk_put_missing(const struct wrk_put *p) { return p->state == WRK_PUT_FEED ? p->len - p->fed : 0; }
+
+/* ---- the set ---- */
+
+static int tiers_init(struct wrk_put_set *s)
+{
+	for (unsigned i = 0; i < OM_TIERS_MAX; i++) {
+		const struct wrk_tier *wt = &s->w->tiers[i];
+		struct wrk_put_tier *t = &s->tiers[i];
+
+		t->set = s;
+		t->no = (uint8_t)i;
+		wrk_put_batch_init(t);
+		if (!wt->known || wt->objects_fd < 0 || wt->staging_fd < 0)
+			continue;
+		t->memory = wt->row.type == OM_TIER_MEMORY;
+		if (be_dir_init(&t->be, wt->objects_fd, wt->staging_fd, wt->row.caps, s->w->boot.child) < 0)
+			return -OBJM_STATUS_SYSTEM;
+		if (be_dir_init(&t->behind, wt->objects_fd, wt->staging_fd, wt->row.caps, s->w->boot.child) < 0)
+			return -OBJM_STATUS_SYSTEM;
+		t->have = true;
+	}
+	return 0;
+}
+
+int wrk_put_new(struct wrk *w, struct wrk_put_set **ret)
+{
+	struct wrk_put_set *s = calloc(1, sizeof(*s));
+	unsigned n = OM_MAX(1u, OM_MIN(w->boot.limits.put_sessions, SLOT_MASK));
+	int rc;
+
+	if (!s)
+		return -OBJM_STATUS_OUT_OF_MEMORY;
+	s->w = w;
+	s->n_slots = s->n_free = n;
+	s->slots = calloc(n, sizeof(struct wrk_put *));
+	s->gens = calloc(n, sizeof(uint32_t));
+	s->free_slots = calloc(n, sizeof(uint32_t));
+	wrk_put_queue_init(&s->answers);
+	s->answer_task = WRK_TASK_INIT(answer_all, s);
+	wrk_put_watch_init(s);
+	if (!s->slots || !s->gens || !s->free_slots) {
+		wrk_put_free(s);
+		return -OBJM_STATUS_OUT_OF_MEMORY;
+	}
+	for (unsigned i = 0; i < n; i++)
+		s->free_slots[i] = n - 1 - i;
+	rc = tiers_init(s);
+	if (rc < 0) {
+		wrk_put_free(s);
+		return rc;
+	}
+	*ret = s;
+	return 0;
+}
+
+static void end_late(struct wrk_put *p)
+{
+	p->job.busy = false; /* the pool is gone */
+	wrk_put_end(p);
+}
+
+void wrk_put_free(struct wrk_put_set *s)
+{
+	if (!s)
+		return;
+	for (unsigned i = 0; s->slots && i < s->n_slots; i++)
+		if (s->slots[i])
+			end_late(s->slots[i]);
+	for (unsigned i = 0; i < OM_TIERS_MAX; i++) {
+		struct wrk_put_tier *t = &s->tiers[i];
+		for (struct wrk_put *p; t->set && (p = wrk_put_queue_take(&t->behind_queue)) != NULL;)
+			end_late(p);
+		while (t->n_behind > 0)
+			end_late(t->behind_batch[--t->n_behind]);
+	}
+	wrk_task_cancel(&s->w->loop, &s->answer_task);
+	wrk_timer_disarm(&s->w->loop, &s->watch);
+	for (unsigned i = 0; i < OM_TIERS_MAX; i++) {
+		wrk_task_cancel(&s->w->loop, &s->tiers[i].task);
+		be_fini(&s->tiers[i].be);
+		be_fini(&s->tiers[i].behind);
+	}
+	for (unsigned i = 0; i < WRK_PUT_UIDS; i++)
+		while (s->users[i]) {
+			struct wrk_put_user *u = s->users[i];
+			s->users[i] = u->next;
+			free(u);
+		}
+	free(s->slots);
+	free(s->gens);
+	free(s->free_slots);
+	free(s);
+}

@@ -1,0 +1,252 @@
+/*
+ * wrk_put_commit.c: from the client's commit to the supervisor's verdict. Process objmapper-worker, loop thread; freeze_run on
+ * an I/O thread. wrk_put_batch.c has the part in the middle, where files get their names.
+ *
+ *	freeze   lease (a writer still open: again for commit_wait_ms), copy if the writer is not trusted, attribute, 0400
+ *	PREPARE  precondition, reservation, id
+ *	         (batch: link, sync)
+ *	COMMIT   the record; the verdict is the client's answer
+ *
+ * Once it is frozen a session never goes back: TRY_AGAIN leaves it open, but another commit begins at PREPARE.
+ */
+#include "common/om_counter.h"
+#include "common/om_fault.h"
+#include "worker/wrk_put_int.h"
+
+#define WAIT_FIRST_NS 2000000u
+
+static void on_timer(void *arg)
+{
+	struct wrk_put *p = arg;
+
+	p->again(p);
+}
+
+void wrk_put_later(struct wrk_put *p, uint64_t ns, void (*again)(struct wrk_put *))
+{
+	p->timer.fn = on_timer;
+	p->timer.arg = p;
+	p->again = again;
+	wrk_timer_arm(&p->set->w->loop, &p->timer, om_now_ns() + ns);
+}
+
+/* ---- freeze ---- */
+
+/* Replace the file by a copy that no client ever held. */
+static int take_copy(struct wrk_put *p)
+{
+	struct be_file copy;
+	int rc = be_copy(&p->tier->be, &p->file, &copy);
+
+	if (rc < 0)
+		return rc;
+	be_drop(&p->file);
+	p->file = copy;
+	p->copied = true;
+	return 0;
+}
+
+static void stamp(struct wrk_put *p)
+{
+	p->rec.mtime_ns = om_wall_ns();
+	p->rec.expiry_s = p->ttl_s ? p->rec.mtime_ns / 1000000000u + p->ttl_s : 0;
+}
+
+/* I/O thread, or the loop. */
+static void freeze_run(struct wrk_io_job *job)
+{
+	struct wrk_put *p = wrk_put_of_job(job);
+	int err;
+
+	p->status = be_quiet(&p->tier->be, &p->file);
+	if (p->status == 0 && p->must_copy && !p->copied)
+		p->status = take_copy(p);
+	if (p->status == 0) {
+		stamp(p);
+		p->status = be_freeze(&p->tier->be, &p->file, &p->rec);
+	}
+	p->err = p->status < 0 ? errno : 0;
+	if (p->status < 0)
+		return;
+	err = om_fault(OM_FAULT_PUT_FROZEN);
+	if (err != 0) {
+		p->err = err;
+		p->status = -om_status_errno(err);
+	}
+}
+
+static void freeze_done(struct wrk_io_job *job)
+{
+	struct wrk_put *p = wrk_put_of_job(job);
+
+	if (p->dead) {
+		wrk_put_end(p);
+		return;
+	}
+	if (p->status == 0) {
+		p->frozen = true;
+		if (p->copied)
+			om_count(OM_C_PUT_COPIED, 1);
+		wrk_put_prepare(p);
+		return;
+	}
+	if (p->status == -OBJM_STATUS_WRITER_STILL_OPEN) {
+		/* Closing is often under way: a descriptor in flight, a child that forked. */
+		if (om_now_ns() < p->commit_due_ns) {
+			p->state = WRK_PUT_WAIT;
+			wrk_put_later(p, WAIT_FIRST_NS, wrk_put_freeze);
+			return;
+		}
+		(void)snprintf(p->why, sizeof(p->why), "the object's writable descriptor, or a shared writable mapping of it, is still "
+			       "open somewhere (a forked child, a thread that writes?): close it and commit again");
+		wrk_put_answer(p, p->status);
+		return;
+	}
+	p->step = "the object's file cannot be completed";
+	if (p->status == -OBJM_STATUS_STORAGE)
+		om_log(OM_MSG_OBJECT_IO, "tier %s: the file of a put cannot be completed: %s", wrk_put_tier_name(p),
+		       strerror(p->err));
+	wrk_put_answer(p, p->status);
+}
+
+void wrk_put_freeze(struct wrk_put *p)
+{
+	struct be_file *f = &p->file;
+
+	p->state = WRK_PUT_WORK;
+	if (p->frozen) {
+		wrk_put_prepare(p);
+		return;
+	}
+	om_close(&f->rwfd); /* one that was never passed on */
+	/* A copy takes as long as its bytes; without one it is a handful of system calls. */
+	wrk_put_work(p, p->must_copy ? be_allocated(f) : 0, freeze_run, freeze_done);
+}
+
+/* ---- PREPARE ---- */
+
+static const char *verdict_why(int status)
+{
+	switch (status) {
+	case -OBJM_STATUS_PRECONDITION_FAILED:
+		return "the condition does not hold: another version of the object stands (or none)";
+	case -OBJM_STATUS_TRY_AGAIN:
+		return "another change of the same object is under way: commit again";
+	case -OBJM_STATUS_COLLISION:
+		return "the URI's key is that of another URI: choose another one";
+	default:
+		return NULL;
+	}
+}
+
+static void refused(struct wrk_put *p, const struct om_op_verdict *v)
+{
+	const char *why = verdict_why(v->status);
+
+	p->cur_id = v->cur_id;
+	p->cur_rev = v->cur_rev;
+	p->err = 0;
+	if (why)
+		(void)snprintf(p->why, sizeof(p->why), "%s", why);
+	else
+		p->step = "the change was refused";
+	wrk_put_answer(p, v->status);
+}
+
+/* The ring or the key is busy: again soon, for a while. False: long enough. */
+static bool again_soon(struct wrk_put *p, void (*again)(struct wrk_put *))
+{
+	uint64_t now = om_now_ns();
+
+	if (p->retry_due_ns == 0)
+		p->retry_due_ns = now + WRK_PUT_RETRY_MAX_NS;
+	if (now >= p->retry_due_ns) {
+		p->retry_due_ns = 0;
+		return false;
+	}
+	p->state = WRK_PUT_WAIT;
+	wrk_put_later(p, WRK_PUT_RETRY_NS, again);
+	return true;
+}
+
+static void on_prepared(void *arg, const struct om_op_verdict *v)
+{
+	struct wrk_put *p = arg;
+	int err = 0;
+
+	if (v->status == 0 && (p->dead || (err = om_fault(OM_FAULT_PUT_PREPARED)) != 0)) {
+		wrk_ring_abort(p->set->w->ring, v->id, 0);
+		if (!p->dead) {
+			p->err = err;
+			p->step = "the object cannot get its name";
+			wrk_put_answer(p, -om_status_errno(err));
+			return;
+		}
+	}
+	if (p->dead) {
+		wrk_put_end(p);
+		return;
+	}
+	if (v->status == -OBJM_STATUS_TRY_AGAIN && again_soon(p, wrk_put_prepare))
+		return;
+	if (v->status < 0) {
+		refused(p, v);
+		return;
+	}
+	p->retry_due_ns = 0;
+	p->rec.id = v->id;
+	p->rec.rev = v->rev ? v->rev : 1;
+	wrk_put_batch_add(p);
+}
+
+void wrk_put_prepare(struct wrk_put *p)
+{
+	struct wrk_ring_prepare m = {
+		.uri = p->rec.uri, .uri_len = p->rec.uri_len, .tier = p->tier->no, .cond_kind = p->cond.kind,
+		.cond_id = p->cond.id, .cond_rev = p->cond.rev, .flags = p->rec.flags, .uid = p->user->uid,
+		.size = p->file.size,
+	};
+
+	p->rec.size = p->file.size;
+	p->state = WRK_PUT_ASK;
+	if (wrk_ring_prepare(p->set->w->ring, &m, on_prepared, p, NULL) == 0)
+		return;
+	if (again_soon(p, wrk_put_prepare))
+		return;
+	(void)snprintf(p->why, sizeof(p->why), "too many changes are under way: commit again");
+	wrk_put_answer(p, -OBJM_STATUS_TRY_AGAIN);
+}
+
+/* ---- COMMIT ---- */
+
+static void on_committed(void *arg, const struct om_op_verdict *v)
+{
+	struct wrk_put *p = arg;
+
+	(void)om_fault(OM_FAULT_PUT_VERDICT);
+	if (p->dead) {
+		wrk_put_end(p); /* nobody was promised anything */
+	} else if (v->status < 0) {
+		refused(p, v); /* the supervisor has the file removed */
+	} else {
+		p->rec.rev = v->rev ? v->rev : p->rec.rev;
+		wrk_put_answer(p, 0);
+	}
+}
+
+void wrk_put_submit(struct wrk_put *p)
+{
+	if (p->dead) {
+		wrk_ring_abort(p->set->w->ring, p->rec.id, 0);
+		wrk_put_end(p);
+		return;
+	}
+	p->state = WRK_PUT_SUBMIT;
+	if (wrk_ring_commit(p->set->w->ring, &p->rec, on_committed, p, NULL) < 0) {
+		/* Only the table of requests can be full, and answers empty it: the reservation waits. Not WAIT: an abort in
+		 * between must not free what has an id. */
+		wrk_put_later(p, WRK_PUT_RETRY_NS, wrk_put_submit);
+		return;
+	}
+	(void)om_fault(OM_FAULT_PUT_SUBMITTED);
+}

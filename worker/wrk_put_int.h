@@ -1,0 +1,178 @@
+/*
+ * wrk_put_int.h: what the files of the put sessions share. Others include wrk_put.h.
+ *
+ * wrk_put.c         sessions, owners, begin, inline, answers
+ * wrk_put_tier.c    which tier takes it; users and their bounds
+ * wrk_put_commit.c  freeze, prepare, commit
+ * wrk_put_batch.c   link and sync, a batch of a tier at a time
+ * wrk_put_watch.c   open sessions that take more than they may
+ *
+ * All in the loop, but for the run functions of jobs (named ..._run), which touch the session that they were given, its
+ * tier's struct be, and nothing else.
+ */
+#ifndef WRK_PUT_INT_H
+#define WRK_PUT_INT_H
+
+#include "backend/be.h"
+#include "worker/wrk_io.h"
+#include "worker/wrk_put.h"
+
+#define WRK_PUT_BATCH_MAX 256u	      /* commits of one tier made durable together; more only adds delay */
+#define WRK_PUT_BEHIND_MAX 1024u      /* acknowledged and not yet synced (durability batch): then commits wait for the sync */
+#define WRK_PUT_LOOP_BYTES (256u << 10) /* on memory tiers, work of up to so many bytes is done in the loop */
+#define WRK_PUT_RETRY_NS 5000000u     /* a ring or a key that is busy */
+#define WRK_PUT_RETRY_MAX_NS 1000000000u
+#define WRK_PUT_WATCH_NS 100000000u
+#define WRK_PUT_SLACK (64ull << 20) /* beyond the announced size, before a session is cut */
+#define WRK_PUT_REFUSE_NS 30000000000ull
+#define WRK_PUT_ROOM_NS 100000000u /* how long the room of a filesystem is believed */
+#define WRK_PUT_UIDS 256u	   /* buckets of the table of users */
+
+enum wrk_put_state {
+	WRK_PUT_BEGIN,	/* the file is being made (job) */
+	WRK_PUT_OPEN,	/* the client writes */
+	WRK_PUT_FEED,	/* inline: the payload comes */
+	WRK_PUT_CUT,	/* it took too much: lives to say so */
+	WRK_PUT_WORK,	/* inline write, freeze (job) */
+	WRK_PUT_WAIT,	/* timer: writer still open, ring or key busy */
+	WRK_PUT_ASK,	/* PREPARE sent */
+	WRK_PUT_QUEUED, /* has an id; waits for its tier's batch, or is in it */
+	WRK_PUT_SUBMIT, /* COMMIT sent */
+	WRK_PUT_ANSWER, /* the answer goes out at the end of the turn */
+	WRK_PUT_BEHIND, /* answered; waits for its sync, or is in it */
+	WRK_PUT_STATES
+};
+
+struct wrk_put_user { /* bounds of one uid */
+	struct wrk_put_user *next;
+	uint32_t uid;
+	unsigned n;
+	uint64_t inline_bytes;
+	uint64_t refused_until_ns;
+};
+
+struct wrk_put_queue {
+	struct wrk_put *first, **last;
+	unsigned n;
+};
+
+struct wrk_put_tier {
+	struct wrk_put_set *set;
+	bool have;
+	bool memory;
+	uint8_t no;
+	struct be be;	  /* begin, freeze (any thread); link, sync (the batch's job) */
+	struct be behind; /* sync of what was acknowledged before (its own job) */
+	uint64_t hinted;  /* bytes promised to open sessions */
+	struct be_usage usage;
+	uint64_t usage_at_ns;
+	struct wrk_put_queue queue, behind_queue;
+	struct wrk_task task;
+	struct wrk_io_job job, behind_job;
+	struct wrk_put *batch[WRK_PUT_BATCH_MAX], *behind_batch[WRK_PUT_BEHIND_MAX];
+	unsigned n_batch, n_behind;
+	int sync_status; /* of the batch */
+	int sync_errno;
+	int behind_status, behind_errno;
+};
+
+struct wrk_put_set {
+	struct wrk *w;
+	struct wrk_put **slots; /* limits.put_sessions */
+	uint32_t *gens;		/* how often a slot was used: in the session's number */
+	uint32_t *free_slots;
+	unsigned n_slots, n_free, n;
+	uint64_t inline_bytes;
+	struct wrk_put_user *users[WRK_PUT_UIDS];
+	struct wrk_put_queue answers;
+	struct wrk_task answer_task;
+	struct wrk_timer watch;
+	struct wrk_put_tier tiers[OM_TIERS_MAX];
+	char text[512]; /* of a refusal */
+};
+
+struct wrk_put {
+	struct wrk_put_set *set;
+	struct wrk_put_owner *owner; /* NULL: closed, aborted or detached */
+	struct wrk_put *next_owned, **prevp_owned;
+	struct wrk_put *next; /* in a queue */
+	struct wrk_put_user *user;
+	struct wrk_put_tier *tier;
+	uint32_t slot; /* UINT32_MAX: given back */
+	uint32_t number;
+	uint32_t tried; /* tiers, bits */
+	uint8_t state;	/* enum wrk_put_state */
+	bool dead;	/* nobody wants it: it ends at the next step that may end */
+	bool is_inline;
+	bool begun; /* BEGIN was answered: answers are done_fn's from here on */
+	bool frozen;
+	bool must_copy;
+	bool copied;
+	bool commit_asked;
+	bool sync_now; /* before the answer */
+	bool synced;
+	uint8_t durability;
+	struct om_op_cond cond;
+	uint64_t hint;
+	uint64_t ttl_s;
+	struct be_file file;
+	struct om_rec rec; /* uri, type, meta point into `text` */
+	char *text;
+	char *buf; /* inline payload */
+	uint64_t len, fed;
+	wrk_put_begun_fn *begun_fn;
+	wrk_put_done_fn *done_fn;
+	void *arg;
+	struct wrk_io_job job;
+	struct wrk_timer timer;
+	void (*again)(struct wrk_put *p); /* what the timer does */
+	uint64_t commit_due_ns;
+	uint64_t retry_due_ns;
+	int status;
+	int err; /* errno of the failed step, 0: none */
+	const char *step; /* what failed: "writing", ...; NULL: nothing to say */
+	uint64_t cur_id;
+	uint32_t cur_rev;
+	char why[400];
+};
+
+/* wrk_put.c */
+void wrk_put_end(struct wrk_put *p); /* the last of a session: frees everything */
+void wrk_put_release(struct wrk_put *p); /* gives back its place in the table and in the bounds of its user */
+void wrk_put_answer(struct wrk_put *p, int status); /* queue the answer; the session ends, or opens again, with it */
+void wrk_put_detach(struct wrk_put *p); /* its owner lets go of it: it goes on by itself */
+void wrk_put_queue_init(struct wrk_put_queue *q);
+void wrk_put_queue_add(struct wrk_put_queue *q, struct wrk_put *p);
+struct wrk_put *wrk_put_queue_take(struct wrk_put_queue *q);
+/** Run a step now (memory tiers, little work) or on the I/O pool; then done() either way. */
+void wrk_put_work(struct wrk_put *p, uint64_t bytes, void (*run)(struct wrk_io_job *), void (*done)(struct wrk_io_job *));
+static inline struct wrk_put *wrk_put_of_job(struct wrk_io_job *job)
+{
+	return (struct wrk_put *)((char *)job - offsetof(struct wrk_put, job));
+}
+
+/* wrk_put_tier.c */
+/** Choose the tier for p (not one of p->tried) and account for it. @return 0; a status, p->why says more */
+int wrk_put_choose(struct wrk_put *p);
+void wrk_put_unchoose(struct wrk_put *p);
+const char *wrk_put_tier_name(const struct wrk_put *p);
+struct wrk_put_user *wrk_put_user_get(struct wrk_put_set *s, uint32_t uid); /* NULL: out of memory */
+void wrk_put_user_put(struct wrk_put_set *s, struct wrk_put_user *u);
+uint64_t wrk_put_avail(struct wrk_put_tier *t); /* bytes that can still be written there, as far as is known */
+
+/* wrk_put_commit.c */
+void wrk_put_freeze(struct wrk_put *p);	 /* the commit begins, or begins again */
+void wrk_put_submit(struct wrk_put *p);	 /* linked and durable: COMMIT */
+void wrk_put_prepare(struct wrk_put *p); /* frozen: PREPARE */
+void wrk_put_later(struct wrk_put *p, uint64_t ns, void (*again)(struct wrk_put *));
+
+/* wrk_put_batch.c */
+void wrk_put_batch_init(struct wrk_put_tier *t);
+void wrk_put_batch_add(struct wrk_put *p);  /* has an id: link it, make it durable */
+void wrk_put_behind_add(struct wrk_put *p); /* acknowledged: sync it; p is not the caller's any more */
+
+/* wrk_put_watch.c */
+void wrk_put_watch(struct wrk_put_set *s); /* a session is open: look at it from time to time */
+void wrk_put_watch_init(struct wrk_put_set *s);
+
+#endif

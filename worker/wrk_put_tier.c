@@ -1,0 +1,192 @@
+/*
+ * wrk_put_tier.c: which tier takes a put, and the bounds of users. Process objmapper-worker, loop thread.
+ *
+ * What is known of a tier's room: the supervisor's row in the index header (its accounts), the filesystem's own word (at
+ * most 100 ms old), and what this worker has promised to sessions that are open. The supervisor checks again at PREPARE.
+ */
+#include "worker/wrk_put_int.h"
+
+const char *wrk_put_tier_name(const struct wrk_put *p)
+{
+	return p->tier ? p->set->w->tiers[p->tier->no].row.name : "?";
+}
+
+/* ---- room ---- */
+
+static uint64_t fs_room(struct wrk_put_tier *t)
+{
+	uint64_t now = om_now_ns();
+
+	/* A network filesystem may keep us waiting: its limit shows when it is met. */
+	if (t->set->w->tiers[t->no].row.type == OM_TIER_NETWORK)
+		return UINT64_MAX;
+	if (t->usage_at_ns == 0 || now - t->usage_at_ns >= WRK_PUT_ROOM_NS) {
+		if (be_usage(&t->be, &t->usage) < 0)
+			t->usage.avail_bytes = UINT64_MAX;
+		t->usage_at_ns = now;
+	}
+	return t->usage.avail_bytes;
+}
+
+uint64_t wrk_put_avail(struct wrk_put_tier *t)
+{
+	struct idxr_tier row;
+	uint64_t room;
+
+	if (idxr_tier(&t->set->w->idx, t->no, &row) < 0)
+		return 0;
+	room = row.capacity_bytes > row.used_bytes ? row.capacity_bytes - row.used_bytes : 0;
+	return OM_MIN(room, fs_room(t));
+}
+
+/* ---- choosing ---- */
+
+struct choice {
+	struct wrk_put *p;
+	struct wrk_put_tier *found;
+	int status; /* of the first candidate that did not take it */
+	uint64_t largest; /* capacity among the candidates */
+};
+
+static void no(struct choice *c, int status, unsigned tier, const char *why)
+{
+	if (c->status != 0)
+		return;
+	c->status = status;
+	(void)snprintf(c->p->why, sizeof(c->p->why), "tier %s %s", c->p->set->w->tiers[tier].row.name, why);
+}
+
+/* Does tier number `i` take it? */
+static bool try_tier(struct choice *c, unsigned i)
+{
+	struct wrk_put_set *s = c->p->set;
+	struct wrk_put_tier *t = i < OM_TIERS_MAX ? &s->tiers[i] : NULL;
+	enum om_tier_state state;
+	char why[160];
+
+	if (!t || !s->w->tiers[i].known || (c->p->tried & 1u << i))
+		return false;
+	c->p->tried |= 1u << i;
+	state = t->have ? wrk_tier_state(s->w, i) : OM_TIERS_ABSENT;
+	if (state != OM_TIERS_READY && state != OM_TIERS_REBUILDING) {
+		(void)snprintf(why, sizeof(why), "takes no writes: it is %s", om_tier_state_name(state));
+		no(c, state == OM_TIERS_READONLY ? -OBJM_STATUS_READ_ONLY : -OBJM_STATUS_UNAVAILABLE, i, why);
+		return false;
+	}
+	if (!(s->w->tiers[i].row.flags & OM_TIERF_WRITABLE)) {
+		no(c, -OBJM_STATUS_READ_ONLY, i, "is read-only");
+		return false;
+	}
+	c->largest = OM_MAX(c->largest, s->w->tiers[i].row.capacity_bytes);
+	uint64_t room = wrk_put_avail(t);
+	if (room <= t->hinted || room - t->hinted < OM_MAX(c->p->hint, (uint64_t)1)) {
+		(void)snprintf(why, sizeof(why), "has no room for %llu bytes (%llu are free, %llu of them promised)",
+			       (unsigned long long)c->p->hint, (unsigned long long)room, (unsigned long long)t->hinted);
+		no(c, -OBJM_STATUS_NO_SPACE, i, why);
+		return false;
+	}
+	c->found = t;
+	return true;
+}
+
+static void choose_ephemeral(struct choice *c)
+{
+	const struct om_proc_boot *b = &c->p->set->w->boot;
+	const struct wrk_tier *tiers = c->p->set->w->tiers;
+
+	/* Only ever memory, and no way out to a disk: an ephemeral object that does not fit is refused. */
+	if (b->ephemeral_tier < OM_TIERS_MAX && tiers[b->ephemeral_tier].row.type == OM_TIER_MEMORY) {
+		(void)try_tier(c, b->ephemeral_tier);
+		return;
+	}
+	for (unsigned i = 0; i < OM_TIERS_MAX && !c->found; i++)
+		if (tiers[i].known && tiers[i].row.type == OM_TIER_MEMORY && (tiers[i].row.flags & OM_TIERF_EPHEMERAL))
+			(void)try_tier(c, i);
+}
+
+static void choose_persistent(struct choice *c)
+{
+	const struct om_proc_boot *b = &c->p->set->w->boot;
+
+	if (try_tier(c, b->default_tier))
+		return;
+	for (unsigned i = 0; i < b->n_tiers && i < OM_TIERS_MAX && !c->found; i++)
+		if ((b->tiers[i].flags & OM_TIERF_PERSISTENT) && (b->tiers[i].flags & OM_TIERF_WRITABLE))
+			(void)try_tier(c, b->tiers[i].tier);
+}
+
+int wrk_put_choose(struct wrk_put *p)
+{
+	struct choice c = { .p = p };
+	bool first = p->tried == 0;
+
+	OM_ASSERT(!p->tier);
+	if (p->rec.flags & OM_OBJ_EPHEMERAL)
+		choose_ephemeral(&c);
+	else
+		choose_persistent(&c);
+	if (c.found) {
+		const struct om_boot_tier *row = &p->set->w->tiers[c.found->no].row;
+		p->why[0] = '\0';
+		p->tier = c.found;
+		p->tier->hinted += p->hint;
+		p->rec.tier = p->rec.home = c.found->no;
+		if (p->durability >= OM_DUR_COUNT || p->durability < row->durability)
+			p->durability = row->durability; /* nobody gets less than the tier promises */
+		if (p->tier->memory)
+			p->durability = OM_DUR_NONE; /* there is nothing to be had */
+		return 0;
+	}
+	if (c.status == 0) {
+		c.status = -OBJM_STATUS_UNAVAILABLE;
+		(void)snprintf(p->why, sizeof(p->why), "no tier takes %s objects", p->rec.flags & OM_OBJ_EPHEMERAL ? "ephemeral" :
+			       "new");
+	} else if (c.status == -OBJM_STATUS_NO_SPACE && first && c.largest > 0 && p->hint > c.largest) {
+		c.status = -OBJM_STATUS_TOO_LARGE;
+		(void)snprintf(p->why, sizeof(p->why), "%llu bytes are more than the whole capacity of any tier that would take them "
+			       "(%llu)", (unsigned long long)p->hint, (unsigned long long)c.largest);
+	}
+	return c.status;
+}
+
+void wrk_put_unchoose(struct wrk_put *p)
+{
+	if (!p->tier)
+		return;
+	OM_ASSERT(p->tier->hinted >= p->hint);
+	p->tier->hinted -= p->hint;
+	p->tier = NULL;
+}
+
+/* ---- users ---- */
+
+static struct wrk_put_user **user_place(struct wrk_put_set *s, uint32_t uid)
+{
+	struct wrk_put_user **u = &s->users[(uid * 2654435761u) >> 24];
+
+	while (*u && (*u)->uid != uid)
+		u = &(*u)->next;
+	return u;
+}
+
+struct wrk_put_user *wrk_put_user_get(struct wrk_put_set *s, uint32_t uid)
+{
+	struct wrk_put_user **place = user_place(s, uid);
+
+	if (!*place) {
+		*place = calloc(1, sizeof(**place));
+		if (*place)
+			(*place)->uid = uid;
+	}
+	return *place;
+}
+
+void wrk_put_user_put(struct wrk_put_set *s, struct wrk_put_user *u)
+{
+	if (u->n > 0 || u->refused_until_ns > om_now_ns())
+		return; /* one that is refused stays until it is looked up after that */
+	struct wrk_put_user **place = user_place(s, u->uid);
+	OM_ASSERT(*place == u);
+	*place = u->next;
+	free(u);
+}

@@ -1,0 +1,88 @@
+/*
+ * wrk_put_watch.c: open sessions that take more than they may. Process objmapper-worker, loop thread.
+ *
+ * A writable descriptor that is out cannot be bounded. So what open sessions take on the disk is looked at every 100 ms: one
+ * that passed its announced size by WRK_PUT_SLACK, or that takes room which the tier has not got, is cut to nothing and its
+ * user refused for a while. Its writer may go on writing: it is cut again, as long as its connection lives.
+ */
+#include "common/om_counter.h"
+#include "worker/wrk_put_int.h"
+
+static void cut(struct wrk_put *p, uint64_t bytes, const char *why)
+{
+	struct wrk_put_user *u = p->user;
+	int rc = be_cut(&p->tier->be, &p->file);
+
+	if (p->state == WRK_PUT_CUT)
+		return;
+	p->state = WRK_PUT_CUT;
+	u->refused_until_ns = om_now_ns() + WRK_PUT_REFUSE_NS;
+	(void)snprintf(p->why, sizeof(p->why), "the put was given up: it took %llu bytes on tier %s, %s",
+		       (unsigned long long)bytes, wrk_put_tier_name(p), why);
+	om_count(OM_C_PEER_LIMIT, 1);
+	om_log(OM_MSG_PEER_LIMIT, "uid %u: %s; more of its puts are refused for %u s%s", u->uid, p->why,
+	       (unsigned)(WRK_PUT_REFUSE_NS / 1000000000u), rc < 0 ? " (its file cannot be cut)" : "");
+}
+
+/* Room by the supervisor's accounts, which do not know of open sessions. */
+static uint64_t account_room(const struct wrk_put_tier *t)
+{
+	struct idxr_tier row;
+
+	if (idxr_tier(&t->set->w->idx, t->no, &row) < 0 || row.capacity_bytes <= row.used_bytes)
+		return 0;
+	return row.capacity_bytes - row.used_bytes;
+}
+
+static bool watched(const struct wrk_put *p)
+{
+	return p && p->begun && !p->frozen && !p->dead && (p->state == WRK_PUT_OPEN || p->state == WRK_PUT_CUT) &&
+	       /* a network filesystem may keep us waiting: not from the loop */
+	       p->set->w->tiers[p->tier->no].row.type != OM_TIER_NETWORK;
+}
+
+static void look(struct wrk_put_set *s, struct wrk_put *p, uint64_t *taken, uint64_t bytes)
+{
+	uint64_t *sum = &taken[p->tier->no];
+
+	if (p->state == WRK_PUT_CUT && bytes > 0) {
+		cut(p, bytes, "");
+	} else if (p->hint > 0 && bytes > p->hint && bytes - p->hint > WRK_PUT_SLACK) {
+		cut(p, bytes, "far beyond the size that it announced");
+		*sum -= bytes;
+	} else if (bytes > p->hint && *sum > account_room(&s->tiers[p->tier->no])) {
+		cut(p, bytes, "more than there is room for");
+		*sum -= bytes;
+	}
+}
+
+static void on_watch(void *arg)
+{
+	struct wrk_put_set *s = arg;
+	uint64_t taken[OM_TIERS_MAX] = { 0 };
+	bool any = false;
+
+	for (unsigned pass = 0; pass < 2; pass++)
+		for (unsigned i = 0; i < s->n_slots; i++) {
+			struct wrk_put *p = s->slots[i];
+
+			if (!watched(p))
+				continue;
+			uint64_t bytes = be_allocated(&p->file);
+			any = true;
+			if (pass == 0)
+				taken[p->tier->no] += bytes;
+			else
+				look(s, p, taken, OM_MIN(bytes, taken[p->tier->no]));
+		}
+	if (any)
+		wrk_put_watch(s);
+}
+
+void wrk_put_watch_init(struct wrk_put_set *s) { s->watch = WRK_TIMER_INIT(on_watch, s); }
+
+void wrk_put_watch(struct wrk_put_set *s)
+{
+	if (!s->watch.due_ns)
+		wrk_timer_arm(&s->w->loop, &s->watch, om_now_ns() + WRK_PUT_WATCH_NS);
+}
