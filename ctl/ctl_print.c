@@ -99,10 +99,17 @@ void ctl_print_tiers(const json_t *reply)
 		{"OBJECTS", "objects", KIND_NUMBER}, {"USED", "used_bytes", KIND_SIZE}, {"CAPACITY", "capacity_bytes", KIND_SIZE},
 		{"PATH", "path", KIND_TEXT},
 	};
-	const json_t *tiers = json_object_get(reply, "tiers");
+	const json_t *tiers = json_object_get(reply, "tiers"), *files;
 	/* status says no paths. */
 	bool paths = json_object_get(json_array_get(tiers, 0), "path") != NULL;
+	json_t *t;
+	size_t i;
 
+	json_array_foreach(tiers, i, t)
+		if ((files = json_object_get(json_object_get(t, "rebuild"), "files")))
+			(void)json_object_set_new(t, "state", json_sprintf("%s, %" JSON_INTEGER_FORMAT " files",
+									   json_string_value(json_object_get(t, "state")),
+									   json_integer_value(files)));
 	print_table(tiers, columns, OM_ARRAY_SIZE(columns) - (paths ? 0 : 1));
 }
 
@@ -148,7 +155,9 @@ void ctl_print_status(const json_t *reply)
 	OM_AUTO_FREE char *version = cell(json_object_get(sup, "version"), KIND_TEXT);
 	OM_AUTO_FREE char *up = cell(json_object_get(reply, "uptime_s"), KIND_SPAN);
 
-	printf("objmapperd  %s, pid %s, up %s\n", version ? version : "?", pid ? pid : "?", up ? up : "?");
+	OM_AUTO_FREE char *state = cell(json_object_get(sup, "state"), KIND_TEXT);
+
+	printf("objmapperd  %s, %s, pid %s, up %s\n", version ? version : "?", state ? state : "?", pid ? pid : "?", up ? up : "?");
 	print_index(json_object_get(reply, "index"));
 	if (json_is_integer(pending) && json_integer_value(pending) > 0)
 		printf("removals    %" JSON_INTEGER_FORMAT " files still to be removed\n", json_integer_value(pending));
@@ -160,7 +169,7 @@ void ctl_print_status(const json_t *reply)
 
 void ctl_print_rebuild(const json_t *reply)
 {
-	const char *name = json_string_value(json_object_get(reply, "name"));
+	const char *name = json_string_value(json_object_get(reply, "tier"));
 	OM_AUTO_FREE char *quoted = name ? om_text_quote(name, strlen(name)) : NULL;
 
 	printf("The catalog%s%s is being rebuilt from the files; objmctl tier list shows when it is done.\n", quoted ? " of " : "",
@@ -169,11 +178,11 @@ void ctl_print_rebuild(const json_t *reply)
 
 void ctl_print_counters(const json_t *reply)
 {
-	const json_t *total = json_object_get(reply, "counters"), *value;
+	const json_t *total = json_object_get(reply, "total"), *value;
 	const char *key;
 
 	json_object_foreach((json_t *)total, key, value) {
-		OM_AUTO_FREE char *text = cell(json_is_object(value) ? json_object_get(value, "value") : value, KIND_NUMBER);
+		OM_AUTO_FREE char *text = cell(value, KIND_NUMBER);
 		OM_AUTO_FREE char *name = om_text_quote(key, strlen(key));
 
 		printf("%-20s %20s\n", name ? name : "?", text ? text : "?");
@@ -182,6 +191,8 @@ void ctl_print_counters(const json_t *reply)
 
 void ctl_print_ping(const json_t *reply)
 {
-	(void)reply;
-	puts("objmapperd answers");
+	OM_AUTO_FREE char *pid = cell(json_object_get(reply, "pid"), KIND_NUMBER);
+
+	printf("objmapperd (pid %s) answers, %s\n", pid ? pid : "?",
+	       json_is_true(json_object_get(reply, "ready")) ? "and is ready" : "but is starting or ending: not all processes are ready");
 }

@@ -90,7 +90,7 @@ write_conf() {
 	chmod 644 "$CONF"
 }
 
-answers() { timeout 5 objmctl ping >/dev/null 2>&1; }
+answers() { timeout 5 objmctl --json ping 2>/dev/null | grep -q '"ready": true'; }
 
 # daemon_spawn [COMMAND...]: start it, do not wait. Sets DPID.
 daemon_spawn() {
@@ -103,7 +103,7 @@ daemon_spawn() {
 daemon_wait() {
 	local i
 	for ((i = 0; i < 300; i++)); do
-		if answers && [ "$(status_of "len([w for w in s['workers'] if w.get('state') == 'ready'])")" -ge "${MIN_WORKERS:-2}" ]; then return 0; fi
+		if answers; then return 0; fi
 		kill -0 "$DPID" 2>/dev/null || { echo "the daemon ended while it started:"; tail -n 30 "$LOG"; return 1; }
 		sleep 0.05
 	done
