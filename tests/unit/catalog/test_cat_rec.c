@@ -188,7 +188,32 @@ static void rec_winner(void **state)
 	assert_true(idx_cat_rec_wins(&a, &b));
 	a.home = 1;
 	b.home = 1;
-	assert_false(idx_cat_rec_wins(&a, &b));
+	assert_false(idx_cat_rec_wins(&a, &b)); /* the other way round, against the order of the numbers */
+	assert_true(idx_cat_rec_wins(&b, &a));
+	a.home = 7;
+	b.home = 7;
+	b.rev = 2;
+	assert_true(idx_cat_rec_wins(&b, &a)); /* two copies: the later revision */
+}
+
+/* The quick look at eight bytes a time must see what the slow one sees, wherever it stands. */
+static void rec_uri_bytes(void **state)
+{
+	static const char bad[] = { '\0', (char)0x80, (char)0xff, (char)0xc3 };
+	char uri[32];
+
+	(void)state;
+	for (size_t len = 1; len < sizeof(uri); len++) {
+		for (size_t at = 0; at < len; at++) {
+			for (size_t i = 0; i < sizeof(bad); i++) {
+				memset(uri, i % 2 ? 0x7f : 0x01, sizeof(uri));
+				struct om_rec r = cat_test_rec(uri, len, 1, 1, 0);
+				assert_int_equal(idx_cat_rec_check(&r), 0);
+				uri[at] = bad[i];
+				assert_int_equal(idx_cat_rec_check(&r), -OBJM_STATUS_INVALID_REQUEST);
+			}
+		}
+	}
 }
 
 int main(void)
@@ -196,6 +221,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(rec_round_trip), cmocka_unit_test(rec_layout), cmocka_unit_test(rec_damage),
 		cmocka_unit_test(rec_forged),	  cmocka_unit_test(rec_refused), cmocka_unit_test(rec_winner),
+		cmocka_unit_test(rec_uri_bytes),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -127,7 +127,7 @@ static void threads_snapshots(void **state)
 		int rc = write_batch(cat, &seed, &id, &grow);
 		full += rc == -OBJM_STATUS_NO_SPACE;
 		commits += rc == 0;
-		assert_true(rc == 0 || rc == -OBJM_STATUS_NO_SPACE || rc == -OBJM_STATUS_BUSY);
+		assert_true(rc == 0 || rc == -OBJM_STATUS_NO_SPACE); /* BUSY: the gate did not wait for short snapshots */
 	}
 	atomic_store(&stop_readers, true);
 	for (unsigned i = 0; i < THREADS_READERS; i++) {
