@@ -28,7 +28,8 @@ static void fill_limits(const struct sup_boot_env *env, struct om_boot_limits *r
 	uint32_t n = c->thread_pool.min_workers;
 
 	*ret = (struct om_boot_limits){
-		.max_open_fds = c->index.max_open_fds,
+		/* where the system allows less than was asked for, connections need their half (sup_start.c has said so) */
+		.max_open_fds = (uint32_t)OM_MIN((uint64_t)c->index.max_open_fds, OM_MAX(env->nofile / 2, 16u)),
 		.connections = sup_boot_share(c->limits.connections, n),
 		.connections_per_uid = c->limits.connections_per_uid,
 		.max_pipeline = c->protocol.max_pipeline,
