@@ -82,8 +82,6 @@ static int read_ahead(objm_t *s, struct objm_src *src)
 		src->fd = -1;
 		src->size = src->len;
 		src->seekable = true;
-	} else if (src->seekable) {
-		src->len = 0; /* read again from its start, by the kernel */
 	}
 	return 0;
 }

@@ -7,7 +7,7 @@
 #include "client/objm_priv.h"
 
 struct objm_src {
-	const uint8_t *data; /* memory; for pipes: what was read ahead (in `ahead`) */
+	const uint8_t *data; /* memory; with a descriptor: its beginning, read ahead */
 	size_t len;
 	int fd;		/* -1: memory alone; borrowed */
 	off_t start;	/* seekable: where the object begins in the file */

@@ -45,6 +45,7 @@ struct objm {
 	struct objm_options_set opt;
 	char *path;
 	uint64_t conn_serial; /* counts connections: a put belongs to one */
+	bool leaving;	      /* the server said CLOSE: the next call goes to a new connection */
 	uint32_t next_id;
 	struct om_proto_limits limits; /* of the server, after ATTACH */
 	uint8_t *tx;		       /* requests are built here */

@@ -301,6 +301,7 @@ static int connect_session(objm_t *s)
 		disconnect(s);
 		return r;
 	}
+	s->leaving = false;
 	s->conn_serial++;
 	if (s->conn_serial > 1)
 		s->st.reconnects++;
@@ -415,6 +416,7 @@ static int receive(objm_t *s, struct objm_req *req, uint32_t id, bool *ret_whole
 			return n;
 		if (out.kind == OM_PROTO_OUT_CLOSE || out.kind == OM_PROTO_OUT_CLOSE_ACK) {
 			/* The server goes: what it still owes us comes before the end of the stream. */
+			s->leaving = true;
 			objm_io_consume(&s->io, (size_t)n);
 			continue;
 		}
@@ -493,12 +495,18 @@ static int unknown_outcome(objm_t *s, const struct objm_req *req)
 			 om_proto_op_name(req->op), req->uri ? " " : "", req->uri ? objm_quote(req->uri, uri) : "");
 }
 
-/* True if the server has closed, or has something to say, while nothing was asked: better known before than after. */
+/*
+ * True if the server has closed, or has something to say, while nothing was asked (that it is going, in all likelihood):
+ * for a change that must not be repeated that is better known before than after.
+ */
 static bool stale(const objm_t *s)
 {
 	uint8_t byte;
-	ssize_t n = recv(s->io.sock, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
+	ssize_t n;
 
+	if (objm_io_avail(&s->io) > 0)
+		return true;
+	n = recv(s->io.sock, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
 	return n >= 0 || (errno != EAGAIN && errno != EWOULDBLOCK && errno != EINTR);
 }
 
@@ -509,7 +517,7 @@ static int try_once(objm_t *s, struct objm_req *req, bool *ret_again)
 	int r;
 
 	*ret_again = false;
-	if (req->once && s->io.sock >= 0 && stale(s))
+	if (s->io.sock >= 0 && ((s->leaving && req->conn_serial == 0) || (req->once && stale(s))))
 		disconnect(s);
 	if (req->conn_serial != 0 && (s->io.sock < 0 || s->conn_serial != req->conn_serial))
 		return objm_fail(s, -OBJM_STATUS_NO_SESSION,

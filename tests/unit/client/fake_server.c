@@ -52,7 +52,7 @@ struct conn {
 	int fds[OM_PROTO_FDS_MAX + 1];
 	unsigned nfds;
 	int sent;
-	bool dead;
+	bool dead, closing;
 };
 
 /* ---------------------------------------------------------------- objects */
@@ -581,8 +581,13 @@ static void handle(struct conn *c, const struct om_proto_ext *ext, const uint8_t
 		c->dead = true;
 		return;
 	}
+	if (c->closing) {
+		c->dead = true; /* it had said so */
+		return;
+	}
 	if (f->say_close > 0) {
 		f->say_close--;
+		c->closing = true;
 		c->wr.len += (size_t)om_proto_close_encode(OM_PROTO_CLOSE_SHUTDOWN, c->out + c->wr.len, 2);
 	}
 	if (f->garbage_op == ext->op) {
@@ -599,6 +604,11 @@ static void handle(struct conn *c, const struct om_proto_ext *ext, const uint8_t
 	if (die) {
 		c->dead = true;
 		return;
+	}
+	if (f->close_behind > 0) {
+		f->close_behind--;
+		c->closing = true;
+		c->wr.len += (size_t)om_proto_close_encode(OM_PROTO_CLOSE_SHUTDOWN, c->out + c->wr.len, 2);
 	}
 	flush(c);
 }

@@ -31,7 +31,8 @@ struct fake {
 	atomic_int inline_max;	   /* of LIMITS; default 1 MiB */
 	atomic_int uris_max;	   /* of LIMITS; default 253 */
 	atomic_int page_max;
-	atomic_int say_close;	   /* send CLOSE(shutdown) before this many answers, then go */
+	atomic_int say_close;	   /* send CLOSE(shutdown) before an answer, this many times; serve nothing more on that connection */
+	atomic_int close_behind;   /* ... behind an answer */
 	atomic_int list_loop;	   /* pages whose NEXT does not advance */
 	/* Counters. */
 	atomic_int connections, requests, applied, begun, aborted, frames_in_get_max;

@@ -16,8 +16,10 @@
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/wait.h>
 
 #include "client/objm.h"
+#include "client/objm_io.h"
 #include "common/om_base.h"
 #include "common/proto/om_proto.h"
 
@@ -167,6 +169,8 @@ static void serve_three(objm_connection_t *s, uint32_t first_id)
 	objm_response_t e = {.request_id = req->id, .status = OBJM_STATUS_OK, .fd = -1};
 	assert_int_equal(objm_server_send_response(s, &e), 0);
 	assert_int_equal(objm_server_send_error(s, req->id + 1, OBJM_STATUS_NO_SPACE, "full"), 0);
+	objm_response_t n = {.request_id = req->id + 2, .status = OBJM_STATUS_TRY_AGAIN}; /* fd 0 is not touched */
+	assert_int_equal(objm_server_send_response(s, &n), 0);
 	objm_request_free(req);
 }
 
@@ -192,6 +196,7 @@ static void check_four(objm_connection_t *c, uint32_t first_id)
 	assert_string_equal(r->error_msg, "full");
 	assert_int_equal(r->fd, -1);
 	objm_response_free(r);
+	objm_response_free(response(c, first_id + 4, OBJM_STATUS_UNAVAILABLE));
 }
 
 static void test_v1_both_halves(void **state)
@@ -561,6 +566,114 @@ static void test_segments(void **state)
 	objm_client_destroy(c);
 }
 
+/* ---------------------------------------------------------------- bytes and descriptors */
+
+static void limit_to_one_more(struct rlimit *old, int *ret_lowest)
+{
+	struct rlimit low;
+	int fd = dup(0);
+
+	close(fd);
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, old), 0);
+	low = (struct rlimit){.rlim_cur = (rlim_t)fd + 1, .rlim_max = old->rlim_max};
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &low), 0);
+	*ret_lowest = fd;
+}
+
+/* Of two descriptors one arrives. Whose a later one is cannot be told any more: it is not given out. */
+static void test_nothing_is_mixed_up_after_a_loss(void **state)
+{
+	int two[2] = {file_with("a"), file_with("b")}, lowest, fd;
+	struct iovec iov = {.iov_base = (void *)"12", .iov_len = 2};
+	struct objm_io out, in;
+	struct rlimit old;
+
+	(void)state;
+	objm_io_init(&out, sv[1]);
+	objm_io_init(&in, sv[0]);
+	assert_int_equal(objm_io_send(&out, &iov, 1, two, 2), 0);
+	limit_to_one_more(&old, &lowest);
+	assert_int_equal(objm_io_need(&in, 2), 0);
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &old), 0);
+	iov = (struct iovec){.iov_base = (void *)"3", .iov_len = 1};
+	assert_int_equal(objm_io_send(&out, &iov, 1, two, 1), 0);
+	assert_int_equal(objm_io_need(&in, 3), 0);
+	assert_int_equal(objm_io_take_fd(&in, &fd), 0);
+	close(fd);
+	assert_int_equal(objm_io_take_fd(&in, &fd), -OBJM_STATUS_LIMIT_EXCEEDED);
+	objm_io_consume(&in, 3);
+	objm_io_settled(&in);
+	/* From here on it can. */
+	iov = (struct iovec){.iov_base = (void *)"4", .iov_len = 1};
+	assert_int_equal(objm_io_send(&out, &iov, 1, two, 1), 0);
+	assert_int_equal(objm_io_need(&in, 1), 0);
+	assert_int_equal(objm_io_take_fd(&in, &fd), 0);
+	close(fd);
+	assert_int_equal(objm_io_take_fd(&in, &fd), -OBJM_STATUS_PROTO_ERROR);
+	objm_io_fini(&in);
+	objm_io_fini(&out);
+	close(two[0]);
+	close(two[1]);
+}
+
+/* Sent in parts, because the peer is slow: the descriptors go once. */
+static void test_partial_sends(void **state)
+{
+	static uint8_t bytes[3u << 20];
+	struct iovec iov[3] = {{.iov_base = bytes, .iov_len = 1}, {.iov_base = NULL, .iov_len = 0}, {.iov_base = bytes + 1, .iov_len = sizeof(bytes) - 1}};
+	int fd = file_with("a"), status;
+	struct objm_io io;
+	pid_t pid;
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < sizeof(bytes); i++)
+		bytes[i] = (uint8_t)(i % 253);
+	(void)fflush(NULL);
+	pid = fork();
+	if (pid == 0) {
+		uint8_t *got = malloc(sizeof(bytes));
+
+		close(sv[1]);
+		objm_io_init(&io, sv[0]);
+		for (i = 0; i < sizeof(bytes); i += 4096) {
+			if (objm_io_read(&io, got + i, 4096) < 0)
+				_exit(1);
+		}
+		_exit(io.fd_count == 1 && !memcmp(got, bytes, sizeof(bytes)) ? 0 : 2);
+	}
+	objm_io_init(&io, sv[1]);
+	objm_io_deadline(&io, 10000);
+	assert_int_equal(objm_io_send(&io, iov, 3, &fd, 1), 0);
+	assert_int_equal(io.sent, sizeof(bytes));
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_int_equal(status, 0);
+	close(fd);
+}
+
+static void test_too_many_descriptors(void **state)
+{
+	int fds[OBJM_IO_FDS_MSG], i, r = 0;
+	struct objm_io out, in;
+
+	(void)state;
+	for (i = 0; i < (int)OBJM_IO_FDS_MSG; i++)
+		fds[i] = sv[0];
+	objm_io_init(&out, sv[1]);
+	objm_io_init(&in, sv[0]);
+	/* A byte with 253 of them, again and again, where a header was to come. */
+	for (i = 0; i < 3 && r == 0; i++) {
+		struct iovec iov = {.iov_base = (void *)"\x10", .iov_len = 1};
+
+		assert_int_equal(objm_io_send(&out, &iov, 1, fds, OBJM_IO_FDS_MSG), 0);
+		r = objm_io_need(&in, (size_t)i + 1);
+	}
+	assert_int_equal(r, -OBJM_STATUS_PROTO_ERROR);
+	assert_int_equal(i, 3);
+	objm_io_fini(&in);
+	objm_io_fini(&out);
+}
+
 int main(void)
 {
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -580,6 +693,9 @@ int main(void)
 		T(test_bad_handshakes),
 		T(test_misuse),
 		T(test_segments),
+		T(test_nothing_is_mixed_up_after_a_loss),
+		T(test_partial_sends),
+		T(test_too_many_descriptors),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -279,14 +279,17 @@ static void test_delete_that_was_already_done(void **state)
 
 static void test_put_in_steps_loses_its_connection(void **state)
 {
-	objm_put_t *put;
+	objm_put_t *put, *second;
 
 	(void)state;
 	OK(objm_put_begin(s, "/p", NULL, &put));
 	fake_restart(f);
-	OK(objm_ping(s));
+	/* The next one has the same number, on another connection: neither is taken for the other. */
+	OK(objm_put_begin(s, "/q", NULL, &second));
 	assert_int_equal(objm_put_commit(put, NULL), -OBJM_STATUS_NO_SESSION);
 	objm_put_abort(put);
+	assert_int_equal(f->aborted, 0);
+	OK(objm_put_commit(second, NULL));
 	/* Lost before the answer. */
 	OK(objm_put_begin(s, "/p", NULL, &put));
 	f->die_op = OM_PROTO_OP_PUT_COMMIT;
@@ -411,10 +414,54 @@ static void test_server_restarts(void **state)
 	}
 	objm_stats(s, &st);
 	assert_int_equal(st.reconnects, 5);
-	/* And says so before: the answer that it owes still counts. */
+}
+
+/* A server that takes leave: what it owes still counts, what comes next goes to the next connection, without any doubt. */
+static void test_server_takes_leave(void **state)
+{
+	struct objm_put_options o = OBJM_PUT_OPTIONS_INIT;
+	struct objm_stats st;
+
+	(void)state;
+	o.cond.kind = OBJM_COND_ABSENT;
 	f->say_close = 1;
 	OK(objm_ping(s));
+	OK(objm_put_buf(s, "/1", "x", 1, &o, NULL));
+	f->close_behind = 1;
 	OK(objm_ping(s));
+	OK(objm_put_buf(s, "/2", "x", 1, &o, NULL));
+	f->close_behind = 1;
+	f->chunk = 24; /* the answer's header comes alone, CLOSE behind it */
+	OK(objm_ping(s));
+	OK(objm_put_buf(s, "/3", "x", 1, &o, NULL));
+	objm_stats(s, &st);
+	assert_int_equal(st.reconnects, 3);
+	assert_int_equal(st.errors, 0);
+}
+
+static void test_listing_is_cut_between_its_frames(void **state)
+{
+	const struct objm_entry *e;
+	objm_list_t *l;
+	char uri[8];
+	int i, at, n, r;
+
+	(void)state;
+	for (i = 0; i < 10; i++) {
+		(void)snprintf(uri, sizeof(uri), "/%d", i);
+		OK(objm_put_buf(s, uri, "x", 1, NULL, NULL));
+	}
+	for (at = 80; at < 1000; at += 30) {
+		f->cut_conns = 0;
+		new_session();
+		cut_once(at);
+		OK(objm_list_open(s, NULL, &l));
+		for (n = 0; (r = objm_list_next(l, &e)) > 0; n++)
+			assert_int_equal(e->uri[1], '0' + n);
+		assert_int_equal(r, 0);
+		assert_int_equal(n, 10);
+		objm_list_close(l);
+	}
 }
 
 static void test_server_that_is_gone(void **state)
@@ -582,6 +629,8 @@ int main(void)
 		T(test_server_that_never_answers),
 		T(test_signals_do_not_disturb),
 		T(test_server_restarts),
+		T(test_server_takes_leave),
+		T(test_listing_is_cut_between_its_frames),
 		T(test_server_that_is_gone),
 		T(test_no_extension),
 		T(test_garbage),
