@@ -10,6 +10,7 @@
 #include <inttypes.h>
 #include <sys/stat.h>
 
+#include "common/om_text.h"
 #include "index/cat/idx_cat_int.h"
 
 #define CAT_LAYOUT 1u
@@ -366,9 +367,11 @@ int idx_cat_found(struct idx_cat *cat, const struct idx_cat_key *key, const MDB_
 {
 	struct om_rec rec;
 
-	if (idx_cat_rec_decode(key->b, key->len, val->mv_data, val->mv_size, cat->tier, &rec) != 0)
-		return idx_cat_fail(-OBJM_STATUS_CORRUPT, "%s: the record of '%.*s' is damaged: rebuild the tier's catalog",
-				    cat->env.dir, (int)OM_MIN(uri_len, 200u), uri);
+	if (idx_cat_rec_decode(key->b, key->len, val->mv_data, val->mv_size, cat->tier, &rec) != 0) {
+		OM_AUTO_FREE char *name = om_text_quote(uri, OM_MIN(uri_len, (size_t)200));
+		return idx_cat_fail(-OBJM_STATUS_CORRUPT, "%s: the record of '%s' is damaged: rebuild the tier's catalog",
+				    cat->env.dir, name ? name : "?");
+	}
 	if (rec.uri_len != uri_len || memcmp(rec.uri, uri, uri_len) != 0)
 		return idx_cat_fail(-OBJM_STATUS_NOT_FOUND, "%s: no such record (another long URI has its key)", cat->env.dir);
 	if (!idx_cat_key_is_long(uri_len))

@@ -7,6 +7,7 @@
  */
 #include <inttypes.h>
 
+#include "common/om_text.h"
 #include "index/cat/idx_cat_int.h"
 
 int idx_cat_txn_begin(struct idx_cat *cat, struct idx_cat_txn **ret_txn)
@@ -78,10 +79,12 @@ static int txn_old(struct idx_cat_txn *txn, const struct idx_cat_key *key, const
 		old->damaged = true;
 		return 0;
 	}
-	if (rec.uri_len != uri_len || memcmp(rec.uri, uri, uri_len) != 0)
-		return idx_cat_fail(-OBJM_STATUS_COLLISION, "%s: two URIs have one key: '%.*s...' (%u bytes, id %" PRIu64
-				    ") and another of %zu bytes with the same first %u", cat->env.dir, 120, rec.uri, rec.uri_len,
-				    rec.id, uri_len, IDX_CAT_KEY_RAW_MAX);
+	if (rec.uri_len != uri_len || memcmp(rec.uri, uri, uri_len) != 0) {
+		OM_AUTO_FREE char *there = om_text_quote(rec.uri, OM_MIN(rec.uri_len, (uint16_t)120));
+		return idx_cat_fail(-OBJM_STATUS_COLLISION, "%s: two URIs have one key: '%s...' (%u bytes, id %" PRIu64
+				    ") and another of %zu bytes with the same first %u", cat->env.dir, there ? there : "?",
+				    rec.uri_len, rec.id, uri_len, IDX_CAT_KEY_RAW_MAX);
+	}
 	old->id = rec.id;
 	old->rev = rec.rev;
 	old->size = rec.size;
