@@ -11,7 +11,8 @@
  * A URI is 1 to 4096 bytes of UTF-8 without NUL; "/a/../b" is a name like any other. Here: a C string.
  *
  * Return values: 0 or a negative status, -OBJM_STATUS_NOT_FOUND for one (objm_status.h has them all); a few functions
- * return 1 where their text says so. Outputs (`ret_...`) are written on success only and may be NULL where the text says so.
+ * return 1 where their text says so. Outputs (`ret_...`) are written on success only and may be NULL where the text
+ * says so.
  *
  * Threads: a session, a connection, and what was made from it (a put, a listing) are used by one thread at a time;
  * different sessions and connections by any number of threads at once. After fork() the child must neither use nor
@@ -55,7 +56,9 @@ extern "C" {
 #define OBJM_URI_MAX 4096u
 #define OBJM_SOCKET_DEFAULT "/run/objmapper/objmapper.sock"
 
-/** Text of a status ("no such object"), its name ("NOT_FOUND"), what to do about it. Never NULL; either sign is taken. */
+/**
+ * Text of a status ("no such object"), its name ("NOT_FOUND"), what to do about it. Never NULL; either sign is taken.
+ */
 OBJM_API const char *objm_status_text(int status);
 OBJM_API const char *objm_status_name(int status);
 OBJM_API const char *objm_status_todo(int status);
@@ -66,7 +69,8 @@ typedef struct objm objm_t;
 
 /* Promises and wishes of a session. */
 #define OBJM_PROMISE_POSITIONED 0x01u /* descriptors are read with pread, mmap, sendfile at an offset; never read(2), lseek:
-				       * the server may then pass one that others of this uid hold too, which is faster */
+				       * the server may then pass one that others of this uid hold too, which is
+				       * faster */
 
 /* Options of objm_open(). Begin with OBJM_OPTIONS_INIT, then set what differs; 0 is the default everywhere. */
 struct objm_options {
@@ -108,7 +112,10 @@ struct objm_info {
 	uint64_t reserved2[4];
 };
 
-/* Custom metadata of an object: at most 64 entries, 4096 bytes in all; keys of 1 to 128 bytes, different from each other. */
+/*
+ * Custom metadata of an object: at most 64 entries, 4096 bytes in all; keys of 1 to 128 bytes, different from each
+ * other.
+ */
 struct objm_meta {
 	const char *key;
 	const void *value; /* any bytes; what the library returns has a NUL behind it that does not count */
@@ -127,7 +134,10 @@ struct objm_meta {
  *         objm_error(NULL) has the message, per thread, until the thread's next objm_open().
  */
 OBJM_API int objm_open(const char *path, const struct objm_options *opt, objm_t **ret);
-/** End a session: closes the connection (the server drops unfinished puts). Free its puts and listings first. NULL is fine. */
+/**
+ * End a session: closes the connection (the server drops unfinished puts). Free its puts and listings first. NULL is
+ * fine.
+ */
 OBJM_API void objm_close(objm_t *s);
 /**
  * Message of the last failed call of this session: what, on which object, why. Never NULL, valid until the next call
@@ -141,11 +151,12 @@ OBJM_API const char *objm_error(const objm_t *s);
 
 /*
  * Errors that every call below may return beside its own: -TIMEOUT (no answer in time), -UNAVAILABLE (connection lost
- * and not regained, or the server cannot serve now), -TRY_AGAIN (busy for the whole of retry_ms), -PERMISSION_DENIED, -LIMIT_EXCEEDED (a
- * limit of the server, or of this process: no free descriptor), -INVALID_REQUEST, -URI_TOO_LONG, -OUT_OF_MEMORY, -STORAGE,
- * -INTERNAL, -PROTO_ERROR. Reading calls and unconditional changes are repeated, with back-off, when the connection was lost or the
- * answer was UNAVAILABLE or TRY_AGAIN, for retry_ms in all. Conditional changes are not repeated once the server may
- * have begun to apply them: a lost connection then gives -TIMEOUT, "outcome unknown"; look with objm_stat().
+ * and not regained, or the server cannot serve now), -TRY_AGAIN (busy for the whole of retry_ms), -PERMISSION_DENIED,
+ * -LIMIT_EXCEEDED (a limit of the server, or of this process: no free descriptor), -INVALID_REQUEST, -URI_TOO_LONG,
+ * -OUT_OF_MEMORY, -STORAGE, -INTERNAL, -PROTO_ERROR. Reading calls and unconditional changes are repeated, with
+ * back-off, when the connection was lost or the answer was UNAVAILABLE or TRY_AGAIN, for retry_ms in all. Conditional
+ * changes are not repeated once the server may have begun to apply them: a lost connection then gives -TIMEOUT,
+ * "outcome unknown"; look with objm_stat().
  */
 
 /**
@@ -196,7 +207,9 @@ OBJM_API void objm_unmap(struct objm_map *map);
  * @return 0; -NOT_FOUND; -TOO_LARGE: larger than `cap`, nothing was written (objm_error() says how large)
  */
 OBJM_API int objm_read(objm_t *s, const char *uri, void *buf, size_t cap, size_t *ret_size, struct objm_info *ret_info);
-/** The same into memory of its own (free() it; a NUL follows the bytes). `max`: refuse larger objects with -TOO_LARGE. */
+/**
+ * The same into memory of its own (free() it; a NUL follows the bytes). `max`: refuse larger objects with -TOO_LARGE.
+ */
 OBJM_API int objm_read_alloc(objm_t *s, const char *uri, size_t max, void **ret_data, size_t *ret_size,
 			     struct objm_info *ret_info);
 
@@ -234,7 +247,10 @@ enum objm_durability {
 	OBJM_DURABILITY_SYNC = 3   /* bytes, name and record on stable storage */
 };
 
-/* Options of a put. Begin with OBJM_PUT_OPTIONS_INIT; 0 and NULL are the defaults. Everything is borrowed for the call. */
+/*
+ * Options of a put. Begin with OBJM_PUT_OPTIONS_INIT; 0 and NULL are the defaults. Everything is borrowed for the
+ * call.
+ */
 struct objm_put_options {
 	size_t size;	      /* sizeof(struct objm_put_options) */
 	uint32_t flags;	      /* OBJM_EPHEMERAL ... */
@@ -249,7 +265,8 @@ struct objm_put_options {
 	void (*progress)(void *arg, uint64_t done, uint64_t total);
 	void *progress_arg;
 };
-#define OBJM_PUT_OPTIONS_INIT {sizeof(struct objm_put_options), 0, 0, 0, 0, 0, {OBJM_COND_NONE, 0, 0}, OBJM_DURABILITY_DEFAULT, 0, 0, 0}
+#define OBJM_PUT_OPTIONS_INIT \
+	{sizeof(struct objm_put_options), 0, 0, 0, 0, 0, {OBJM_COND_NONE, 0, 0}, OBJM_DURABILITY_DEFAULT, 0, 0, 0}
 
 /**
  * Store an object, or replace it: readers see the old one or the new one, whole. `opt` and `ret_info` may be NULL.
@@ -270,7 +287,10 @@ OBJM_API int objm_put_file(objm_t *s, const char *uri, const char *path, const s
 typedef struct objm_put objm_put_t;
 /** Begin. Nobody sees the object before the commit. Free with a commit that succeeds, or with objm_put_abort(). */
 OBJM_API int objm_put_begin(objm_t *s, const char *uri, const struct objm_put_options *opt, objm_put_t **ret_put);
-/** The writable descriptor: borrowed, closed by commit and abort. Positions, mappings, truncation as the writer likes. -1 after a commit. */
+/**
+ * The writable descriptor: borrowed, closed by commit and abort. Positions, mappings, truncation as the writer likes.
+ * -1 after a commit.
+ */
 OBJM_API int objm_put_writefd(const objm_put_t *put);
 /**
  * Commit: closes the writable descriptor, then makes the object appear.
@@ -306,7 +326,10 @@ struct objm_set_options {
 	struct objm_cond cond; /* ABSENT makes no sense here: INVALID_REQUEST */
 };
 #define OBJM_SET_OPTIONS_INIT {sizeof(struct objm_set_options), 0, 0, 0, 0, 0, 0, {OBJM_COND_NONE, 0, 0}}
-/** Change flags, type, expiry, metadata of an object; its bytes and id stay, its rev rises. @return 0; -NOT_FOUND; -PRECONDITION_FAILED */
+/**
+ * Change flags, type, expiry, metadata of an object; its bytes and id stay, its rev rises. @return 0; -NOT_FOUND;
+ * -PRECONDITION_FAILED
+ */
 OBJM_API int objm_set(objm_t *s, const char *uri, const struct objm_set_options *opt, struct objm_info *ret_info);
 
 /* Options of a listing. */
@@ -328,9 +351,15 @@ struct objm_entry {
 };
 
 typedef struct objm_list objm_list_t;
-/** Begin a listing, in bytewise order of URIs. Not a snapshot: changes made meanwhile may show or not; each URI comes once. */
+/**
+ * Begin a listing, in bytewise order of URIs. Not a snapshot: changes made meanwhile may show or not; each URI comes
+ * once.
+ */
 OBJM_API int objm_list_open(objm_t *s, const struct objm_list_options *opt, objm_list_t **ret_list);
-/** Next entry: 1 and *ret_entry (valid until the next call on the listing); 0 at the end; negative. Other calls on the session may come in between. */
+/**
+ * Next entry: 1 and *ret_entry (valid until the next call on the listing); 0 at the end; negative. Other calls on the
+ * session may come in between.
+ */
 OBJM_API int objm_list_next(objm_list_t *list, const struct objm_entry **ret_entry);
 OBJM_API void objm_list_close(objm_list_t *list); /* NULL is fine */
 
@@ -440,7 +469,8 @@ typedef struct objm_response {
 /**
  * A client's connection over a connected socket (Unix stream, or another stream socket without descriptors).
  *
- * @param sock     borrowed: the caller closes it after objm_client_destroy(); not to be read or written by others meanwhile
+ * @param sock     borrowed: the caller closes it after objm_client_destroy(); not to be read or written by others
+ *                 meanwhile
  * @param version  OBJM_PROTO_V1 or OBJM_PROTO_V2
  * @return NULL: out of memory, or no such version
  */
@@ -459,12 +489,16 @@ OBJM_API int objm_client_send_request(objm_connection_t *conn, const objm_reques
  *
  * @return 0, whatever the response's status; -GONE: the server closed, or said CLOSE, and no more will come; -TIMEOUT;
  *         -PROTO_ERROR; -LIMIT_EXCEEDED: a descriptor got lost because this process has none free; -TOO_LARGE: content
- *         beyond objm_connection_limit(). After any error but TIMEOUT before the first byte the connection is of no more use.
+ *         beyond objm_connection_limit(). After any error but TIMEOUT before the first byte the connection is of no
+ *         more use.
  */
 OBJM_API int objm_client_recv_response(objm_connection_t *conn, objm_response_t **ret_resp);
 /** Frees a received response, and closes its descriptors that were not taken. NULL is fine. */
 OBJM_API void objm_response_free(objm_response_t *resp);
-/** Take leave: version 2 sends CLOSE and waits for CLOSE_ACK, dropping responses that still come. @return 0; -GONE; -TIMEOUT; ... */
+/**
+ * Take leave: version 2 sends CLOSE and waits for CLOSE_ACK, dropping responses that still come. @return 0; -GONE;
+ * -TIMEOUT; ...
+ */
 OBJM_API int objm_client_close(objm_connection_t *conn, int reason);
 /** Free; the socket stays open. NULL is fine. */
 OBJM_API void objm_client_destroy(objm_connection_t *conn);
@@ -488,13 +522,16 @@ OBJM_API int objm_metadata_put_number(void *metadata, size_t cap, size_t *len, u
 
 /* ---------------------------------------------------------------- the server's half */
 
-/** A server's connection over an accepted socket; borrowed as in objm_client_create(). `version` 0: the client's first byte decides. */
+/**
+ * A server's connection over an accepted socket; borrowed as in objm_client_create(). `version` 0: the client's first
+ * byte decides.
+ */
 OBJM_API objm_connection_t *objm_server_create(int sock, int version);
 /** Version of the connection: 1 or 2; 0: not decided yet. */
 OBJM_API int objm_connection_version(const objm_connection_t *conn);
 /**
- * Receive HELLO and answer HELLO_ACK: capabilities in both, the smaller pipeline, `own`'s parallelism. Version 1 has none: returns 0 and
- * does nothing (also when version 0 finds that the client speaks version 1).
+ * Receive HELLO and answer HELLO_ACK: capabilities in both, the smaller pipeline, `own`'s parallelism. Version 1 has
+ * none: returns 0 and does nothing (also when version 0 finds that the client speaks version 1).
  *
  * @param own        what this server offers
  * @param ret_agreed may be NULL
@@ -511,10 +548,10 @@ OBJM_API int objm_server_hello(objm_connection_t *conn, const objm_hello_t *own,
 OBJM_API int objm_server_recv_request(objm_connection_t *conn, objm_request_t **ret_req);
 OBJM_API void objm_request_free(objm_request_t *req); /* NULL is fine */
 /**
- * Answer a request. Status OK: with content and content_len (copy, splice), or with fd, which is closed, also on failure. An OK answer with
- * neither (an empty object by copy) carries a descriptor of /dev/null, because existing clients wait for one. Version
- * 1, and version 2 without OBJM_CAP_OOO_REPLIES: call it in the order of the requests. Status codes from 0x40 are sent as
- * their nearest old code. Responses in segments are not offered by this half.
+ * Answer a request. Status OK: with content and content_len (copy, splice), or with fd, which is closed, also on
+ * failure. An OK answer with neither (an empty object by copy) carries a descriptor of /dev/null, because existing
+ * clients wait for one. Version 1, and version 2 without OBJM_CAP_OOO_REPLIES: call it in the order of the requests.
+ * Status codes from 0x40 are sent as their nearest old code. Responses in segments are not offered by this half.
  *
  * @return 0; -GONE: the client left; -TIMEOUT; -INVALID_REQUEST: content_len without content
  */

@@ -1,7 +1,8 @@
 /*
  * objm_conn.c: the client's half of a connection: single messages of versions 1 and 2, blocking.
  *
- * Runs in clients. struct objm_connection over an objm_io; messages are told apart by the codec, what follows their headers
+ * Runs in clients. struct objm_connection over an objm_io; messages are told apart by the codec, what follows their
+ * headers
  * (descriptor byte, content, segments) is read here. objm_server.c has the other half.
  */
 #include "client/objm_priv.h"
@@ -48,7 +49,10 @@ static int send_bytes(objm_connection_t *conn, const void *p, size_t n)
 	return objm_io_send(&conn->io, &iov, 1, NULL, 0);
 }
 
-/* The next message of the server, with everything that the codec wants to see at once. Its length is still to be consumed. */
+/*
+ * The next message of the server, with everything that the codec wants to see at once. Its length is still to be
+ * consumed.
+ */
 static int next_message(objm_connection_t *conn, struct om_proto_out *ret_out)
 {
 	size_t need = 1;

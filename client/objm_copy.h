@@ -28,7 +28,10 @@ void objm_src_mem(struct objm_src *src, const void *data, size_t len);
  */
 int objm_src_fd(objm_t *s, struct objm_src *src, int fd);
 void objm_src_fini(struct objm_src *src);
-/** Copy all of it to `fd`, from its offset on. @return 0; -NO_SPACE, -TOO_LARGE, -STORAGE (the target); -SYSTEM (the source) */
+/**
+ * Copy all of it to `fd`, from its offset on. @return 0; -NO_SPACE, -TOO_LARGE, -STORAGE (the target); -SYSTEM (the
+ * source)
+ */
 int objm_src_copy(objm_t *s, struct objm_src *src, int fd);
 
 #endif

@@ -48,7 +48,10 @@ void objm_io_deadline(struct objm_io *io, uint32_t ms);
  */
 int objm_io_send(struct objm_io *io, struct iovec *iov, unsigned iovcnt, const int *fds, unsigned nfds);
 
-/** Make `n` bytes available at objm_io_at(). @return 0; -GONE (end of file too); -TIMEOUT; -PROTO_ERROR (too many descriptors); -OUT_OF_MEMORY; -SYSTEM */
+/**
+ * Make `n` bytes available at objm_io_at(). @return 0; -GONE (end of file too); -TIMEOUT; -PROTO_ERROR (too many
+ * descriptors); -OUT_OF_MEMORY; -SYSTEM
+ */
 int objm_io_need(struct objm_io *io, size_t n);
 static inline const uint8_t *objm_io_at(const struct objm_io *io) { return io->buf + io->start; }
 static inline size_t objm_io_avail(const struct objm_io *io) { return io->end - io->start; }
@@ -61,7 +64,9 @@ int objm_io_read(struct objm_io *io, void *dst, uint64_t n);
  * @return 0; -LIMIT_EXCEEDED: it was lost (see fds_lost); -PROTO_ERROR: none came
  */
 int objm_io_take_fd(struct objm_io *io, int *ret_fd);
-/** Nothing is under way: whatever was lost concerns nobody any more. Closes surplus descriptors if no byte is pending. */
+/**
+ * Nothing is under way: whatever was lost concerns nobody any more. Closes surplus descriptors if no byte is pending.
+ */
 void objm_io_settled(struct objm_io *io);
 
 #endif

@@ -1,7 +1,8 @@
 /*
  * objm_list.c: listings, a page at a time.
  *
- * Runs in clients. A page is one LIST request; the TLVs of its frames are kept as they came and decoded one by one as the
+ * Runs in clients. A page is one LIST request; the TLVs of its frames are kept as they came and decoded one by one as
+ * the
  * program asks, so other calls on the session may come in between.
  */
 #include "client/objm_priv.h"

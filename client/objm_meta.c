@@ -1,5 +1,6 @@
 /*
- * objm_meta.c: what is known of objects, and changing it: stat, set, delete; content types, metadata and conditions on the wire.
+ * objm_meta.c: what is known of objects, and changing it: stat, set, delete; content types, metadata and conditions
+ * on the wire.
  *
  * Runs in clients. Metadata travel as one blob of entries: key length u8 | value length u16 | key | value.
  */
@@ -70,7 +71,8 @@ static_assert(OBJM_DURABILITY_NONE == OM_DUR_NONE + 1 && OBJM_DURABILITY_SYNC ==
 /* ---------------------------------------------------------------- from the wire */
 
 /* One entry of a blob: 1; 0 at the end; -PROTO_ERROR. */
-static int meta_next(const struct om_proto_str *blob, size_t *pos, struct om_proto_str *ret_key, struct om_proto_str *ret_value)
+static int meta_next(const struct om_proto_str *blob, size_t *pos, struct om_proto_str *ret_key,
+		     struct om_proto_str *ret_value)
 {
 	const uint8_t *p = (const uint8_t *)blob->p + *pos;
 	size_t left = blob->len - *pos, key, value;

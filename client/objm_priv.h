@@ -1,7 +1,8 @@
 /*
  * objm_priv.h: what the files of libobjm share and programs do not see.
  *
- * struct objm_connection is of objm_conn.c and objm_server.c; struct objm and the call engine are of objm_session.c, used
+ * struct objm_connection is of objm_conn.c and objm_server.c; struct objm and the call engine are of objm_session.c,
+ * used
  * by objm_get.c, objm_put.c, objm_meta.c and objm_list.c.
  */
 #ifndef OBJM_PRIV_H
@@ -54,7 +55,10 @@ struct objm {
 	char err[768];
 };
 
-/* What a response frame is handed to. fds[0..nfds): those that it keeps it replaces by -1, the rest are closed after it. */
+/*
+ * What a response frame is handed to. fds[0..nfds): those that it keeps it replaces by -1, the rest are closed after
+ * it.
+ */
 struct objm_frame {
 	const struct om_proto_ext *ext;
 	const struct om_proto_body *body;
@@ -76,7 +80,9 @@ struct objm_req {
 	bool once;	       /* conditional: not to be repeated after the server may have begun it */
 	uint64_t conn_serial;  /* not 0: only on this connection (put sessions) */
 	bool retry_writer;     /* WRITER_STILL_OPEN is worth another try */
-	/* Called for every frame of the answer, errors included; a negative return ends the call with it. NULL: none. */
+	/*
+	 * Called for every frame of the answer, errors included; a negative return ends the call with it. NULL: none.
+	 */
 	int (*frame)(void *arg, const struct objm_frame *f);
 	void *arg;
 	bool many; /* the frames have a status each; the call's own is of the exchange */
@@ -87,7 +93,8 @@ struct objm_req {
 };
 
 /**
- * Send a request, receive its answer, repeat what is safe to repeat. 0 or a negative status, with the message in s->err.
+ * Send a request, receive its answer, repeat what is safe to repeat. 0 or a negative status, with the message in
+ * s->err.
  */
 int objm_call(objm_t *s, struct objm_req *req);
 /** Store a message and return `status`. */
@@ -106,7 +113,10 @@ uint64_t objm_retry_until(const objm_t *s);
 
 /** What a response's body tells of an object. */
 void objm_info_fill(const struct om_proto_body *body, struct objm_info *ret_info);
-/** Frame handler: stores OBJ and its companions in the struct objm_info that `arg` points at; a missing OBJ is a PROTO_ERROR. */
+/**
+ * Frame handler: stores OBJ and its companions in the struct objm_info that `arg` points at; a missing OBJ is a
+ * PROTO_ERROR.
+ */
 int objm_frame_info(void *arg, const struct objm_frame *f);
 
 /* objm_meta.c: custom metadata to and from the wire. */

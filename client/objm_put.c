@@ -1,7 +1,8 @@
 /*
  * objm_put.c: storing objects: in one call from memory, a descriptor or a file; in steps through a writable descriptor.
  *
- * Runs in clients. Small objects go inside the request (PUT_INLINE). Larger ones: PUT_BEGIN gives a descriptor of a nameless
+ * Runs in clients. Small objects go inside the request (PUT_INLINE). Larger ones: PUT_BEGIN gives a descriptor of a
+ * nameless
  * file, the bytes are copied into it, it is closed, PUT_COMMIT makes the object. A put belongs to the connection that
  * it began on: when that is lost, the server drops it, and the whole begins again from the source.
  */
@@ -133,7 +134,10 @@ static int begin(objm_t *s, struct put_spec *p, uint64_t size_hint, struct objm_
 	return r;
 }
 
-/* `once`: it is not begun again by the caller. `patient`: nobody but a fork of another thread can hold the descriptor. */
+/*
+ * `once`: it is not begun again by the caller. `patient`: nobody but a fork of another thread can hold the
+ * descriptor.
+ */
 static int commit(struct objm_put *put, bool once, bool patient, struct objm_info *ret_info)
 {
 	struct objm_req req = {.op = OM_PROTO_OP_PUT_COMMIT,
@@ -239,7 +243,8 @@ int objm_put_fd(objm_t *s, const char *uri, int fd, const struct objm_put_option
 	return put_end(s, uri, &src, r, opt, ret_info);
 }
 
-int objm_put_file(objm_t *s, const char *uri, const char *path, const struct objm_put_options *opt, struct objm_info *ret_info)
+int objm_put_file(objm_t *s, const char *uri, const char *path, const struct objm_put_options *opt,
+		  struct objm_info *ret_info)
 {
 	OM_AUTO_FD fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
 	char quoted[OBJM_QUOTE_MAX];

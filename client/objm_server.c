@@ -2,7 +2,8 @@
  * objm_server.c: the server's half of a connection: requests in, responses out, versions 1 and 2, blocking.
  *
  * Runs in servers that others build with the library (objmapper's own workers use the codec directly). Same structure
- * as the client's half: struct objm_connection. Every descriptor leaves as the only one of a message of its own, because
+ * as the client's half: struct objm_connection. Every descriptor leaves as the only one of a message of its own,
+ * because
  * existing clients read headers with read(2), which throws descriptors away.
  */
 #include "client/objm_priv.h"
@@ -14,7 +15,10 @@
 objm_connection_t *objm_server_create(int sock, int version) { return objm_connection_new(sock, version, true); }
 void objm_server_destroy(objm_connection_t *conn) { objm_connection_free(conn); }
 
-/* Receive until the codec has a whole message: its length (not yet consumed), 1 in *ret_done at an orderly end of file. */
+/*
+ * Receive until the codec has a whole message: its length (not yet consumed), 1 in *ret_done at an orderly end of
+ * file.
+ */
 static int next_message(objm_connection_t *conn, struct om_proto_in *ret_in, bool *ret_done)
 {
 	size_t need = 1;

@@ -2,7 +2,8 @@
  * objm_session.c: sessions: connecting, the handshake, and the engine that every call of a session runs through.
  *
  * Runs in clients. struct objm holds one connection at a time that speaks the extension. A call is a struct objm_req:
- * objm_call() builds its frame, sends it, hands each frame of the answer to the request's handler, and repeats the whole
+ * objm_call() builds its frame, sends it, hands each frame of the answer to the request's handler, and repeats the
+ * whole
  * where that is safe. One request is under way at a time, so whatever else arrives belongs to nobody and is dropped.
  */
 #include "client/objm_priv.h"
@@ -192,8 +193,8 @@ static int dial(objm_t *s, int *ret_sock)
 	int r, err;
 
 	if (n == 0 || n >= sizeof(addr.sun_path))
-		return objm_fail(s, -OBJM_STATUS_INVALID_REQUEST, "connect: the socket's path has %zu bytes, allowed are 1 to %zu",
-				 n, sizeof(addr.sun_path) - 1);
+		return objm_fail(s, -OBJM_STATUS_INVALID_REQUEST, 
+				 "connect: the socket's path has %zu bytes, allowed are 1 to %zu", n, sizeof(addr.sun_path) - 1);
 	memcpy(addr.sun_path, s->path, n + 1);
 	sock = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	if (sock < 0 || socket_timeout(sock, s->opt.connect_timeout_ms) < 0) {
@@ -205,7 +206,8 @@ static int dial(objm_t *s, int *ret_sock)
 	} while (r < 0 && errno == EINTR);
 	if (r < 0) {
 		err = errno;
-		r = objm_fail(s, dial_status(err), "connect %s: %s%s", s->path, err == EAGAIN ? "the server accepts nobody" : strerror(err),
+		r = objm_fail(s, dial_status(err), "connect %s: %s%s", s->path,
+			      err == EAGAIN ? "the server accepts nobody" : strerror(err),
 			      err == ENOENT || err == ECONNREFUSED ? " (is objmapperd running?)" : "");
 		errno = err;
 		return r;
@@ -324,7 +326,8 @@ static int build(objm_t *s, const struct objm_req *req)
 		if (s->tx_cap < want) {
 			p = realloc(s->tx, want);
 			if (!p)
-				return objm_fail(s, -OBJM_STATUS_OUT_OF_MEMORY, "%s: out of memory", om_proto_op_name(req->op));
+				return objm_fail(s, -OBJM_STATUS_OUT_OF_MEMORY, "%s: out of memory",
+						 om_proto_op_name(req->op));
 			s->tx = p;
 			s->tx_cap = want;
 		}
@@ -496,7 +499,8 @@ static int unknown_outcome(objm_t *s, const struct objm_req *req)
 }
 
 /*
- * True if the server has closed, or has something to say, while nothing was asked (that it is going, in all likelihood):
+ * True if the server has closed, or has something to say, while nothing was asked (that it is going, in all
+ * likelihood):
  * for a change that must not be repeated that is better known before than after.
  */
 static bool stale(const objm_t *s)

@@ -7,7 +7,8 @@
  * Decoders look at `len` bytes at `buf` and return
  *   n > 0  one message of n bytes is complete; what was decoded points into `buf` and lives as long as it does;
  *   0      more bytes are needed: *ret_need tells how many the message has at least (more than `len`, bounded: at most
- *          OM_PROTO_MSG_MAX for every function here); call again from the message's first byte when that many are there;
+ *          OM_PROTO_MSG_MAX for every function here); call again from the message's first byte when that many are
+ *          there;
  *   n < 0  a negative status: the bytes are no message of this protocol, the stream cannot be followed any further:
  *          close the connection. (A message that can be framed, but whose content is refused, is not such an error:
  *          it is returned with a `status` that the server answers.)
@@ -110,7 +111,8 @@ enum om_proto_meta_type { /* metadata entries of version 1 and 2 responses */
 #define OM_PROTO_CHANGE_TAGS (OM_PROTO_BIT(PUT_FLAGS) | OM_PROTO_BIT(TTL_S) | OM_PROTO_BIT(TYPE) | OM_PROTO_BIT(META))
 
 /*
- * Operations: X(NAME, code, tags that a request must have, further tags that it may have, payload allowed in a request).
+ * Operations: X(NAME, code, tags that a request must have, further tags that it may have, payload allowed in a
+ * request).
  * A tag that an operation does not take is refused: a condition must never be silently without effect.
  * WATCH and TOUCH have their numbers and nothing else yet: UNSUPPORTED_OP.
  */
@@ -316,7 +318,8 @@ struct om_proto_limits {
 struct om_proto_body {
 	uint64_t have; /* OM_PROTO_BIT() */
 	uint32_t uris; /* URI TLVs seen (decoder only) */
-	struct om_proto_str uri, type, meta, tier_name, home_name, prefix, start_after, error_text, entry, common_prefix, next;
+	struct om_proto_str uri, type, meta, tier_name, home_name, prefix, start_after, error_text;
+	struct om_proto_str entry, common_prefix, next;
 	struct om_proto_obj obj;
 	struct om_proto_cond cond;
 	struct om_proto_range range;
@@ -405,13 +408,18 @@ struct om_proto_out {
 int om_proto_out_decode(int version, bool greeted, uint16_t caps, const void *buf, size_t len,
 			struct om_proto_out *ret_out, size_t *ret_need);
 
-/** True if a descriptor byte follows a response's metadata: OK with content_len 0, in every mode (existing clients wait for it). */
+/**
+ * True if a descriptor byte follows a response's metadata: OK with content_len 0, in every mode (existing clients
+ * wait for it).
+ */
 static inline bool om_proto_resp_fd(uint8_t status, uint64_t content_len)
 {
 	return status == OBJM_STATUS_OK && content_len == 0;
 }
 
-/* Encoders of what servers send. The first two write the header alone: metadata is put right behind it by the caller. */
+/*
+ * Encoders of what servers send. The first two write the header alone: metadata is put right behind it by the caller.
+ */
 int om_proto_v1_resp_encode(const struct om_proto_resp *resp, void *buf, size_t cap);
 int om_proto_v2_resp_encode(const struct om_proto_resp *resp, void *buf, size_t cap);
 int om_proto_hello_ack_encode(const struct om_proto_hello *ack, void *buf, size_t cap);
@@ -423,7 +431,8 @@ int om_proto_seg_decode(const void *buf, size_t len, struct om_proto_seg *ret_se
 
 /**
  * A whole error response in one go: header of `version` with om_status_old() already applied by the caller, and `text`
- * (may be NULL) as metadata entry 0xFF, shortened to OM_PROTO_ERROR_TEXT_MAX. `cap` of OM_PROTO_ERROR_RESP_MAX always suffices.
+ * (may be NULL) as metadata entry 0xFF, shortened to OM_PROTO_ERROR_TEXT_MAX. `cap` of OM_PROTO_ERROR_RESP_MAX always
+ * suffices.
  */
 #define OM_PROTO_ERROR_RESP_MAX (OM_PROTO_V2_RESP_HDR + 3u + OM_PROTO_ERROR_TEXT_MAX)
 int om_proto_error_encode(int version, uint32_t id, uint8_t status, const char *text, void *buf, size_t cap);
@@ -463,7 +472,8 @@ uint64_t om_proto_meta_num(const struct om_proto_meta *entry);
 /**
  * Build a frame: at = om_proto_ext_open(&wr); om_proto_tlv_put...(); n = om_proto_ext_close(&wr, at, &ext).
  * Several frames may follow each other in one writer. Only op, status, nfds, flags, id and payload_len of `ext` are
- * used. On an error the frame is taken back (wr->len as at open, err cleared), so that the frames before it can be sent.
+ * used. On an error the frame is taken back (wr->len as at open, err cleared), so that the frames before it can be
+ * sent.
  * @return bytes of the frame (without payload), or a negative status
  */
 size_t om_proto_ext_open(struct om_proto_wr *wr);
@@ -484,16 +494,20 @@ void om_proto_entry_put(struct om_proto_wr *wr, const struct om_proto_body *body
 int om_proto_tlv_next(const void *tlv, size_t len, size_t *pos, uint16_t *ret_tag, struct om_proto_str *ret_data);
 
 /**
- * Decode and check the TLVs of a request: lengths, unknown tags, repetition (URI in GET alone), what `ext->op` needs and
+ * Decode and check the TLVs of a request: lengths, unknown tags, repetition (URI in GET alone), what `ext->op` needs
+ * and
  * takes, values with a range (COND, DURABILITY, PUT_FLAGS, MAX_FDS), flags of the frame, payload where none belongs.
  *
  * @return 0; what to answer: -UNSUPPORTED_OP (no such operation), -URI_TOO_LONG, -LIMIT_EXCEEDED (more than
  *         OM_PROTO_URIS_MAX URIs), -TOO_LARGE, -INVALID_REQUEST
  *
- * The connection goes on after any of them. URIs' bytes and META's inside are not checked: om_uri_check(), om_meta_valid().
+ * The connection goes on after any of them. URIs' bytes and META's inside are not checked: om_uri_check(),
+ * om_meta_valid().
  */
 int om_proto_req_body_decode(const struct om_proto_ext *ext, struct om_proto_body *ret_body);
-/** Decode the TLVs of a response (unknown tags and repetitions pass: a newer server may say more). 0 or -PROTO_ERROR. */
+/**
+ * Decode the TLVs of a response (unknown tags and repetitions pass: a newer server may say more). 0 or -PROTO_ERROR.
+ */
 int om_proto_resp_body_decode(const struct om_proto_ext *ext, struct om_proto_body *ret_body);
 /** Decode the data of an ENTRY: 0; -PROTO_ERROR: no OBJ or no URI in it, or malformed. */
 int om_proto_entry_decode(const struct om_proto_str *entry, struct om_proto_body *ret_body);

@@ -248,7 +248,9 @@ static bool meta_valid(const uint8_t *meta, size_t len)
 	return r == 0;
 }
 
-/* status, content length, metadata length at `p`, which is the last part of a header of `hdr` bytes in both versions. */
+/*
+ * status, content length, metadata length at `p`, which is the last part of a header of `hdr` bytes in both versions.
+ */
 static int resp_tail(const uint8_t *p, size_t hdr, size_t len, struct om_proto_out *out, size_t *ret_need)
 {
 	struct om_proto_resp *resp = &out->u.resp;

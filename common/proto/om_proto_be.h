@@ -46,7 +46,9 @@ static inline void om_be64_put(void *p, uint64_t v)
 struct om_proto_wr;
 uint8_t *om_proto_wr_room(struct om_proto_wr *wr, size_t n);
 
-/* For om_proto_basic.c: headers of extension frames (om_proto_ext.c). Results as those of the decoders in om_proto.h. */
+/*
+ * For om_proto_basic.c: headers of extension frames (om_proto_ext.c). Results as those of the decoders in om_proto.h.
+ */
 struct om_proto_ext;
 int om_proto_ext_req_hdr(uint32_t tlv_max, const uint8_t *buf, size_t len, struct om_proto_ext *ret_ext, size_t *ret_need);
 int om_proto_ext_resp_hdr(const uint8_t *buf, size_t len, struct om_proto_ext *ret_ext, size_t *ret_need);

@@ -3,7 +3,8 @@
  *
  * Byte 0 of the input chooses the direction, version and state; the rest is a stream of messages, decoded one after the
  * other as a server or a client does. Beside what the sanitizers see, it checks the decoders' promises: never more
- * consumed than given; more asked for only above what is there and within the bound; the same verdict for a message whatever follows
+ * consumed than given; more asked for only above what is there and within the bound; the same verdict for a message
+ * whatever follows
  * it; and that what was decoded can be encoded and decoded again to the same bytes.
  * The corpus (corpus/proto) is replayed as an ordinary test by the same program with -runs=0.
  */

@@ -1,5 +1,6 @@
 /*
- * fake_server.c: see fake_server.h. Runs in a child process of the test; anything unexpected ends it with a message and status 99,
+ * fake_server.c: see fake_server.h. Runs in a child process of the test; anything unexpected ends it with a message
+ * and status 99,
  * which fake_stop() reports.
  */
 #include "tests/unit/client/fake_server.h"

@@ -1,7 +1,9 @@
 /*
- * fake_server.h: a server of the extension in a process of its own, with its objects in memory and a knob for each fault.
+ * fake_server.h: a server of the extension in a process of its own, with its objects in memory and a knob for each
+ * fault.
  *
- * For tests of libobjm's sessions. Serves one connection at a time. Everything in struct fake lies in memory shared with the
+ * For tests of libobjm's sessions. Serves one connection at a time. Everything in struct fake lies in memory shared
+ * with the
  * server process: the test sets knobs and reads counters while it runs.
  */
 #ifndef FAKE_SERVER_H

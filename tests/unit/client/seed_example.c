@@ -1,5 +1,6 @@
 /*
- * seed_example.c: the client example of the project's first design notes, word for word between the two marks; around it a
+ * seed_example.c: the client example of the project's first design notes, word for word between the two marks; around
+ * it a
  * function instead of a main(), and what the example leaves to its reader: connecting, using a file, the URIs.
  */
 #include <fcntl.h>

@@ -1,7 +1,8 @@
 /*
  * test_client_conn.c: connections: both halves against each other, and the client's half against scripted bytes.
  *
- * Everything runs over a socketpair in one process: what is sent fits the socket's buffer. After each test no descriptor is
+ * Everything runs over a socketpair in one process: what is sent fits the socket's buffer. After each test no
+ * descriptor is
  * left over.
  */
 #include <setjmp.h>
@@ -228,7 +229,10 @@ static void test_v2_both_halves(void **state)
 	(void)state;
 	s = objm_server_create(sv[1], 0);
 	objm_connection_timeout(s, 5000);
-	/* The handshake of this client was scripted: the server gets its own here, and what it answers is thrown away. */
+	/*
+	 * The handshake of this client was scripted: the server gets its own here, and what it answers is thrown
+	 * away.
+	 */
 	assert_int_equal(send(sv[0], hello, (size_t)om_proto_hello_encode(&h, hello, sizeof(hello)), 0), 9);
 	assert_int_equal(objm_server_hello(s, NULL, NULL), 0);
 	assert_int_equal(recv(sv[0], hello, sizeof(hello), 0), 10);

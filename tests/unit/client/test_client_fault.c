@@ -1,7 +1,8 @@
 /*
  * test_client_fault.c: sessions against a server that cuts, stalls, lies, refuses and dies.
  *
- * Every fault ends in one of two ways: the call succeeds because it was repeated, or it fails with an error that says what is
+ * Every fault ends in one of two ways: the call succeeds because it was repeated, or it fails with an error that says
+ * what is
  * known. Nothing hangs, nothing is applied twice, no descriptor is left over.
  */
 #include <setjmp.h>
@@ -416,7 +417,10 @@ static void test_server_restarts(void **state)
 	assert_int_equal(st.reconnects, 5);
 }
 
-/* A server that takes leave: what it owes still counts, what comes next goes to the next connection, without any doubt. */
+/*
+ * A server that takes leave: what it owes still counts, what comes next goes to the next connection, without any
+ * doubt.
+ */
 static void test_server_takes_leave(void **state)
 {
 	struct objm_put_options o = OBJM_PUT_OPTIONS_INIT;

@@ -1,5 +1,6 @@
 /*
- * test_client_seed.c: the client example of the first design notes runs against a server in the style of their server example.
+ * test_client_seed.c: the client example of the first design notes runs against a server in the style of their server
+ * example.
  */
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,5 +1,6 @@
 /*
- * test_proto_corpus.c: the fuzz target's corpus, replayed: each input whole, cut at every byte, and with every byte changed.
+ * test_proto_corpus.c: the fuzz target's corpus, replayed: each input whole, cut at every byte, and with every byte
+ * changed.
  */
 #include <setjmp.h>
 #include <stdarg.h>

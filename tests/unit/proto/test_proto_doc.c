@@ -1,7 +1,8 @@
 /*
  * test_proto_doc.c: every hex dump of doc/protocol.md is what the codec writes and what it reads.
  *
- * A dump is a fenced block "```hex NAME"; `cases` has a row for each name, and the two must match one to one. Each dump is also
+ * A dump is a fenced block "```hex NAME"; `cases` has a row for each name, and the two must match one to one. Each
+ * dump is also
  * decoded cut short at every byte (more is needed, never an error) and one byte long (the rest is left alone).
  */
 #include <setjmp.h>
