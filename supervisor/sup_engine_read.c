@@ -410,9 +410,15 @@ static void fill_tier(struct fill_ctx *c, struct sup_tier *t)
 		       t->conf->name, idx_cat_message());
 		sup_tier_fail(t, om_status_text(err));
 	}
-	if (res.damaged)
-		om_log(OM_MSG_CATALOG, "tier %s: %llu damaged records were left out; objmctl tier rebuild %s finds their files",
-		       t->conf->name, (unsigned long long)res.damaged, t->conf->name);
+	if (!res.damaged)
+		return;
+	om_log(OM_MSG_CATALOG, "tier %s: %llu records are damaged: they are made again from their files", t->conf->name,
+	       (unsigned long long)res.damaged);
+	struct sup_mail *mail = calloc(1, sizeof(*mail));
+	OM_ASSERT(mail);
+	mail->kind = SUP_MAIL_REBUILD;
+	mail->tier = t;
+	sup_mail_post(c->e, mail);
 }
 
 void *sup_fill_main(void *arg)
