@@ -2,9 +2,9 @@
  * wrk_fdcache.c: the descriptor cache (process objmapper-worker, any of its threads).
  *
  * A hash table with chains. Readers walk a chain inside an RCU read-side section and then take a reference, which fails on
- * an entry whose last one is gone; writers (insert, evict, drop) hold a mutex and never free: an entry that lost its last
- * reference is closed and freed by liburcu's helper thread after a grace period, so that a close that blocks (NFS) never
- * stops the loop. Publication goes through C11 atomics instead of liburcu's inline assembly, so that TSan can follow it.
+ * an entry whose last one is gone; writers (insert, evict, drop) hold a mutex and never free: the descriptor is closed with
+ * the last reference, the memory freed by liburcu's helper thread after a grace period.
+ * Publication goes through C11 atomics instead of liburcu's inline assembly, so that TSan can follow it.
  *
  * Eviction is SIEVE: entries in order of their insertion, one bit "used since the hand passed", a hand that walks from the
  * oldest to the newest, clears bits and evicts the first entry without one. A hit writes nothing but that bit, once.
@@ -61,7 +61,7 @@ struct wrk_fdcache {
 	uint64_t mask;
 	pthread_mutex_t lock;
 	_Atomic unsigned count;
-	_Atomic unsigned closing; /* waiting for their grace period */
+	_Atomic unsigned dying; /* entries waiting for their grace period */
 	struct wrk_fde *newest, *oldest, *hand, *sweep;
 	_Atomic(struct wrk_fde *) bucket[];
 };
@@ -96,11 +96,10 @@ static void wrk_fde_free(struct rcu_head *head)
 	struct wrk_fdcache *c = e->cache;
 
 	WRK_FDCACHE_GRACE_OVER();
-	OM_ASSERT(e->magic == WRK_FDE_MAGIC && atomic_load_explicit(&e->refs, memory_order_relaxed) == 0);
+	OM_ASSERT(e->magic == WRK_FDE_MAGIC && e->fd < 0);
 	e->magic = 0;
-	om_close(&e->fd);
 	free(e);
-	(void)atomic_fetch_sub_explicit(&c->closing, 1, memory_order_release);
+	(void)atomic_fetch_sub_explicit(&c->dying, 1, memory_order_release);
 }
 
 void wrk_fdcache_put(struct wrk_fdcache *c, struct wrk_fde *e)
@@ -108,7 +107,10 @@ void wrk_fdcache_put(struct wrk_fdcache *c, struct wrk_fde *e)
 	if (atomic_fetch_sub_explicit(&e->refs, 1, memory_order_acq_rel) != 1)
 		return;
 	OM_ASSERT(e->magic == WRK_FDE_MAGIC && !e->linked);
-	(void)atomic_fetch_add_explicit(&c->closing, 1, memory_order_relaxed);
+	/* Nobody can get a reference any more, so the descriptor goes now: waiting for the grace period would let thousands
+	 * pile up. Only the memory, which a reader may still be looking at, has to wait. */
+	om_close(&e->fd);
+	(void)atomic_fetch_add_explicit(&c->dying, 1, memory_order_relaxed);
 	urcu_memb_call_rcu(&e->rcu, wrk_fde_free);
 }
 
@@ -356,7 +358,7 @@ void wrk_fdcache_free(struct wrk_fdcache *c)
 		return;
 	wrk_fdcache_shrink(c, UINT32_MAX);
 	urcu_memb_barrier(); /* every callback queued so far has run */
-	OM_ASSERT(atomic_load_explicit(&c->closing, memory_order_acquire) == 0);
+	OM_ASSERT(atomic_load_explicit(&c->dying, memory_order_acquire) == 0);
 	(void)pthread_mutex_destroy(&c->lock);
 	free(c);
 }

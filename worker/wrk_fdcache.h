@@ -5,7 +5,7 @@
  * takes no lock. Key: (object id, tier, uid of the reader). An id's bytes never change, so an entry is never stale.
  *
  * OWNERSHIP  an entry owns its descriptor; the cache holds one reference to an entry that is in its table, each get() one
- *            more. The descriptor is closed after the last reference is gone and a grace period has passed.
+ *            more. The descriptor is closed with the last reference; the entry's memory is freed a grace period later.
  * BOUND      at most `max` entries in the table; at the bound SIEVE evicts. What was evicted and is still referenced lives
  *            until its answer has left: that is bounded by the connections' queues.
  */

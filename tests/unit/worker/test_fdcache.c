@@ -1,0 +1,259 @@
+/*
+ * test_fdcache.c: the descriptor cache: what is found is open and the right object's, whatever others do meanwhile.
+ */
+#include <fcntl.h>
+#include <pthread.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <cmocka.h>
+
+#include "common/om_counter.h"
+#include "worker/wrk_fdcache.h"
+
+#define OBJECTS 64u
+#define UIDS 2u
+
+static char dir[] = "/tmp/objm-fdcache-XXXXXX";
+static ino_t inode[OBJECTS + 1];
+
+static int open_object(uint64_t id)
+{
+	char path[64];
+
+	(void)snprintf(path, sizeof(path), "%s/%llu", dir, (unsigned long long)id);
+	return open(path, O_RDONLY | O_CLOEXEC);
+}
+
+static int setup(void **state)
+{
+	struct stat st;
+
+	(void)state;
+	if (!mkdtemp(dir))
+		return -1;
+	for (uint64_t id = 1; id <= OBJECTS; id++) {
+		char path[64];
+		int fd;
+
+		(void)snprintf(path, sizeof(path), "%s/%llu", dir, (unsigned long long)id);
+		fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+		if (fd < 0 || fstat(fd, &st) < 0)
+			return -1;
+		inode[id] = st.st_ino;
+		(void)close(fd);
+	}
+	wrk_fdcache_thread_in();
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	char cmd[64];
+
+	(void)state;
+	wrk_fdcache_thread_out();
+	(void)snprintf(cmd, sizeof(cmd), "rm -rf '%s'", dir);
+	return system(cmd);
+}
+
+static bool right(const struct wrk_fde *e, uint64_t id)
+{
+	struct stat st;
+
+	return fstat(wrk_fdcache_fd(e), &st) == 0 && st.st_ino == inode[id];
+}
+
+static struct wrk_fde *get_or_add(struct wrk_fdcache *c, uint64_t id, uint32_t uid)
+{
+	struct wrk_fdkey key = { .id = id, .uid = uid, .tier = (uint8_t)(id % 3) };
+	struct wrk_fde *e = wrk_fdcache_get(c, &key);
+
+	if (!e)
+		e = wrk_fdcache_add(c, &key, open_object(id));
+	return e;
+}
+
+static void test_hit(void **state)
+{
+	struct wrk_fdcache *c;
+	struct wrk_fde *a, *b;
+	struct wrk_fdkey other = { .id = 1, .uid = 7, .tier = 2 };
+
+	(void)state;
+	assert_int_equal(wrk_fdcache_new(8, &c), 0);
+	a = get_or_add(c, 1, 7);
+	b = get_or_add(c, 1, 7);
+	assert_ptr_equal(a, b);
+	assert_true(right(a, 1));
+	assert_null(wrk_fdcache_get(c, &other)); /* another tier is another entry */
+	other = (struct wrk_fdkey){ .id = 1, .uid = 8, .tier = 1 };
+	assert_null(wrk_fdcache_get(c, &other)); /* another uid too */
+	wrk_fdcache_put(c, a);
+	wrk_fdcache_put(c, b);
+	wrk_fdcache_drop(c, 1, 1, 7);
+	assert_int_equal(wrk_fdcache_count(c), 0);
+	wrk_fdcache_free(c);
+	assert_false(wrk_fdcache_shareable(0));
+	assert_false(wrk_fdcache_shareable(65534));
+	assert_true(wrk_fdcache_shareable(1000));
+}
+
+/* The bound holds; SIEVE keeps what is used and gives up what is not. */
+static void test_bound(void **state)
+{
+	struct wrk_fdcache *c;
+	struct wrk_fdkey hot = { .id = 1, .uid = 7, .tier = 1 };
+	struct wrk_fde *kept;
+
+	(void)state;
+	assert_int_equal(wrk_fdcache_new(8, &c), 0);
+	wrk_fdcache_put(c, get_or_add(c, 1, 7));
+	for (uint64_t id = 2; id <= OBJECTS; id++) {
+		struct wrk_fde *e = wrk_fdcache_get(c, &hot);
+
+		assert_non_null(e);
+		assert_true(right(e, 1));
+		wrk_fdcache_put(c, e);
+		wrk_fdcache_put(c, get_or_add(c, id, 7));
+		assert_true(wrk_fdcache_count(c) <= 8);
+	}
+	/* An evicted entry that is still referenced stays open. */
+	kept = get_or_add(c, 2, 7);
+	wrk_fdcache_shrink(c, 100);
+	assert_int_equal(wrk_fdcache_count(c), 0);
+	assert_true(right(kept, 2));
+	wrk_fdcache_put(c, kept);
+	wrk_fdcache_free(c);
+}
+
+static int open_fds(void)
+{
+	int n = 0;
+
+	for (int fd = 0; fd < 1024; fd++)
+		n += fcntl(fd, F_GETFD) >= 0;
+	return n;
+}
+
+static void test_no_leak(void **state)
+{
+	struct wrk_fdcache *c;
+	int before = open_fds();
+
+	(void)state;
+	assert_int_equal(wrk_fdcache_new(16, &c), 0);
+	for (int i = 0; i < 1000; i++)
+		wrk_fdcache_put(c, get_or_add(c, 1 + (unsigned)i % OBJECTS, (uint32_t)i % 3 + 1));
+	wrk_fdcache_free(c);
+	assert_int_equal(open_fds(), before);
+}
+
+static void test_sweep(void **state)
+{
+	struct wrk_fdcache *c;
+	char path[64];
+	struct wrk_fdkey dead = { .id = 5, .uid = 7, .tier = 2 }, alive = { .id = 6, .uid = 7, .tier = 0 };
+	struct wrk_fde *e;
+
+	(void)state;
+	assert_int_equal(wrk_fdcache_new(16, &c), 0);
+	for (uint64_t id = 1; id <= 10; id++)
+		wrk_fdcache_put(c, get_or_add(c, id, 7));
+	(void)snprintf(path, sizeof(path), "%s/5", dir);
+	assert_int_equal(unlink(path), 0);
+	assert_int_equal(wrk_fdcache_sweep(c, 4), 0); /* in pieces: 1..4 live */
+	assert_int_equal(wrk_fdcache_sweep(c, 100), 1);
+	assert_null(wrk_fdcache_get(c, &dead));
+	e = wrk_fdcache_get(c, &alive);
+	assert_non_null(e);
+	wrk_fdcache_put(c, e);
+	wrk_fdcache_free(c);
+	(void)close(open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600)); /* for the tests after this one */
+	struct stat st;
+	assert_int_equal(stat(path, &st), 0);
+	inode[5] = st.st_ino;
+}
+
+/* ---------------------------------------------------------------- threads */
+
+static struct wrk_fdcache *shared;
+static _Atomic bool stop;
+static _Atomic unsigned wrong, hits;
+
+static void *reader(void *arg)
+{
+	unsigned seed = (unsigned)(uintptr_t)arg;
+
+	wrk_fdcache_thread_in();
+	while (!stop) {
+		uint64_t id = 1 + (unsigned)rand_r(&seed) % OBJECTS;
+		struct wrk_fdkey key = { .id = id, .uid = (unsigned)rand_r(&seed) % UIDS + 1, .tier = (uint8_t)(id % 3) };
+		struct wrk_fde *e = wrk_fdcache_get(shared, &key);
+
+		if (!e)
+			continue;
+		atomic_fetch_add(&hits, 1);
+		if (!right(e, id))
+			atomic_fetch_add(&wrong, 1);
+		wrk_fdcache_put(shared, e);
+	}
+	wrk_fdcache_thread_out();
+	return NULL;
+}
+
+static void *writer(void *arg)
+{
+	unsigned seed = (unsigned)(uintptr_t)arg, n = 0;
+
+	wrk_fdcache_thread_in();
+	while (!stop) {
+		uint64_t id = 1 + (unsigned)rand_r(&seed) % OBJECTS;
+		struct wrk_fde *e = get_or_add(shared, id, (unsigned)rand_r(&seed) % UIDS + 1);
+
+		if (!e || !right(e, id))
+			atomic_fetch_add(&wrong, 1);
+		if (e)
+			wrk_fdcache_put(shared, e);
+		if (++n % 64 == 0)
+			wrk_fdcache_drop(shared, id, (uint8_t)(id % 3), 1);
+		if (n % 1000 == 0)
+			(void)wrk_fdcache_sweep(shared, 8);
+		if (n % 5000 == 0)
+			wrk_fdcache_shrink(shared, 4);
+	}
+	wrk_fdcache_thread_out();
+	return NULL;
+}
+
+static void test_stress(void **state)
+{
+	pthread_t t[4];
+	int before = open_fds();
+
+	(void)state;
+	assert_int_equal(wrk_fdcache_new(24, &shared), 0);
+	for (uintptr_t i = 0; i < 4; i++)
+		assert_int_equal(pthread_create(&t[i], NULL, i < 2 ? reader : writer, (void *)(i + 1)), 0);
+	(void)usleep(getenv("OBJM_TEST_LONG") ? 20000000 : 1500000);
+	stop = true;
+	for (int i = 0; i < 4; i++)
+		(void)pthread_join(t[i], NULL);
+	assert_int_equal(wrong, 0);
+	assert_true(hits > 1000);
+	wrk_fdcache_free(shared);
+	assert_int_equal(open_fds(), before);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_hit), cmocka_unit_test(test_bound), cmocka_unit_test(test_no_leak),
+		cmocka_unit_test(test_sweep), cmocka_unit_test(test_stress),
+	};
+
+	return cmocka_run_group_tests(tests, setup, teardown);
+}
