@@ -612,7 +612,7 @@ static void handle(struct conn *c, const struct om_proto_ext *ext, const uint8_t
 		c->wr.len += (size_t)om_proto_close_encode(OM_PROTO_CLOSE_SHUTDOWN, c->out + c->wr.len, 2);
 	}
 	flush(c);
-	f->answers++;
+	f->leaves += c->closing;
 }
 
 /* Handle the message at the front: bytes used, 0 if it is not whole. */

@@ -37,7 +37,7 @@ struct fake {
 	atomic_int close_behind;   /* ... behind an answer */
 	atomic_int list_loop;	   /* pages whose NEXT does not advance */
 	/* Counters. */
-	atomic_int answers; /* that have left, with all that was to come with them */
+	atomic_int leaves; /* CLOSEs that have left */
 	atomic_int connections, requests, applied, begun, aborted, frames_in_get_max;
 	/* Fixed. */
 	char path[100];
