@@ -179,11 +179,6 @@ struct sup_job {
 	enum sup_job_kind kind;
 	unsigned place;
 	uint32_t serial;
-	size_t len; /* of the message */
-	union {
-		struct om_op_hdr hdr;
-		unsigned char bytes[OM_RING_MSG_MAX];
-	} msg;
 	/* results */
 	int status;
 	struct sup_out *answer, **answer_end; /* whole messages in order */
@@ -192,6 +187,12 @@ struct sup_job {
 	bool found; /* RESOLVE */
 	struct idx_ent ent;
 	struct sup_op *ops; /* STALE: one for each loser, chained */
+	/* the request; last, so that making a job need not clear all of it */
+	size_t len;
+	union {
+		struct om_op_hdr hdr;
+		unsigned char bytes[OM_RING_MSG_MAX];
+	} msg;
 };
 
 /* (tier, id) of a record. */

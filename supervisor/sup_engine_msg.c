@@ -42,9 +42,6 @@ static struct sup_job *job_new(struct msg_ctx *c, enum sup_job_kind kind, const 
 	job->serial = c->child->serial;
 	job->len = len;
 	memcpy(job->msg.bytes, msg, len);
-	job->status = 0;
-	job->answer = NULL;
-	job->found = false;
 	return job;
 }
 
