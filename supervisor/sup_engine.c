@@ -373,18 +373,23 @@ const uint8_t *sup_engine_secret(const struct sup_engine *e) { return idx_state_
 unsigned sup_engine_tiers(const struct sup_engine *e, struct om_boot_tier ret[static OM_TIERS_MAX],
 			  int ret_dirs[static OM_TIERS_MAX][2])
 {
+	unsigned n = 0;
+
 	for (unsigned i = 0; i < e->n_tiers; i++) {
 		const struct sup_tier *t = &e->tiers[i];
-		ret[i] = (struct om_boot_tier){
+		if (t->no == OM_TIER_NONE)
+			continue; /* it never was here: it holds nothing, and nothing can be put there */
+		ret[n] = (struct om_boot_tier){
 			.capacity_bytes = t->capacity_bytes, .flags = t->conf->flags, .caps = t->caps, .tier = t->no,
 			.type = t->conf->type, .state = (uint8_t)(t->cat ? sup_tier_state(t) : OM_TIERS_ABSENT),
 			.durability = t->conf->durability, .perf_factor = om_conf_perf_factor(t->conf),
 		};
-		(void)snprintf(ret[i].name, sizeof(ret[i].name), "%s", t->conf->name);
-		ret_dirs[i][0] = t->objectsfd;
-		ret_dirs[i][1] = t->stagingfd;
+		(void)snprintf(ret[n].name, sizeof(ret[n].name), "%s", t->conf->name);
+		ret_dirs[n][0] = t->objectsfd;
+		ret_dirs[n][1] = t->stagingfd;
+		n++;
 	}
-	return e->n_tiers;
+	return n;
 }
 
 void sup_engine_roles(const struct sup_engine *e, uint32_t *ret_default, uint32_t *ret_ephemeral, uint32_t *ret_cache)
