@@ -45,7 +45,6 @@ struct choice {
 	struct wrk_put *p;
 	struct wrk_put_tier *found;
 	int status; /* of the first candidate that did not take it */
-	uint64_t largest; /* capacity among the candidates */
 };
 
 static void no(struct choice *c, int status, unsigned tier, const char *why)
@@ -77,11 +76,11 @@ static bool try_tier(struct choice *c, unsigned i)
 		no(c, -OBJM_STATUS_READ_ONLY, i, "is read-only");
 		return false;
 	}
-	c->largest = OM_MAX(c->largest, s->w->tiers[i].row.capacity_bytes);
 	uint64_t room = wrk_put_avail(t);
 	if (room <= t->hinted || room - t->hinted < OM_MAX(c->p->hint, (uint64_t)1)) {
-		(void)snprintf(why, sizeof(why), "has no room for %llu bytes (%llu are free, %llu of them promised)",
-			       (unsigned long long)c->p->hint, (unsigned long long)room, (unsigned long long)t->hinted);
+		(void)snprintf(why, sizeof(why), "has no space for %llu bytes: %llu of %llu are free, %llu of them promised to other "
+			       "puts", (unsigned long long)c->p->hint, (unsigned long long)room,
+			       (unsigned long long)s->w->tiers[i].row.capacity_bytes, (unsigned long long)t->hinted);
 		no(c, -OBJM_STATUS_NO_SPACE, i, why);
 		return false;
 	}
@@ -118,7 +117,6 @@ static void choose_persistent(struct choice *c)
 int wrk_put_choose(struct wrk_put *p)
 {
 	struct choice c = { .p = p };
-	bool first = p->tried == 0;
 
 	OM_ASSERT(!p->tier);
 	if (p->rec.flags & OM_OBJ_EPHEMERAL)
@@ -141,10 +139,6 @@ int wrk_put_choose(struct wrk_put *p)
 		c.status = -OBJM_STATUS_UNAVAILABLE;
 		(void)snprintf(p->why, sizeof(p->why), "no tier takes %s objects", p->rec.flags & OM_OBJ_EPHEMERAL ? "ephemeral" :
 			       "new");
-	} else if (c.status == -OBJM_STATUS_NO_SPACE && first && c.largest > 0 && p->hint > c.largest) {
-		c.status = -OBJM_STATUS_TOO_LARGE;
-		(void)snprintf(p->why, sizeof(p->why), "%llu bytes are more than the whole capacity of any tier that would take them "
-			       "(%llu)", (unsigned long long)p->hint, (unsigned long long)c.largest);
 	}
 	return c.status;
 }

@@ -1,0 +1,100 @@
+/* test_be_attr.c: the attribute: everything comes back, nothing damaged is believed. */
+#include "be_test.h"
+
+static char uri[OM_URI_MAX], type[OM_TYPE_MAX];
+static unsigned char meta[OM_META_MAX];
+
+static struct om_rec largest(void)
+{
+	memset(uri, 'u', sizeof(uri));
+	memset(type, 't', sizeof(type));
+	memset(meta, 'm', sizeof(meta));
+	meta[0] = 1; /* one entry: key "m", the rest its value */
+	meta[1] = (unsigned char)((sizeof(meta) - 4) >> 8);
+	meta[2] = (unsigned char)((sizeof(meta) - 4) & 0xff);
+	return (struct om_rec){
+		.size = UINT64_MAX, .mtime_ns = 2, .expiry_s = 3, .rev = 4, .flags = OM_OBJ_FLAGS_ALL, .uri = uri, .uri_len = sizeof(uri),
+		.type = type, .type_len = sizeof(type), .meta = meta, .meta_len = sizeof(meta),
+	};
+}
+
+static void same(const struct om_rec *a, const struct om_rec *b)
+{
+	assert_int_equal(a->size, b->size);
+	assert_int_equal(a->mtime_ns, b->mtime_ns);
+	assert_int_equal(a->expiry_s, b->expiry_s);
+	assert_int_equal(a->rev, b->rev);
+	assert_int_equal(a->flags, b->flags);
+	assert_int_equal(a->uri_len, b->uri_len);
+	assert_int_equal(a->type_len, b->type_len);
+	assert_int_equal(a->meta_len, b->meta_len);
+	assert_memory_equal(a->uri, b->uri, a->uri_len);
+	assert_memory_equal(a->type, b->type, a->type_len);
+	assert_memory_equal(a->meta, b->meta, a->meta_len);
+}
+
+static void test_round_trip(void **state)
+{
+	uint8_t buf[BE_ATTR_MAX];
+	struct om_rec big = largest(), small = { .rev = 1, .uri = "/", .uri_len = 1 }, got;
+	size_t n;
+
+	(void)state;
+	n = be_attr_encode(&big, buf);
+	assert_int_equal(be_attr_decode(buf, n, &got), 0);
+	same(&big, &got);
+	n = be_attr_encode(&small, buf);
+	assert_int_equal(be_attr_decode(buf, n, &got), 0);
+	same(&small, &got);
+}
+
+static void test_damage(void **state)
+{
+	uint8_t buf[BE_ATTR_MAX];
+	struct om_rec rec = be_test_rec("/some/name"), got = { .id = 77 };
+	size_t n = be_attr_encode(&rec, buf);
+
+	(void)state;
+	for (size_t i = 0; i < n * 8; i++) {
+		buf[i / 8] ^= (uint8_t)(1u << i % 8);
+		assert_int_equal(be_attr_decode(buf, n, &got), -OBJM_STATUS_CORRUPT);
+		buf[i / 8] ^= (uint8_t)(1u << i % 8);
+	}
+	for (size_t len = 0; len < n; len++)
+		assert_int_equal(be_attr_decode(buf, len, &got), -OBJM_STATUS_CORRUPT);
+	assert_int_equal(be_attr_decode(buf, n + 1, &got), -OBJM_STATUS_CORRUPT);
+	assert_int_equal(got.id, 77); /* untouched */
+	assert_int_equal(be_attr_decode(buf, n, &got), 0);
+}
+
+/* A right checksum over what must not be: whoever can write the attribute can make one. */
+static void test_nonsense(void **state)
+{
+	uint8_t buf[BE_ATTR_MAX];
+	struct om_rec rec = be_test_rec("/x"), got;
+	static const unsigned char bad_meta[] = { 200, 0, 1, 'k' };
+
+	(void)state;
+	rec.uri = "/\xff"; /* not UTF-8 */
+	assert_int_equal(be_attr_decode(buf, be_attr_encode(&rec, buf), &got), -OBJM_STATUS_CORRUPT);
+	rec = be_test_rec("/x");
+	rec.flags = 1u << 20;
+	assert_int_equal(be_attr_decode(buf, be_attr_encode(&rec, buf), &got), -OBJM_STATUS_CORRUPT);
+	rec = be_test_rec("/x");
+	rec.meta = bad_meta;
+	rec.meta_len = sizeof(bad_meta);
+	assert_int_equal(be_attr_decode(buf, be_attr_encode(&rec, buf), &got), -OBJM_STATUS_CORRUPT);
+	rec = be_test_rec("/x");
+	rec.rev = 0;
+	assert_int_equal(be_attr_decode(buf, be_attr_encode(&rec, buf), &got), -OBJM_STATUS_CORRUPT);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_round_trip),
+		cmocka_unit_test(test_damage),
+		cmocka_unit_test(test_nonsense),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
