@@ -86,7 +86,8 @@ assert len(rows) == 99 and all(r["size"] == 5 and r["tier"] == "disk" for r in r
 	[ "$(objm ls --json /odd/ | json "s['uri']")" = "$odd" ]
 	# Messages never carry the escape sequence.
 	err=$(objm get $'/no\e[31m' 2>&1) || true
-	[[ $err == *'\x1b[31m'* ]] && [[ $err != *$'\e'* ]]
+	[[ $err == *'\x1b[31m'* ]]
+	[[ $err != *$'\e'* ]]
 	long=/$(printf 'x%.0s' $(seq 1 4095))
 	printf long | objm put "$long" -
 	[ "$(objm cat "$long")" = long ]
@@ -178,7 +179,8 @@ assert len(rows) == 99 and all(r["size"] == 5 and r["tier"] == "disk" for r in r
 	: >"$T/empty"
 	objm put /empty "$T/empty"
 	objm get /empty "$T/e2"
-	[ -f "$T/e2" ] && [ ! -s "$T/e2" ]
+	[ -f "$T/e2" ]
+	[ ! -s "$T/e2" ]
 	[ -z "$(objm cat /empty)" ]
 	# A terminal gets no binary data, but text.
 	printf 'a\0b' | objm put /bin -

@@ -12,7 +12,8 @@ teardown() { scenario_teardown; }
 	pids=$(status_of "' '.join(str(p['pid']) for p in s['workers'] + [s['lifecycle']])")
 	daemon_stop
 	for p in $pids; do [ ! -d "/proc/$p" ]; done
-	[ ! -e "$OBJM_SOCKET" ] && [ ! -e "$OBJMCTL_SOCKET" ]
+	[ ! -e "$OBJM_SOCKET" ]
+	[ ! -e "$OBJMCTL_SOCKET" ]
 	daemon_start
 	[ "$(objm cat /d)" = disk ]
 	[ "$(objm cat /m)" = memory ]
@@ -72,7 +73,8 @@ teardown() { scenario_teardown; }
 		local want=$1 text=$2 r=0
 		as_user timeout 30 "$BIN/supervisor/objmapperd" --config "$CONF" >"$T/out" 2>&1 3>&- || r=$?
 		cat "$T/out"
-		[ $r = "$want" ] && grep -q -e "$text" "$T/out"
+		[ $r = "$want" ]
+		grep -q -e "$text" "$T/out"
 	}
 	echo "backends: [{name: x, type: floppy, path: /x, capacity: 1G}]" >"$CONF"
 	start_fails 2 "objmapper.yaml:1"
@@ -95,7 +97,8 @@ teardown() { scenario_teardown; }
 	as_user timeout 30 "$BIN/supervisor/objmapperd" --config "$CONF" >"$T/out" 2>&1 3>&- || r=$?
 	cat "$T/out"
 	case $(stat -f -c %T "$T/run") in tmpfs) skip "the test directory is on tmpfs" ;; esac
-	[ $r = 1 ] && grep -q -i "tmpfs" "$T/out"
+	[ $r = 1 ]
+	grep -q -i "tmpfs" "$T/out"
 }
 
 @test "--check-config, --print-config, --list-faults, --version, --help" {

@@ -57,5 +57,6 @@ try() {
 @test "an unknown point is refused with a message" {
 	r=0
 	as_user env OBJM_FAULT=no.such "$BIN/supervisor/objmapperd" --config "$CONF" >"$T/out" 2>&1 3>&- || r=$?
-	[ $r != 0 ] && grep -q "no.such" "$T/out"
+	[ $r != 0 ]
+	grep -q "no.such" "$T/out"
 }

@@ -57,13 +57,18 @@ scenario_setup() {
 }
 
 scenario_teardown() {
+	local bad=0
+	if [ -n "$DPID" ] && ! kill -0 "$DPID" 2>/dev/null; then
+		echo "the daemon ended by itself, status $(wait "$DPID"; echo $?)"
+		BATS_TEST_COMPLETED=
+		bad=1
+	fi
 	daemon_kill
 	if [ "${BATS_TEST_COMPLETED:-}" != 1 ] && [ -s "$LOG" ]; then
 		echo "--- the daemon's log, last lines:"
 		tail -n 60 "$LOG"
 	fi
 	# What a sanitizer found is a failure wherever it happened.
-	local bad=0
 	if grep -E -q "(ERROR: (Address|Leak|Undefined|Thread)|runtime error:|SUMMARY: .*Sanitizer)" "$LOG"; then
 		grep -E -A30 "(ERROR: (Address|Leak|Thread)|runtime error:)" "$LOG" | head -n 80
 		bad=1
@@ -138,11 +143,13 @@ json() { python3 -c 'import json,sys; s=json.load(sys.stdin); v=eval(sys.argv[1]
 status_of() { objmctl --json status | json "$1"; }
 worker_pids() { status_of "' '.join(str(w['pid']) for w in s['workers'])"; }
 
-v1v2() { as_user python3 -B "$LIB/v1v2.py" "$@"; }
-ext() { as_user python3 -B "$LIB/ext.py" "$@"; }
+# The first Python that the test user may run: root's own may lie below a closed directory.
+for PYTHON in "$(command -v python3)" /usr/bin/python3; do as_user test -x "$PYTHON" && as_user "$PYTHON" -c '' 2>/dev/null && break; done
+v1v2() { as_user "$PYTHON" -B "$LIB/v1v2.py" "$@"; }
+ext() { as_user "$PYTHON" -B "$LIB/ext.py" "$@"; }
 # ext_begin ...: the same in the background; its id is in EXT.
 # shellcheck disable=SC2034 # callers read EXT
-ext_begin() { "${AS_USER[@]}" python3 -B "$LIB/ext.py" "$@" 3>&- 4>&- & EXT=$!; }
+ext_begin() { "${AS_USER[@]}" "$PYTHON" -B "$LIB/ext.py" "$@" 3>&- 4>&- & EXT=$!; }
 
 # wait_until SECONDS COMMAND...: until it succeeds.
 wait_until() {

@@ -337,7 +337,7 @@ def cmd_bad(path, good):
         pass
     sender = V1(path)  # a descriptor that nobody asked for
     try:
-        socket.send_fds(sender.sock, b"1" + struct.pack(">H", len(good)) + good, [0, 1, 2])
+        socket.send_fds(sender.sock, [b"1" + struct.pack(">H", len(good)) + good], [0, 1, 2])
         expect(sender.recv().status, OK, "a request with uninvited descriptors")
     except PermissionError:
         pass  # SO_PASSRIGHTS is off: the kernel refuses
