@@ -60,7 +60,8 @@ enum sup_scale_verdict sup_scale_look(struct sup_scale *s, uint64_t now_ns, cons
 		s->hot_since_ns = 0; /* the next one only after another second of it */
 		return SUP_SCALE_MORE;
 	}
-	if (idle && wanted > s->min) {
+	/* not one that would be started again at once: the others must be able to carry on without it (its share is about 0) */
+	if (idle && wanted > s->min && measured > 1 && sum / (measured - 1) <= SUP_SCALE_HOT_PPM) {
 		*ret_place = idle;
 		return SUP_SCALE_LESS;
 	}

@@ -19,6 +19,7 @@
 #include "supervisor/sup_dir.h"
 
 #define LOCK_WAIT_MS 10000u
+#define LOCK_QUIET_MS 500u /* a predecessor that was killed is gone by then */
 #define DEFAULT_USER "objmapper"
 
 static unsigned cpus(void)
@@ -148,7 +149,12 @@ static int take_lock(struct sup *sup)
 
 	if (err == 0) {
 		sup->state_dirfd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-		err = sup->state_dirfd < 0 ? -OBJM_STATUS_SYSTEM : sup_dir_lock(sup->state_dirfd, LOCK_WAIT_MS, &sup->run_lock, &holder);
+		err = sup->state_dirfd < 0 ? -OBJM_STATUS_SYSTEM : sup_dir_lock(sup->state_dirfd, LOCK_QUIET_MS, &sup->run_lock, &holder);
+	}
+	if (err == -OBJM_STATUS_BUSY) {
+		om_log(OM_MSG_NOTE, "%s is in use by objmapperd (pid %ld) or its children: waiting for up to %u s", dir, holder,
+		       LOCK_WAIT_MS / 1000u);
+		err = sup_dir_lock(sup->state_dirfd, LOCK_WAIT_MS, &sup->run_lock, &holder);
 	}
 	if (err == -OBJM_STATUS_BUSY)
 		om_log(OM_MSG_FATAL, "another objmapperd (pid %ld) uses %s; stop it first, or give this one a state_dir and tiers of its own",

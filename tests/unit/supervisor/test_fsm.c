@@ -138,6 +138,24 @@ static void test_less_when_idle(void **state)
 		assert_int_equal(look(&w, 2, 0, &place), SUP_SCALE_STAY); /* min_workers */
 }
 
+static void test_no_flapping(void **state)
+{
+	struct world w = { .now = 1000 * MS };
+	unsigned place;
+	(void)state;
+
+	sup_scale_init(&w.s, 1, 4, 1000);
+	w.row[0].connections = 6; /* all clients hang on place 1; place 2 came for them and waits for the next ones */
+	for (unsigned i = 0; i < 40; i++) {
+		w.row[0].busy_ns += 250 * MS;
+		assert_int_equal(look(&w, 2, 0, &place), SUP_SCALE_STAY);
+	}
+	unsigned looks = 0;
+	while (look(&w, 2, 0, &place) == SUP_SCALE_STAY) /* the load is gone: so may it be */
+		assert_true(++looks < 20);
+	assert_int_equal(place, 2);
+}
+
 static void test_figures_that_lie(void **state)
 {
 	struct world w = { .now = 1000 * MS };
@@ -161,7 +179,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_every_cell),     cmocka_unit_test(test_invariants),     cmocka_unit_test(test_backoff),
-		cmocka_unit_test(test_more_when_busy), cmocka_unit_test(test_less_when_idle), cmocka_unit_test(test_figures_that_lie),
+		cmocka_unit_test(test_more_when_busy), cmocka_unit_test(test_less_when_idle), cmocka_unit_test(test_no_flapping),
+		cmocka_unit_test(test_figures_that_lie),
 	};
 	return cmocka_run_group_tests_name("supervisor/fsm", tests, NULL, NULL);
 }
