@@ -319,32 +319,30 @@ static void test_open(void **state)
 	assert_true(be_open(&t.be, 78, &fd) < 0);
 }
 
-#define ALL(where) \
-	cmocka_unit_test_prestate_setup_teardown(test_put, setup, teardown, (void *)(uintptr_t)&(where)), \
-	cmocka_unit_test_prestate_setup_teardown(test_dropped_leaves_nothing, setup, teardown, (void *)(uintptr_t)&(where)), \
-	cmocka_unit_test_prestate_setup_teardown(test_reserved_is_given_back, setup, teardown, (void *)(uintptr_t)&(where)), \
-	cmocka_unit_test_prestate_setup_teardown(test_sweep, setup, teardown, (void *)(uintptr_t)&(where)), \
-	cmocka_unit_test_prestate_setup_teardown(test_writer_descriptor, setup, teardown, (void *)(uintptr_t)&(where)), \
-	cmocka_unit_test_prestate_setup_teardown(test_writer_mapping, setup, teardown, (void *)(uintptr_t)&(where)), \
-	cmocka_unit_test_prestate_setup_teardown(test_writer_child, setup, teardown, (void *)(uintptr_t)&(where)), \
-	cmocka_unit_test_prestate_setup_teardown(test_copy, setup, teardown, (void *)(uintptr_t)&(where)), \
-	cmocka_unit_test_prestate_setup_teardown(test_copy_empty, setup, teardown, (void *)(uintptr_t)&(where)), \
-	cmocka_unit_test_prestate_setup_teardown(test_cut, setup, teardown, (void *)(uintptr_t)&(where)), \
-	cmocka_unit_test_prestate_setup_teardown(test_side_file, setup, teardown, (void *)(uintptr_t)&(where)), \
-	cmocka_unit_test_prestate_setup_teardown(test_open, setup, teardown, (void *)(uintptr_t)&(where))
+#define ONE(test, text, where) { text ": " #test, test_##test, setup, teardown, (void *)(uintptr_t)&(where) }
+#define ALL(text, where) \
+	ONE(put, text, where), \
+	ONE(dropped_leaves_nothing, text, where), \
+	ONE(reserved_is_given_back, text, where), \
+	ONE(sweep, text, where), \
+	ONE(writer_descriptor, text, where), \
+	ONE(writer_mapping, text, where), \
+	ONE(writer_child, text, where), \
+	ONE(copy, text, where), \
+	ONE(copy_empty, text, where), \
+	ONE(cut, text, where), \
+	ONE(side_file, text, where), \
+	ONE(open, text, where)
 
 int main(void)
 {
-	const struct CMUnitTest disk[] = { ALL(on_disk) };
-	const struct CMUnitTest tmpfs[] = { ALL(on_tmpfs) };
-	const struct CMUnitTest no_tmpfile_disk[] = { ALL(plain_disk) };
-	const struct CMUnitTest no_tmpfile_tmpfs[] = { ALL(plain_tmpfs) };
-	int bad = 0;
+	const struct CMUnitTest tests[] = {
+		ALL("disk", on_disk),
+		ALL("tmpfs", on_tmpfs),
+		ALL("plain disk", plain_disk), /* without nameless files and attributes */
+		ALL("plain tmpfs", plain_tmpfs),
+	};
 
 	(void)signal(SIGIO, SIG_IGN); /* as every process that takes leases */
-	bad += cmocka_run_group_tests_name("disk", disk, NULL, NULL);
-	bad += cmocka_run_group_tests_name("tmpfs", tmpfs, NULL, NULL);
-	bad += cmocka_run_group_tests_name("disk without nameless files and attributes", no_tmpfile_disk, NULL, NULL);
-	bad += cmocka_run_group_tests_name("tmpfs without nameless files and attributes", no_tmpfile_tmpfs, NULL, NULL);
-	return bad;
+	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -235,7 +235,7 @@ static void test_nospace(void **state)
 	if (mount("tmpfs", path, "tmpfs", 0, "size=1m,mode=0700") < 0) {
 		(void)rmdir(path);
 		free(chunk);
-		print_message("skipped: mounting a small tmpfs needs root: %s\n", strerror(errno));
+		print_message("# skipped: mounting a small tmpfs needs root: %s\n", strerror(errno));
 		skip();
 	}
 	struct be_test full;

@@ -89,7 +89,7 @@ static void test_overlay(void **state)
 	sub(merged, sizeof(merged), path, "m");
 	(void)snprintf(opts, sizeof(opts), "lowerdir=%s,upperdir=%s,workdir=%s", lower, upper, work);
 	if (mount("overlay", merged, "overlay", 0, opts) < 0) {
-		print_message("skipped: mounting overlayfs needs root: %s\n", strerror(errno));
+		print_message("# skipped: mounting overlayfs needs root: %s\n", strerror(errno));
 		be_test_rm(path);
 		skip();
 	}
@@ -117,7 +117,7 @@ static void test_swap(void **state)
 		(void)fclose(f);
 	assert_non_null(mkdtemp(path));
 	if (mount("tmpfs", path, "tmpfs", 0, "size=1m,noswap") < 0) {
-		print_message("skipped: mounting a tmpfs with noswap: %s\n", strerror(errno));
+		print_message("# skipped: mounting a tmpfs with noswap: %s\n", strerror(errno));
 		(void)rmdir(path);
 		skip();
 	}
