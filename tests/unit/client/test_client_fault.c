@@ -19,6 +19,7 @@
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/time.h>
+#include <sys/wait.h>
 
 #include "client/objm.h"
 #include "tests/unit/client/fake_server.h"
@@ -302,11 +303,13 @@ static void test_put_in_steps_loses_its_connection(void **state)
 
 static void test_pipe_cannot_begin_again(void **state)
 {
-	int fds[2];
+	int fds[2], status;
+	pid_t child;
 
 	(void)state;
 	assert_int_equal(pipe2(fds, O_CLOEXEC), 0);
-	if (fork() == 0) {
+	child = fork();
+	if (child == 0) {
 		if (write(fds[1], big, sizeof(big)) < 0)
 			_exit(1);
 		_exit(0);
@@ -317,6 +320,7 @@ static void test_pipe_cannot_begin_again(void **state)
 	assert_int_equal(objm_put_fd(s, "/pipe", fds[0], NULL, NULL), -OBJM_STATUS_UNAVAILABLE);
 	assert_non_null(strstr(objm_error(s), "second time"));
 	close(fds[0]);
+	assert_int_equal(waitpid(child, &status, 0), child);
 }
 
 /* ---------------------------------------------------------------- not now, never, gone */

@@ -12,6 +12,7 @@
 #include <fcntl.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 
 #include "client/objm.h"
 #include "tests/unit/client/fake_server.h"
@@ -182,13 +183,14 @@ static void test_put_of_a_file_without_a_size(void **state)
 }
 
 /* A pipe that a child fills. */
-static int pipe_with(const char *p, size_t n)
+static int pipe_with(const char *p, size_t n, pid_t *ret_child)
 {
 	int fds[2];
 
 	assert_int_equal(pipe2(fds, O_CLOEXEC), 0);
 	(void)fflush(NULL);
-	if (fork() == 0) {
+	*ret_child = fork();
+	if (*ret_child == 0) {
 		size_t at = 0;
 		ssize_t k;
 
@@ -208,11 +210,13 @@ static void test_put_of_a_pipe(void **state)
 	(void)state;
 	for (i = 0; i < OM_ARRAY_SIZE(sizes); i++) {
 		char *p = pattern(sizes[i]);
-		int fd = pipe_with(p, sizes[i]);
+		pid_t child;
+		int fd = pipe_with(p, sizes[i], &child), status;
 
 		OK(objm_put_fd(s, "/pipe", fd, NULL, NULL));
 		check("/pipe", p, sizes[i]);
 		close(fd);
+		assert_int_equal(waitpid(child, &status, 0), child);
 		free(p);
 	}
 }
