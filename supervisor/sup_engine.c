@@ -517,6 +517,8 @@ int sup_engine_rebuild(struct sup_engine *e, const char *tier)
 			return -OBJM_STATUS_UNAVAILABLE;
 		if (sup_tier_state(t) == OM_TIERS_REBUILDING)
 			return -OBJM_STATUS_BUSY;
+		if (sup_tier_state(t) == OM_TIERS_FAILED)
+			return -OBJM_STATUS_STORAGE; /* an error of its disk is not rebuilt into a success */
 		struct sup_mail *mail = mail_new(SUP_MAIL_REBUILD, 0);
 		mail->tier = t;
 		sup_mail_post(e, mail);

@@ -100,7 +100,8 @@ void sup_engine_stat(struct sup_engine *e, struct sup_engine_stat *ret);
 
 /**
  * Make the catalog of a tier again from its files, while serving; returns at once, progress is in sup_engine_stat().
- * @return 0; -NOT_FOUND: no such tier; -UNAVAILABLE: absent; -BUSY: under way already
+ * @return 0; -NOT_FOUND: no such tier; -UNAVAILABLE: absent; -BUSY: under way already; -STORAGE: an error stopped it:
+ *         restart first
  */
 int sup_engine_rebuild(struct sup_engine *e, const char *tier) OM_MUST_USE;
 

@@ -363,6 +363,9 @@ static bool publish(struct sup_engine *e, struct sup_op *op)
 		if (err == -OBJM_STATUS_NOT_FOUND)
 			err = 0;
 	}
+	if (err < 0 && err != -OBJM_STATUS_NO_SPACE)
+		om_log(OM_MSG_CHECK, "object %llu is committed, but the index refuses it: %s", (unsigned long long)op->rec.id,
+		       om_status_text(err));
 	return err != -OBJM_STATUS_NO_SPACE;
 }
 
