@@ -12,6 +12,7 @@
 #include <sys/stat.h>
 
 #define LOCK_NAME "run.lock"
+#define PARENT_MODE 0755u
 
 /* Make one directory and give it its owner and mode: 0, or -1 with errno. It may exist already. */
 static int make_one(const char *path, uint32_t mode, const struct sup_owner *owner)
@@ -48,12 +49,16 @@ int sup_dir_make(const char *path, uint32_t mode, const struct sup_owner *owner)
 	}
 	if (is_dir(path))
 		return 0;
-	memcpy(part, path, len + 1);
+	while (len > 1 && path[len - 1] == '/')
+		len--;
+	memcpy(part, path, len);
+	part[len] = '\0';
 	for (char *p = part + 1; p; ) {
 		p = strchr(p, '/');
 		if (p)
 			*p = '\0';
-		if (!is_dir(part) && (errno != ENOENT || make_one(part, mode, owner) < 0))
+		/* a parent may come to hold a socket as well: only the directory itself is closed to others */
+		if (!is_dir(part) && (errno != ENOENT || make_one(part, p ? PARENT_MODE : mode, owner) < 0))
 			return -OBJM_STATUS_SYSTEM;
 		if (p)
 			*p++ = '/';

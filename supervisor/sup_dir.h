@@ -16,7 +16,7 @@ struct sup_owner {
 
 /**
  * Make the components of `path` (absolute) that do not exist.
- * @param mode   of those that are made (the umask is not applied)
+ * @param mode   of the last one, if it is made (the umask is not applied); parents get 0755
  * @param owner  of those that are made
  * @return 0 if the directory stands, or a negative status, errno says why; what exists is not touched
  */

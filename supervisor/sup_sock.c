@@ -134,10 +134,13 @@ static bool kind_of(const char *name, unsigned *ret)
 }
 
 /* NULL if `fd` listens on a stream of the right family, or what is wrong. */
-static const char *unfit(int fd, unsigned kind)
+static const char *unfit(int fd, unsigned kind, struct sockaddr_un *ret_addr)
 {
 	int type = 0, listening = 0;
-	struct sockaddr_storage sa = { 0 };
+	union {
+		struct sockaddr_storage any;
+		struct sockaddr_un un;
+	} sa = { 0 };
 	socklen_t len = sizeof(type);
 
 	if (getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &len) < 0 || type != SOCK_STREAM)
@@ -149,8 +152,9 @@ static const char *unfit(int fd, unsigned kind)
 	if (getsockname(fd, (struct sockaddr *)&sa, &len) < 0)
 		return "it has no address";
 	if (kind == OM_LISTEN_TCP)
-		return sa.ss_family == AF_INET || sa.ss_family == AF_INET6 ? NULL : "it is not a TCP socket";
-	return sa.ss_family == AF_UNIX ? NULL : "it is not a Unix socket";
+		return sa.any.ss_family == AF_INET || sa.any.ss_family == AF_INET6 ? NULL : "it is not a TCP socket";
+	*ret_addr = sa.un;
+	return sa.any.ss_family == AF_UNIX ? NULL : "it is not a Unix socket";
 }
 
 /* Room for one more of this kind? The admin's own place is kept free. */
@@ -170,6 +174,7 @@ void sup_sock_adopt(struct sup_socks *socks, int first, int n, char **names)
 	for (int i = 0; i < n; i++) {
 		int fd = first + i;
 		const char *name = names && names[i] ? names[i] : "unknown", *why = NULL;
+		struct sockaddr_un addr = { 0 };
 		unsigned kind = 0;
 
 		if (!kind_of(name, &kind))
@@ -177,8 +182,9 @@ void sup_sock_adopt(struct sup_socks *socks, int first, int n, char **names)
 		else if (!room(socks, kind))
 			why = "there are too many of its kind";
 		else
-			why = unfit(fd, kind);
-		char *copy = why ? NULL : strdup(name);
+			why = unfit(fd, kind, &addr);
+		/* messages name the path where there is one: more than 107 bytes cannot be in it */
+		char *copy = why ? NULL : strndup(addr.sun_path[0] ? addr.sun_path : name, sizeof(addr.sun_path));
 		if (!why && !copy)
 			why = "out of memory";
 		if (why) {

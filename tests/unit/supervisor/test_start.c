@@ -224,9 +224,9 @@ static void test_directories(void **state)
 	(void)state;
 
 	(void)snprintf(deep, sizeof(deep), "%s/a/b//c/", dir);
-	assert_int_equal(sup_dir_make(deep, 0755, &nobody_in_particular), 0);
+	assert_int_equal(sup_dir_make(deep, 0750, &nobody_in_particular), 0);
 	assert_int_equal(stat(deep, &st), 0);
-	assert_int_equal(st.st_mode & 07777, 0755);
+	assert_int_equal(st.st_mode & 07777, 0750);
 	assert_int_equal(chmod(deep, 0711), 0);
 	assert_int_equal(sup_dir_make(deep, 0755, &nobody_in_particular), 0); /* what stands stays as it is */
 	assert_int_equal(stat(deep, &st), 0);
@@ -241,6 +241,9 @@ static void test_directories(void **state)
 	(void)snprintf(deep, sizeof(deep), "%s/p/q", dir);
 	assert_int_equal(stat(deep, &st), 0);
 	assert_int_equal(st.st_mode & 07777, 0700);
+	(void)snprintf(deep, sizeof(deep), "%s/p", dir);
+	assert_int_equal(stat(deep, &st), 0);
+	assert_int_equal(st.st_mode & 07777, 0755); /* others may pass through to what is theirs */
 }
 
 static void test_lock(void **state)
