@@ -454,7 +454,7 @@ static void test_listing_is_cut_between_its_frames(void **state)
 {
 	const struct objm_entry *e;
 	objm_list_t *l;
-	char uri[8];
+	char uri[16];
 	int i, at, n, r;
 
 	(void)state;
