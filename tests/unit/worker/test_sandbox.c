@@ -1,0 +1,418 @@
+/*
+ * test_sandbox.c: what a worker that was taken over can not do. Each attempt runs in a process of its own that narrows itself
+ * exactly as the worker does; as a control, the same attempt in a process that does not must succeed.
+ */
+#include "wrk_harness.h"
+
+#include <fcntl.h>
+#include <linux/io_uring.h>
+#include <poll.h>
+#include <signal.h>
+#include <sys/file.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/ptrace.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/uio.h>
+#include <sys/wait.h>
+#include <sys/xattr.h>
+
+#include "worker/wrk_sandbox.h"
+
+static struct wrk self;
+static char dir[] = "/tmp/objm-sandbox-XXXXXX";
+static int index_fd, gens_fd, object_fd, sock[2];
+static struct idxw *idx;
+static struct idx_genw *gens;
+static long secret_word = 4711; /* in the parent: what an attempt wants to read */
+
+#define OBJ_DIR "000000000"
+#define OBJ_PATH OBJ_DIR "/0000000000000001"
+
+static int setup(void **state)
+{
+	struct wrk_tier *t = &self.tiers[0];
+	char path[64];
+	int fd;
+
+	(void)state;
+	if (!mkdtemp(dir))
+		return -1;
+	(void)snprintf(path, sizeof(path), "%s/objects", dir);
+	(void)mkdir(path, 0700);
+	t->objects_fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	(void)snprintf(path, sizeof(path), "%s/staging", dir);
+	(void)mkdir(path, 0700);
+	t->staging_fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	t->known = true;
+	(void)mkdirat(t->objects_fd, OBJ_DIR, 0700);
+	fd = openat(t->objects_fd, OBJ_PATH, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+	(void)close(fd);
+	object_fd = openat(t->objects_fd, OBJ_PATH, O_RDONLY | O_CLOEXEC);
+	if (object_fd < 0 || idxw_new(100, &idx) < 0 || idx_genw_new(&gens) < 0 || socketpair(AF_UNIX, SOCK_STREAM, 0, sock) < 0)
+		return -1;
+	index_fd = dup(idxw_fd(idx));
+	gens_fd = dup(idx_genw_fd(gens));
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	char cmd[64];
+
+	(void)state;
+	(void)snprintf(cmd, sizeof(cmd), "rm -rf '%s'", dir);
+	return system(cmd);
+}
+
+/* ---------------------------------------------------------------- attempts: true if it was possible */
+
+static int objects(void) { return self.tiers[0].objects_fd; }
+static int staging(void) { return self.tiers[0].staging_fd; }
+
+static bool opens(const char *path, int flags) { return open(path, flags | O_CLOEXEC, 0600) >= 0; }
+static bool try_passwd(void) { return opens("/etc/passwd", O_RDONLY); }
+static bool try_create(void) { return opens("/tmp/objm-sandbox-made", O_WRONLY | O_CREAT); }
+static bool try_object_write(void) { return openat(objects(), OBJ_PATH, O_WRONLY | O_CLOEXEC) >= 0; }
+static bool try_object_rdwr(void) { return openat(objects(), OBJ_PATH, O_RDWR | O_CLOEXEC) >= 0; }
+static bool try_object_trunc(void) { return openat(objects(), OBJ_PATH, O_RDONLY | O_TRUNC | O_CLOEXEC) >= 0; }
+static bool try_object_reopen(void)
+{
+	char path[64];
+
+	(void)snprintf(path, sizeof(path), "/proc/self/fd/%d", object_fd);
+	return opens(path, O_WRONLY);
+}
+static bool try_truncate(void)
+{
+	char path[128];
+
+	(void)snprintf(path, sizeof(path), "%s/objects/" OBJ_PATH, dir);
+	return truncate(path, 0) == 0;
+}
+static bool try_unlink(void) { return unlinkat(objects(), OBJ_PATH, 0) == 0; }
+static bool try_rmdir(void) { return mkdirat(objects(), "empty", 0700) == 0 && unlinkat(objects(), "empty", AT_REMOVEDIR) == 0; }
+static bool try_rename(void) { return renameat(objects(), OBJ_PATH, objects(), "away") == 0; }
+static bool try_exchange(void)
+{
+	return syscall(SYS_renameat2, objects(), OBJ_PATH, staging(), "away", 0) == 0;
+}
+static bool try_symlink(void) { return symlinkat("/etc/passwd", objects(), "link") == 0; }
+static bool try_mknod(void) { return mknodat(objects(), "fifo", S_IFIFO | 0600, 0) == 0; }
+static bool try_socket(void) { return socket(AF_UNIX, SOCK_STREAM, 0) >= 0; }
+static bool try_inet(void) { return socket(AF_INET, SOCK_STREAM, 0) >= 0; }
+static bool try_shutdown(void) { return shutdown(sock[0], SHUT_RDWR) == 0; }
+static bool try_exec(void)
+{
+	char *const argv[] = { (char *)(uintptr_t) "true", NULL };
+
+	(void)close(2);
+	return execv("/bin/true", argv) == 0; /* success: exit status 0 of another program; seen as "possible" below */
+}
+static bool try_fork(void)
+{
+	pid_t p = fork();
+
+	if (p == 0)
+		_exit(0);
+	return p > 0;
+}
+static bool try_vm_read(void)
+{
+	long got = 0;
+	struct iovec to = { &got, sizeof(got) }, from = { &secret_word, sizeof(secret_word) };
+
+	return process_vm_readv(getppid(), &to, 1, &from, 1, 0) == (ssize_t)sizeof(got) && got == 4711;
+}
+static bool try_ptrace(void) { return ptrace(PTRACE_SEIZE, getppid(), NULL, NULL) == 0; }
+static bool try_proc_mem(void)
+{
+	char path[64];
+
+	(void)snprintf(path, sizeof(path), "/proc/%d/mem", getppid());
+	return opens(path, O_RDONLY);
+}
+static bool try_kill(void) { return kill(getppid(), 0) == 0; }
+static bool try_tgkill(void) { return syscall(SYS_tgkill, getppid(), getppid(), 0) == 0; }
+static bool try_fchmod_write(void) { return fchmod(object_fd, 0600) == 0; }
+static bool try_fchmod_read(void) { return fchmod(object_fd, 0444) == 0; }
+static bool try_fchmodat(void) { return fchmodat(objects(), OBJ_PATH, 0400, 0) == 0; }
+static bool try_fchown(void) { return fchown(object_fd, getuid(), getgid()) == 0; }
+static bool try_setfl(void) { return fcntl(sock[0], F_SETFL, O_NONBLOCK) == 0; }
+static bool try_setsockopt(void)
+{
+	int v = 1;
+
+	return setsockopt(sock[0], SOL_SOCKET, SO_PASSCRED, &v, sizeof(v)) == 0;
+}
+static bool try_io_uring(void)
+{
+	struct io_uring_params p = { 0 };
+
+	return syscall(SYS_io_uring_setup, 4, &p) >= 0;
+}
+static bool try_prot_exec(void)
+{
+	return mmap(NULL, 4096, PROT_READ | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0) != MAP_FAILED;
+}
+static bool try_handle(void)
+{
+	struct {
+		struct file_handle h;
+		char room[128];
+	} f = { .h = { .handle_bytes = 128 } };
+	int mount;
+
+	return name_to_handle_at(objects(), OBJ_PATH, &f.h, &mount, 0) == 0;
+}
+static bool try_mount(void) { return syscall(SYS_unshare, 0) == 0; }
+
+/* The segments: refused by their seals already, so these have no control. */
+static bool mappable(int fd) { return mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0) != MAP_FAILED; }
+static bool try_map_index(void) { return mappable(index_fd); }
+static bool try_map_gens(void) { return mappable(gens_fd); }
+static bool try_mprotect_index(void)
+{
+	void *p = mmap(NULL, 4096, PROT_READ, MAP_SHARED, index_fd, 0);
+
+	return p == MAP_FAILED || mprotect(p, 4096, PROT_READ | PROT_WRITE) == 0;
+}
+static bool try_reopen_index(void)
+{
+	char path[64];
+	int fd;
+
+	(void)snprintf(path, sizeof(path), "/proc/self/fd/%d", index_fd);
+	fd = open(path, O_RDWR | O_CLOEXEC);
+	return fd >= 0 && mappable(fd);
+}
+static bool try_write_index(void) { return pwrite(index_fd, "x", 1, 0) == 1; }
+static bool try_truncate_index(void) { return ftruncate(index_fd, 0) == 0; }
+static bool try_fchmod_index(void) { return fchmod(index_fd, 0600) == 0; }
+static bool try_reopen_gens(void)
+{
+	char path[64];
+	int fd;
+
+	(void)snprintf(path, sizeof(path), "/proc/self/fd/%d", gens_fd);
+	fd = open(path, O_RDWR | O_CLOEXEC);
+	return fd >= 0 && (mappable(fd) || write(fd, "x", 1) == 1);
+}
+
+static const struct attempt {
+	const char *name;
+	bool (*fn)(void);
+	bool control; /* possible without the sandbox */
+	bool root;    /* control only as root */
+} attempts[] = {
+	{ "open /etc/passwd", try_passwd, true, false },
+	{ "make a file elsewhere", try_create, true, false },
+	{ "open an object for writing", try_object_write, true, false },
+	{ "open an object for reading and writing", try_object_rdwr, true, false },
+	{ "open an object with O_TRUNC", try_object_trunc, true, false },
+	{ "reopen an object for writing through /proc", try_object_reopen, true, false },
+	{ "truncate an object", try_truncate, true, false },
+	{ "unlink an object", try_unlink, true, false },
+	{ "remove a directory", try_rmdir, true, false },
+	{ "rename an object", try_rename, true, false },
+	{ "move an object to staging", try_exchange, true, false },
+	{ "make a symbolic link", try_symlink, true, false },
+	{ "make a fifo", try_mknod, true, false },
+	{ "socket()", try_socket, true, false },
+	{ "socket() of the network", try_inet, true, false },
+	{ "shutdown()", try_shutdown, true, false },
+	{ "execve()", try_exec, true, false },
+	{ "fork()", try_fork, true, false },
+	{ "read the parent's memory", try_vm_read, true, true },
+	{ "ptrace the parent", try_ptrace, true, true },
+	{ "open /proc/PARENT/mem", try_proc_mem, true, true },
+	{ "signal the parent", try_kill, true, false },
+	{ "signal a thread of the parent", try_tgkill, true, false },
+	{ "fchmod 0600", try_fchmod_write, true, false },
+	{ "fchmod 0444", try_fchmod_read, true, false },
+	{ "fchmodat", try_fchmodat, true, false },
+	{ "fchown", try_fchown, true, false },
+	{ "F_SETFL", try_setfl, true, false },
+	{ "setsockopt", try_setsockopt, true, false },
+	{ "io_uring_setup()", try_io_uring, false, false }, /* sysctl may forbid it already */
+	{ "executable memory", try_prot_exec, true, false },
+	{ "name_to_handle_at()", try_handle, false, false },
+	{ "unshare()", try_mount, true, false },
+	{ "map the index writable", try_map_index, false, false },
+	{ "make a map of the index writable", try_mprotect_index, false, false },
+	{ "reopen the index and map it writable", try_reopen_index, false, false },
+	{ "write the index", try_write_index, false, false },
+	{ "truncate the index", try_truncate_index, false, false },
+	{ "fchmod the index", try_fchmod_index, false, false },
+	{ "map the generations writable", try_map_gens, false, false },
+	{ "reopen the generations", try_reopen_gens, false, false },
+};
+
+/* ---------------------------------------------------------------- running them */
+
+static void *idle_thread(void *arg)
+{
+	(void)arg;
+	for (;;)
+		(void)pause(); /* refused or not: it only has to exist while seccomp is loaded */
+	return NULL;
+}
+
+static void narrow(void)
+{
+	pthread_t t;
+
+	if (wrk_sandbox_files(&self) < 0)
+		_exit(77);
+	if (pthread_create(&t, NULL, idle_thread, NULL) != 0 || wrk_sandbox_calls() < 0)
+		_exit(77);
+}
+
+/* 1 possible, 0 refused, 77 no sandbox here */
+static int run(bool (*fn)(void), bool sandbox)
+{
+	int status;
+	pid_t p = fork();
+
+	if (p == 0) {
+		if (sandbox)
+			narrow();
+		_exit(fn() ? 1 : 0);
+	}
+	assert_true(p > 0);
+	assert_int_equal(waitpid(p, &status, 0), p);
+	if (WIFSIGNALED(status)) {
+		assert_int_equal(WTERMSIG(status), SIGSYS); /* killed by the filter: refused */
+		return 0;
+	}
+	if (fn == try_exec && WEXITSTATUS(status) == 0 && !sandbox)
+		return 1; /* /bin/true ran */
+	return WEXITSTATUS(status);
+}
+
+/* Put back what a control may have changed. */
+static void restore(void)
+{
+	int fd = openat(objects(), OBJ_PATH, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+
+	(void)unlinkat(objects(), "away", 0);
+	(void)unlinkat(staging(), "away", 0);
+	(void)unlinkat(objects(), "link", 0);
+	(void)unlinkat(objects(), "fifo", 0);
+	(void)unlinkat(objects(), "empty", AT_REMOVEDIR);
+	(void)unlink("/tmp/objm-sandbox-made");
+	(void)fchmod(fd, 0600);
+	(void)close(fd);
+	(void)close(sock[0]);
+	(void)close(sock[1]);
+	OM_ASSERT(socketpair(AF_UNIX, SOCK_STREAM, 0, sock) == 0);
+	(void)close(object_fd);
+	object_fd = openat(objects(), OBJ_PATH, O_RDONLY | O_CLOEXEC);
+}
+
+static bool nothing(void) { return true; }
+
+static void test_refused(void **state)
+{
+	unsigned bad = 0;
+
+	(void)state;
+	if (run(nothing, true) == 77) {
+		print_message("# SKIP: this kernel has no Landlock or no seccomp\n");
+		skip();
+	}
+	for (size_t i = 0; i < OM_ARRAY_SIZE(attempts); i++) {
+		const struct attempt *a = &attempts[i];
+
+		if (run(a->fn, true) != 0) {
+			print_error("# possible in the sandbox: %s\n", a->name);
+			bad++;
+		}
+		restore();
+		if (a->control && (!a->root || geteuid() == 0) && run(a->fn, false) != 1) {
+			print_error("# the control failed, so this proves nothing: %s\n", a->name);
+			bad++;
+		}
+		restore();
+	}
+	assert_int_equal(bad, 0);
+}
+
+/* ---------------------------------------------------------------- what must go on working */
+
+static bool can_put(void)
+{
+	char path[64];
+	int rw = openat(staging(), ".", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600), ro;
+	char byte;
+
+	if (rw < 0 || write(rw, "x", 1) != 1 || fallocate(rw, 0, 0, 4096) < 0 || ftruncate(rw, 1) < 0)
+		return false;
+	(void)snprintf(path, sizeof(path), "/proc/self/fd/%d", rw);
+	ro = open(path, O_RDONLY | O_CLOEXEC);
+	if (ro < 0)
+		return false;
+	(void)close(rw);
+	if (fcntl(ro, F_SETLEASE, F_RDLCK) < 0 || fsetxattr(ro, "user.objm", "v", 1, 0) < 0 ||
+	    fcntl(ro, F_SETLEASE, F_UNLCK) < 0 || fchmod(ro, 0400) < 0)
+		return false;
+	(void)snprintf(path, sizeof(path), "/proc/self/fd/%d", ro);
+	if (mkdirat(objects(), "000000001", 0700) < 0 ||
+	    linkat(AT_FDCWD, path, objects(), "000000001/0000000000001000", AT_SYMLINK_FOLLOW) < 0)
+		return false;
+	ro = openat(objects(), "000000001/0000000000001000", O_RDONLY | O_NONBLOCK | O_NOFOLLOW | O_CLOEXEC);
+	if (ro < 0 || pread(ro, &byte, 1, 0) != 1 || fsync(ro) < 0)
+		return false;
+	ro = openat(objects(), "000000001", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	return ro >= 0 && fsync(ro) == 0 && syncfs(ro) == 0;
+}
+
+static bool can_pass(void)
+{
+	char ctl[CMSG_SPACE(sizeof(int))] = { 0 }, byte = 'X';
+	struct iovec iov = { &byte, 1 };
+	struct msghdr m = { .msg_iov = &iov, .msg_iovlen = 1, .msg_control = ctl, .msg_controllen = sizeof(ctl) };
+	struct cmsghdr *c = CMSG_FIRSTHDR(&m);
+
+	c->cmsg_level = SOL_SOCKET;
+	c->cmsg_type = SCM_RIGHTS;
+	c->cmsg_len = CMSG_LEN(sizeof(int));
+	memcpy(CMSG_DATA(c), &object_fd, sizeof(object_fd));
+	return sendmsg(sock[0], &m, MSG_DONTWAIT) == 1 && recvmsg(sock[1], &m, MSG_DONTWAIT | MSG_CMSG_CLOEXEC) == 1;
+}
+
+static void *thread_body(void *arg) { return arg; }
+
+static bool can_thread(void)
+{
+	pthread_t t;
+	void *got;
+
+	return pthread_create(&t, NULL, thread_body, &self) == 0 && pthread_join(t, &got) == 0 && got == &self;
+}
+
+static bool can_abort(void)
+{
+	return raise(SIGUSR1) == 0; /* ignored by the caller below; what abort() needs */
+}
+
+static void test_allowed(void **state)
+{
+	(void)state;
+	if (run(nothing, true) == 77)
+		skip();
+	(void)signal(SIGUSR1, SIG_IGN);
+	assert_int_equal(run(can_put, true), 1);
+	assert_int_equal(run(can_pass, true), 1);
+	assert_int_equal(run(can_thread, true), 1);
+	assert_int_equal(run(can_abort, true), 1);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = { cmocka_unit_test(test_refused), cmocka_unit_test(test_allowed) };
+
+	return cmocka_run_group_tests(tests, setup, teardown);
+}
