@@ -638,6 +638,7 @@ void wrk_conn_wake_all(struct wrk_conn_set *s)
 }
 
 unsigned wrk_conn_count(const struct wrk_conn_set *s) { return s->n; }
+struct wrk_conn *wrk_conn_first(const struct wrk_conn_set *s) { return s->head; }
 
 int wrk_conn_set_new(struct wrk *w, struct wrk_conn_set **ret)
 {

@@ -82,6 +82,8 @@ int wrk_conn_set_new(struct wrk *w, struct wrk_conn_set **ret) OM_MUST_USE;
 /** Close all and free. */
 void wrk_conn_set_free(struct wrk_conn_set *s);
 unsigned wrk_conn_count(const struct wrk_conn_set *s);
+/** The list of all, by `next` (tests). */
+struct wrk_conn *wrk_conn_first(const struct wrk_conn_set *s);
 
 /**
  * Take over a connected, non-blocking socket (always: it is closed on failure).
