@@ -34,10 +34,16 @@
 void __tsan_acquire(void *addr);
 void __tsan_release(void *addr);
 static char wrk_fdcache_tag;
-#define WRK_FDCACHE_READER_DONE() __tsan_release(&wrk_fdcache_tag)
+#define WRK_FDCACHE_RELEASE() __tsan_release(&wrk_fdcache_tag) /* the end of a read-side section; handing over to call_rcu */
 #define WRK_FDCACHE_GRACE_OVER() __tsan_acquire(&wrk_fdcache_tag)
+/* What the library itself does with malloc, free and poll: its locking is not visible either. */
+const char *__tsan_default_suppressions(void);
+__attribute__((visibility("default"))) const char *__tsan_default_suppressions(void)
+{
+	return "called_from_lib:liburcu-memb.so\n";
+}
 #else
-#define WRK_FDCACHE_READER_DONE() ((void)0)
+#define WRK_FDCACHE_RELEASE() ((void)0)
 #define WRK_FDCACHE_GRACE_OVER() ((void)0)
 #endif
 
@@ -93,9 +99,10 @@ static bool wrk_fde_ref(struct wrk_fde *e)
 static void wrk_fde_free(struct rcu_head *head)
 {
 	struct wrk_fde *e = caa_container_of(head, struct wrk_fde, rcu);
-	struct wrk_fdcache *c = e->cache;
+	struct wrk_fdcache *c;
 
 	WRK_FDCACHE_GRACE_OVER();
+	c = e->cache;
 	OM_ASSERT(e->magic == WRK_FDE_MAGIC && e->fd < 0);
 	e->magic = 0;
 	free(e);
@@ -111,6 +118,7 @@ void wrk_fdcache_put(struct wrk_fdcache *c, struct wrk_fde *e)
 	 * pile up. Only the memory, which a reader may still be looking at, has to wait. */
 	om_close(&e->fd);
 	(void)atomic_fetch_add_explicit(&c->dying, 1, memory_order_relaxed);
+	WRK_FDCACHE_RELEASE();
 	urcu_memb_call_rcu(&e->rcu, wrk_fde_free);
 }
 
@@ -139,7 +147,7 @@ struct wrk_fde *wrk_fdcache_get(struct wrk_fdcache *c, const struct wrk_fdkey *k
 	e = wrk_fdcache_find(c, key);
 	if (e && !wrk_fde_ref(e))
 		e = NULL;
-	WRK_FDCACHE_READER_DONE();
+	WRK_FDCACHE_RELEASE();
 	urcu_memb_read_unlock();
 	if (e && !atomic_load_explicit(&e->used, memory_order_relaxed))
 		atomic_store_explicit(&e->used, true, memory_order_relaxed);
