@@ -55,9 +55,11 @@ static void link_run(struct wrk_io_job *job)
 			p->synced = true;
 		}
 	}
-	if (t->sync_status == 0)
+	t->sync_errno = EIO;
+	if (t->sync_status == 0) {
 		t->sync_status = be_sync(&t->be, files, n);
-	t->sync_errno = t->sync_status < 0 ? errno : 0;
+		t->sync_errno = errno;
+	}
 	if (t->sync_status == 0)
 		(void)om_fault(OM_FAULT_PUT_DURABLE);
 }
