@@ -21,6 +21,8 @@
 #define LCY_ALOGS_MAX 257u	 /* workers' places */
 #define LCY_HEAT_MS 200u	 /* access logs are read this often */
 #define LCY_HEAT_COPY 65536u	 /* slots of an old segment copied in a turn */
+#define LCY_SWEEP_MS 1000u	 /* staging/ of tiers without nameless files is looked through this often */
+#define LCY_DIRS_YOUNG 16u	 /* id directories so close to the highest id may still get files: they stay, empty or not */
 #define LCY_REAP_BATCH 256u	 /* files removed before their directories are synced */
 
 struct lcy_tier {
@@ -41,6 +43,7 @@ struct lcy {
 	pthread_mutex_t ring_lock; /* puts; gets are the loop's alone */
 	struct lcy_tier tiers[OM_TIERS_MAX]; /* by number */
 	bool draining;
+	uint64_t sweep_due_ns;
 
 	/* heat (lcy_heat.c); loop thread */
 	struct idxr idx, old_idx;
@@ -61,6 +64,9 @@ struct lcy {
 
 /* lcy_files.c: removals. Takes everything the ring holds; scans asked for are queued. False: the ring is broken. */
 bool lcy_files_turn(struct lcy *l);
+/** Once in LCY_SWEEP_MS: names in staging/ that nobody needs, where files are begun under names (no O_TMPFILE): an object's
+ * bytes would outlive its removal under such a name. Workers may not unlink. */
+void lcy_files_sweep(struct lcy *l, uint64_t now_ns);
 
 /* lcy_scan.c */
 void lcy_scan_order(struct lcy *l, const struct om_op_scan *order);

@@ -13,6 +13,16 @@ struct reap_batch {
 
 static bool tier_ok(const struct lcy *l, uint8_t no) { return no < OM_TIERS_MAX && l->tiers[no].on; }
 
+/* Directories far below an id that is in use get no files any more: be_remove_sync() may remove them when they are empty. A
+ * late file makes its directory again. */
+static void learn_id(struct be *be, uint64_t id)
+{
+	uint64_t dir = id >> OM_OBJ_DIR_SHIFT;
+
+	if (dir > LCY_DIRS_YOUNG && dir - LCY_DIRS_YOUNG > be->dirs_done)
+		be->dirs_done = dir - LCY_DIRS_YOUNG;
+}
+
 static void remove_all(struct lcy *l, struct reap_batch *b)
 {
 	struct be_batch dirs[OM_TIERS_MAX];
@@ -28,6 +38,7 @@ static void remove_all(struct lcy *l, struct reap_batch *b)
 		if (!used[no])
 			dirs[no].n = 0;
 		used[no] = true;
+		learn_id(&l->tiers[no].be, b->order[i].id);
 		b->status[i] = be_remove(&l->tiers[no].be, b->order[i].id, &dirs[no]);
 	}
 	(void)om_fault(OM_FAULT_REAP_UNLINKED);
@@ -90,4 +101,14 @@ bool lcy_files_turn(struct lcy *l)
 			return false;
 	} while (b.n == LCY_REAP_BATCH);
 	return true;
+}
+
+void lcy_files_sweep(struct lcy *l, uint64_t now_ns)
+{
+	if (now_ns < l->sweep_due_ns)
+		return;
+	l->sweep_due_ns = now_ns + LCY_SWEEP_MS * UINT64_C(1000000);
+	for (unsigned i = 0; i < OM_TIERS_MAX; i++)
+		if (l->tiers[i].on && !(l->tiers[i].be.caps & OM_TIERC_TMPFILE))
+			(void)be_dir_sweep_staging(&l->tiers[i].be, false);
 }

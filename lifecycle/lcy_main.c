@@ -204,6 +204,7 @@ static int loop(struct lcy *l)
 			return 0; /* the end of the control socket is how a supervisor's end is told */
 		if (!lcy_files_turn(l))
 			return 1;
+		lcy_files_sweep(l, om_coarse_ns());
 		lcy_scan_turn(l);
 		lcy_heat_turn(l, om_coarse_ns());
 		om_count(OM_C_LOOP_TURNS, 1);
