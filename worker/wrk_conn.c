@@ -655,7 +655,7 @@ int wrk_conn_set_new(struct wrk *w, struct wrk_conn_set **ret)
 	s->max = l->connections ? l->connections : UINT32_MAX;
 	s->max_per_uid = l->connections_per_uid ? l->connections_per_uid : UINT32_MAX;
 	s->queue_bytes = l->queue_bytes ? l->queue_bytes : 1u << 20;
-	wrk_flight_init(&s->flight, budget);
+	wrk_flight_init(&s->flight, budget, l->conn_unread_fds);
 	*ret = s;
 	return 0;
 }

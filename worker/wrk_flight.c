@@ -9,11 +9,11 @@
 
 #define WRK_FLIGHT_SWEEP_NS 10000000u /* all connections are looked at no more often than this */
 
-void wrk_flight_init(struct wrk_flight_set *s, unsigned budget)
+void wrk_flight_init(struct wrk_flight_set *s, unsigned budget, unsigned conn_max)
 {
 	budget = OM_MAX(budget, 8u);
 	*s = (struct wrk_flight_set){ .budget = budget, .per_uid = budget / 2,
-				      .per_conn = OM_MIN(OM_MAX(budget / 8, 1u), 1024u) };
+				      .per_conn = OM_MIN(budget / 8, conn_max ? conn_max : 1024u) };
 }
 
 static void wrk_flight_clear(struct wrk_flight_set *s, struct wrk_flight *f)

@@ -35,7 +35,8 @@ struct wrk_flight_set {
 	struct wrk_flight *head;
 };
 
-void wrk_flight_init(struct wrk_flight_set *s, unsigned budget);
+/** @param budget  limits.unread_fds; @param conn_max  limits.conn_unread_fds: a connection's share is no larger (0: no such cap) */
+void wrk_flight_init(struct wrk_flight_set *s, unsigned budget, unsigned conn_max);
 /** Descriptors that may be sent on this connection now; looks for room where there is none. */
 unsigned wrk_flight_room(struct wrk_flight_set *s, struct wrk_flight *f, unsigned want, uint64_t now_ns);
 void wrk_flight_sent(struct wrk_flight_set *s, struct wrk_flight *f, unsigned n);

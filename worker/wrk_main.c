@@ -9,6 +9,7 @@
 
 #include <fcntl.h>
 #include <signal.h>
+#include <sys/resource.h>
 #include <sys/signalfd.h>
 
 #include "common/om_counter.h"
@@ -180,6 +181,18 @@ static void wrk_main_ring(struct wrk *w, struct wrk_ctl_boot *b)
 	wrk_ring_on_room(w->ring, wrk_main_room, w);
 }
 
+/* The descriptor cache leaves room under RLIMIT_NOFILE for connections, put sessions and what else is open. */
+static unsigned wrk_main_cache_max(const struct om_boot_limits *l)
+{
+	struct rlimit rl;
+	rlim_t keep;
+
+	if (getrlimit(RLIMIT_NOFILE, &rl) < 0)
+		return l->max_open_fds;
+	keep = OM_MIN((rlim_t)l->connections + l->put_sessions * 2 + 128, rl.rlim_cur / 2);
+	return (unsigned)OM_MIN((rlim_t)l->max_open_fds, rl.rlim_cur - keep);
+}
+
 /* Everything that has threads, or that its threads use: after Landlock, before seccomp. */
 static void wrk_main_parts(struct wrk *w)
 {
@@ -188,7 +201,7 @@ static void wrk_main_parts(struct wrk *w)
 	int rc;
 
 	wrk_fdcache_thread_in();
-	rc = wrk_fdcache_new(l->max_open_fds, &w->fdcache);
+	rc = wrk_fdcache_new(wrk_main_cache_max(l), &w->fdcache);
 	if (rc < 0)
 		wrk_main_fail("descriptor cache", rc);
 	rc = wrk_reap_new(&w->reap);
