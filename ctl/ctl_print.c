@@ -50,7 +50,9 @@ static int width(const char *s)
 
 static void pad(const char *s, int to, bool right)
 {
-	printf("%*s%s%*s", right ? to - width(s) : 0, "", s, right ? 0 : to - width(s), "");
+	int room = OM_MAX(to - width(s), 0);
+
+	printf("%*s%s%*s", right ? room : 0, "", s, right ? 0 : room, "");
 }
 
 static void print_row(char *const *cells, const int *widths, const struct column *columns, size_t n)
