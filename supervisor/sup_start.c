@@ -210,8 +210,9 @@ int sup_start(struct sup *sup, const struct sup_run_opt *opt, struct sup_spawn_e
 	if (set_process() < 0 || set_signals(sup) < 0)
 		return SUP_EXIT_FAILED;
 	if (om_fault_init() < 0) {
-		om_log(OM_MSG_FATAL, "OBJM_FAULT is not point[:action[:nth]] with a known point (objmapperd --list-faults), or fault points "
-				     "are not compiled in");
+		om_log(OM_MSG_FATAL, "OBJM_FAULT=%s: expected POINT[:ACTION[:NTH]] with a point of objmapperd --list-faults, in a build that has "
+				     "them (-Dfaults)",
+		       getenv("OBJM_FAULT"));
 		return SUP_EXIT_CONF;
 	}
 	if (decide_user(sup, opt) < 0)
