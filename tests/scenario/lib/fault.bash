@@ -1,10 +1,7 @@
-#!/usr/bin/env bats
-# Each fault point in turn, with each action: the process dies, or the step fails; nothing acknowledged is lost.
-load lib/daemon.bash
+# fault.bash: what the scenarios of fault points share. Loaded after daemon.bash.
+# shellcheck shell=bash
 
-setup() { scenario_setup; write_conf; LEDGER=$T/run/ledger; as_user touch "$LEDGER"; }
-teardown() { scenario_teardown; }
-
+# Names of the compiled-in points.
 points() { "$BIN/supervisor/objmapperd" --list-faults | awk '{print $1}' | grep -E '^[a-z]+\.[a-z_]+$'; }
 
 # A short load with the fault at the nth time, then the check before and after a restart.
@@ -34,29 +31,3 @@ try() {
 	daemon_stop || { echo "$fault: no clean stop"; return 1; }
 }
 
-@test "there are fault points" {
-	[ "$(points | wc -l)" -ge 10 ] || skip "built without fault points"
-}
-
-@test "kill at each point, the first and the fiftieth time" {
-	[ -n "$(points)" ] || skip "built without fault points"
-	for p in $(points); do
-		try "$p:kill:1"
-		try "$p:kill:50"
-	done
-}
-
-@test "error and no space at each point" {
-	[ -n "$(points)" ] || skip "built without fault points"
-	for p in $(points); do
-		try "$p:error:20"
-		try "$p:nospace:20"
-	done
-}
-
-@test "an unknown point is refused with a message" {
-	r=0
-	as_user env OBJM_FAULT=no.such "$BIN/supervisor/objmapperd" --config "$CONF" >"$T/out" 2>&1 3>&- || r=$?
-	[ $r != 0 ]
-	grep -q "no.such" "$T/out"
-}
