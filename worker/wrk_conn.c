@@ -24,6 +24,7 @@
 #define WRK_CONN_OUT_MSGS 4096u		    /* queued messages past which no request is begun */
 #define WRK_CONN_REFS_NS 5000000u	    /* the kernel has no room for descriptors in flight: again after this */
 #define WRK_CONN_FDS_NS 20000000u	    /* our own share is used up: again after this, or when the peer reads */
+#define WRK_CONN_BURST 64u		    /* descriptors opened before the first of them is sent */
 #define WRK_CONN_OUT_KEEP 65536u	    /* buffers above this are given back when they are empty */
 
 struct wrk_conn_set {
@@ -31,6 +32,7 @@ struct wrk_conn_set {
 	struct wrk_conn *head;
 	unsigned n, max, max_per_uid;
 	size_t queue_bytes;
+	unsigned held_fds, held_max; /* descriptors that answers which could not leave keep open, of all connections */
 	struct wrk_flight_set flight;
 	struct wrk_uid *uids[WRK_CONN_UIDS];
 	uint8_t in[WRK_CONN_IN_BYTES];
@@ -79,6 +81,15 @@ static void wrk_conn_close_fd(struct wrk_conn *c)
 	c->fd = -1;
 }
 
+/* What the queue keeps open counts in the set. */
+static void wrk_conn_count_held(struct wrk_conn *c)
+{
+	unsigned held = wrk_out_held(&c->out);
+
+	c->w->conns->held_fds += held - c->held_fds;
+	c->held_fds = held;
+}
+
 void wrk_conn_close(struct wrk_conn *c)
 {
 	struct wrk_conn_set *s = c->w->conns;
@@ -94,6 +105,7 @@ void wrk_conn_close(struct wrk_conn *c)
 		wrk_legacy_owner_close(c->w->legacy, &c->legacy);
 	wrk_req_conn_gone(c);
 	wrk_out_fini(&c->out);
+	wrk_conn_count_held(c);
 	wrk_conn_close_fd(c);
 	if (c->prev)
 		c->prev->next = c->next;
@@ -268,7 +280,7 @@ static uint32_t wrk_conn_flush(struct wrk_conn *c)
 	struct wrk_conn_set *s = c->w->conns;
 	uint64_t now = c->w->loop.now_ns, sent;
 	unsigned want = wrk_out_fds(&c->out), fds;
-	unsigned room = want ? wrk_flight_room(&s->flight, &c->flight, want, now) : 0;
+	unsigned room = want ? wrk_flight_room(&s->flight, &c->flight, want, wrk_out_next_fds(&c->out), now) : 0;
 	enum wrk_out_result res = wrk_out_flush(&c->out, c->fd, room, &fds, &sent);
 
 	wrk_flight_sent(&s->flight, &c->flight, fds);
@@ -311,10 +323,20 @@ static uint32_t wrk_conn_flush(struct wrk_conn *c)
 
 unsigned wrk_conn_max_fds(const struct wrk_conn *c)
 {
-	return OM_MIN((unsigned)c->max_fds, c->w->conns->flight.per_conn);
+	return OM_MIN((unsigned)c->max_fds, wrk_flight_ready(&c->w->conns->flight, &c->flight));
 }
 
 /* ---------------------------------------------------------------- reading */
+
+/* Descriptors that answers in the queue may keep open: a burst, or one at a time when many connections do not read. */
+static unsigned wrk_conn_burst(const struct wrk_conn *c)
+{
+	const struct wrk_conn_set *s = c->w->conns;
+
+	if (s->held_fds >= s->held_max)
+		return 1;
+	return OM_MIN(wrk_flight_ready(&s->flight, &c->flight), WRK_CONN_BURST);
+}
 
 /* No further request is begun while this is true. */
 static bool wrk_conn_must_hold(const struct wrk_conn *c)
@@ -325,7 +347,8 @@ static bool wrk_conn_must_hold(const struct wrk_conn *c)
 		return false;
 	return (wrk_conn_in_order(c) && c->n_reqs > 0) || (c->max_pipeline && c->n_reqs >= c->max_pipeline) ||
 	       c->n_reqs >= WRK_REQ_CONN_MAX || wrk_out_bytes(&c->out) > s->queue_bytes ||
-	       wrk_out_fds(&c->out) > s->flight.per_conn || wrk_out_msgs(&c->out) > WRK_CONN_OUT_MSGS ||
+	       (c->tx_wait && wrk_out_held(&c->out) > 0) || wrk_out_held(&c->out) >= wrk_conn_burst(c) ||
+	       wrk_out_msgs(&c->out) > WRK_CONN_OUT_MSGS ||
 	       (c->order_wait && c->n_reqs > 0) || wrk_ring_full(c->w->ring);
 }
 
@@ -505,6 +528,7 @@ static void wrk_conn_go_on(void *arg)
 	}
 	if (c->state == WRK_CONN_DEAD)
 		return;
+	wrk_conn_count_held(c);
 	if (c->held && !wrk_conn_must_hold(c)) /* the flush has made room */
 		wrk_conn_touch(c);
 	if (c->state == WRK_CONN_OPEN && !c->held && !c->eof && !(events & EPOLLET))
@@ -534,7 +558,7 @@ static void wrk_conn_ready(void *arg, uint32_t events)
 		wrk_conn_close(c);
 		return;
 	}
-	wrk_conn_touch(c);
+	wrk_conn_go_on(c); /* at once: what is waiting to leave keeps descriptors open */
 }
 
 /* ---------------------------------------------------------------- life */
@@ -649,10 +673,14 @@ int wrk_conn_set_new(struct wrk *w, struct wrk_conn_set **ret)
 
 	if (!s)
 		return -OBJM_STATUS_OUT_OF_MEMORY;
+	if (getrlimit(RLIMIT_NOFILE, &rl) < 0)
+		rl.rlim_cur = 1024;
+	rl.rlim_cur = OM_MIN(rl.rlim_cur, (rlim_t)1 << 30); /* none */
 	if (!budget)
-		budget = getrlimit(RLIMIT_NOFILE, &rl) == 0 ? (unsigned)OM_MIN(rl.rlim_cur / 2, (rlim_t)1 << 20) : 256;
+		budget = (unsigned)rl.rlim_cur / 2;
 	s->w = w;
-	s->max = l->connections ? l->connections : UINT32_MAX;
+	s->max = (unsigned)OM_MIN((rlim_t)(l->connections ? l->connections : UINT32_MAX), rl.rlim_cur / 4);
+	s->held_max = (unsigned)rl.rlim_cur / 16;
 	s->max_per_uid = l->connections_per_uid ? l->connections_per_uid : UINT32_MAX;
 	s->queue_bytes = l->queue_bytes ? l->queue_bytes : 1u << 20;
 	wrk_flight_init(&s->flight, budget, l->conn_unread_fds);

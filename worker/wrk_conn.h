@@ -13,7 +13,8 @@
  * request also sees what earlier ones changed. With OUT_OF_ORDER, requests that wait (I/O, the supervisor) overlap.
  *
  * Bounds: input, the frame in hand and no more; output, limits.queue_bytes and descriptors, past which no further
- * request is begun; unanswered requests, max_pipeline; descriptors in flight, see wrk_flight.h.
+ * request is begun; unanswered requests, max_pipeline; descriptors in flight, see wrk_flight.h. Our own RLIMIT_NOFILE is
+ * divided: 3/8 descriptor cache (wrk_main.c), 2/8 connections, 2/8 one waiting answer each, the rest more of those and puts.
  */
 #ifndef WRK_CONN_H
 #define WRK_CONN_H
@@ -69,6 +70,7 @@ struct wrk_conn {
 	struct wrk_legacy_owner legacy; /* on the legacy socket */
 
 	struct wrk_out out;
+	unsigned held_fds; /* of `out`, as counted in the set */
 	bool tx_wait;	 /* EPOLLOUT or a timer will call */
 	bool tx_cold;	 /* an I/O thread reads for `out` */
 	bool held;	 /* input waits for room or answers */

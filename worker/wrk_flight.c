@@ -64,7 +64,7 @@ static unsigned wrk_flight_left(const struct wrk_flight_set *s, const struct wrk
 	return OM_MIN(a, OM_MIN(b, c));
 }
 
-unsigned wrk_flight_room(struct wrk_flight_set *s, struct wrk_flight *f, unsigned want, uint64_t now_ns)
+unsigned wrk_flight_room(struct wrk_flight_set *s, struct wrk_flight *f, unsigned want, unsigned next, uint64_t now_ns)
 {
 	unsigned room = wrk_flight_left(s, f);
 
@@ -77,11 +77,15 @@ unsigned wrk_flight_room(struct wrk_flight_set *s, struct wrk_flight *f, unsigne
 		return room; /* all that this connection may have */
 	wrk_flight_sweep(s, now_ns);
 	room = wrk_flight_left(s, f);
-	/* Others have used everything up and do not read: half of the budget more (the budget is half of what the kernel
-	 * allows) is for connections that hold nothing, so that they get on. */
-	if (room < want && f->n == 0 && s->total < s->budget + s->budget / 2)
-		room = s->per_conn;
+	/* Frames with several were put together when there was room; they wait until there is some again. */
+	if (room < next && f->n == 0 && (next == 1 || s->total < s->budget + s->budget / 2))
+		room = next;
 	return room;
+}
+
+unsigned wrk_flight_ready(const struct wrk_flight_set *s, const struct wrk_flight *f)
+{
+	return OM_MAX(wrk_flight_left(s, f), 1u);
 }
 
 void wrk_flight_sent(struct wrk_flight_set *s, struct wrk_flight *f, unsigned n)

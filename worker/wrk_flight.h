@@ -4,6 +4,8 @@
  * Linked by objmapper-worker only; loop thread only. The kernel counts such descriptors against RLIMIT_NOFILE of the
  * sender's uid, over all of its processes (ETOOMANYREFS); a client that does not read makes us hold them. limits.unread_fds
  * is this worker's part of half that limit. Of it, all connections of one uid may have half, one connection an eighth.
+ * When all is used up by peers that do not read, a connection that holds nothing may still send its next descriptor: the
+ * other half of the kernel's limit is there for that, and a few silent clients never stop the others.
  *
  * The kernel does not say when a descriptor was received; it does say when a socket's queue is empty (SIOCOUTQ). So a
  * connection's count goes back to zero when it is found empty, looked at only when room is wanted.
@@ -37,8 +39,11 @@ struct wrk_flight_set {
 
 /** @param budget  limits.unread_fds; @param conn_max  limits.conn_unread_fds: a connection's share is no larger (0: no such cap) */
 void wrk_flight_init(struct wrk_flight_set *s, unsigned budget, unsigned conn_max);
-/** Descriptors that may be sent on this connection now; looks for room where there is none. */
-unsigned wrk_flight_room(struct wrk_flight_set *s, struct wrk_flight *f, unsigned want, uint64_t now_ns);
+/** Descriptors that may be sent on this connection now, of `want`; looks for room where there is none. `next`: how many the
+ * next message has, which can not be divided. */
+unsigned wrk_flight_room(struct wrk_flight_set *s, struct wrk_flight *f, unsigned want, unsigned next, uint64_t now_ns);
+/** The same by the book alone, without looking: how many descriptors it makes sense to get ready, at least 1. */
+unsigned wrk_flight_ready(const struct wrk_flight_set *s, const struct wrk_flight *f);
 void wrk_flight_sent(struct wrk_flight_set *s, struct wrk_flight *f, unsigned n);
 /** The socket is about to be closed. */
 void wrk_flight_gone(struct wrk_flight_set *s, struct wrk_flight *f);

@@ -181,16 +181,14 @@ static void wrk_main_ring(struct wrk *w, struct wrk_ctl_boot *b)
 	wrk_ring_on_room(w->ring, wrk_main_room, w);
 }
 
-/* The descriptor cache leaves room under RLIMIT_NOFILE for connections, put sessions and what else is open. */
+/* The descriptor cache leaves room under RLIMIT_NOFILE for the rest: see wrk_conn.h, Bounds. */
 static unsigned wrk_main_cache_max(const struct om_boot_limits *l)
 {
 	struct rlimit rl;
-	rlim_t keep;
 
 	if (getrlimit(RLIMIT_NOFILE, &rl) < 0)
 		return l->max_open_fds;
-	keep = OM_MIN((rlim_t)l->connections + l->put_sessions * 2 + 128, rl.rlim_cur / 2);
-	return (unsigned)OM_MIN((rlim_t)l->max_open_fds, rl.rlim_cur - keep);
+	return (unsigned)OM_MIN((rlim_t)l->max_open_fds, rl.rlim_cur / 8 * 3);
 }
 
 /* Everything that has threads, or that its threads use: after Landlock, before seccomp. */

@@ -133,6 +133,11 @@ static struct wrk_out_msg *wrk_out_new_msg(struct wrk_out *o)
 	return m;
 }
 
+unsigned wrk_out_next_fds(const struct wrk_out *o)
+{
+	return wrk_out_empty(o) ? 0 : o->msgs[o->m_start].nfds;
+}
+
 /* ---- queueing */
 
 int wrk_out_frame(struct wrk_out *o, size_t n, const struct wrk_out_fd *fds, unsigned nfds, unsigned max_fds)
@@ -179,6 +184,7 @@ int wrk_out_file(struct wrk_out *o, int fd, uint64_t off, uint64_t len, bool hot
 	if (!wrk_out_room_msg(o, 0))
 		return -OBJM_STATUS_OUT_OF_MEMORY;
 	m = wrk_out_new_msg(o);
+	o->files++;
 	m->file = true;
 	m->hot = hot;
 	m->fd = fd;
@@ -348,6 +354,7 @@ static enum wrk_out_result wrk_out_flush_file(struct wrk_out *o, int sock, uint6
 	}
 	if (m->left == 0) {
 		(void)close(m->fd);
+		o->files--;
 		o->m_start++;
 	}
 	return WRK_OUT_DONE;

@@ -34,6 +34,7 @@ struct wrk_out {
 	unsigned fd_cap, fd_start, fd_end;
 	struct wrk_out_msg *msgs;
 	unsigned m_cap, m_start, m_end;
+	unsigned files; /* pieces of files queued, an open description each */
 	uint8_t *cold; /* bytes of the first file that an I/O thread has read: cold[cold_at..cold_len) */
 	size_t cold_at, cold_len;
 };
@@ -58,6 +59,10 @@ void wrk_out_trim(struct wrk_out *o);
 static inline bool wrk_out_empty(const struct wrk_out *o) { return o->m_start == o->m_end; }
 static inline size_t wrk_out_bytes(const struct wrk_out *o) { return o->end - o->start; }
 static inline unsigned wrk_out_fds(const struct wrk_out *o) { return o->fd_end - o->fd_start; }
+/* Descriptors of ours that the queue keeps open. */
+static inline unsigned wrk_out_held(const struct wrk_out *o) { return wrk_out_fds(o) + o->files; }
+/* Descriptors of the message that is next to leave. */
+unsigned wrk_out_next_fds(const struct wrk_out *o);
 static inline unsigned wrk_out_msgs(const struct wrk_out *o) { return o->m_end - o->m_start; }
 
 /** Room for `n` bytes at the end, to be filled and then queued by one of the calls below; NULL: out of memory. */
