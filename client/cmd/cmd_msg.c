@@ -38,16 +38,41 @@ int cmd_fail(const char *what, const char *subject, const char *fmt, ...)
 	return CMD_FAILED;
 }
 
+/*
+ * What is new in the library's message "GET /a: no such object (words of the server)": the part behind the object's name, and
+ * without words that only say the status again. NULL: it is of another form.
+ */
+static char *message_rest(const char *text, const char *uri, int status)
+{
+	OM_AUTO_FREE char *quoted = om_text_quote(uri, strlen(uri));
+	OM_AUTO_FREE char *again = NULL;
+	const char *at = quoted && *uri ? strstr(text, quoted) : NULL;
+	size_t len, tail;
+	char *rest;
+
+	if (!at || strncmp(at + strlen(quoted), ": ", 2) != 0 || !(rest = strdup(at + strlen(quoted) + 2)))
+		return NULL;
+	if (asprintf(&again, " (%s)", objm_status_text(status)) < 0)
+		return rest;
+	len = strlen(rest);
+	tail = strlen(again);
+	if (len > tail && strcmp(rest + len - tail, again) == 0)
+		rest[len - tail] = '\0';
+	return rest;
+}
+
 int cmd_fail_lib(objm_t *s, const char *what, const char *uri, int status)
 {
 	const char *text = objm_error(s), *todo = objm_status_todo(status);
+	OM_AUTO_FREE char *rest = message_rest(text, uri, status);
 	char hint[512] = "";
 
 	if (status != -OBJM_STATUS_SYSTEM && strcmp(todo, "nothing") != 0)
 		(void)snprintf(hint, sizeof(hint), " (%s)", todo);
-	/* The library's message mostly begins with operation and object: never say them twice. */
-	if (*uri && strstr(text, uri))
-		say(NULL, NULL, text, hint);
+	if (rest)
+		say(what, uri, rest, hint);
+	else if (strncmp(text, "connect ", 8) == 0)
+		say(what, uri, text, "");
 	else
 		say(what, uri, *text ? text : objm_status_text(status), hint);
 	return CMD_FAILED;

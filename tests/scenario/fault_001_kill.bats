@@ -22,5 +22,5 @@ teardown() { scenario_teardown; }
 	r=0
 	as_user env OBJM_FAULT=no.such "$BIN/supervisor/objmapperd" --config "$CONF" >"$T/out" 2>&1 3>&- || r=$?
 	[ $r != 0 ]
-	grep -q "no.such" "$T/out"
+	grep -q "OBJM_FAULT.*list-faults" "$T/out"
 }

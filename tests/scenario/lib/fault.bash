@@ -7,7 +7,8 @@ points() { "$BIN/supervisor/objmapperd" --list-faults | awk '{print $1}' | grep 
 # A short load with the fault at the nth time, then the check before and after a restart.
 try() {
 	local fault=$1
-	rm -rf "$T/run/state" "$DISK" "${M:?}"/*
+	rm -rf "$T/run/state" "$DISK"
+	find "$M" -mindepth 1 -delete
 	: >"$LEDGER"
 	daemon_spawn env "OBJM_FAULT=$fault"
 	wait_until 15 answers || true
