@@ -215,10 +215,12 @@ struct be_found {
 int be_scan(struct be *be, uint64_t id_from, uint64_t id_to, be_scan_fn *fn, void *arg) OM_MUST_USE;
 
 /**
- * Remove what staging/ holds and nobody uses: names of files that have their real name, and files that no process has open.
- * @param all  at start, before any worker runs: all of them. @return how many were removed
+ * Remove what staging/ holds and nobody uses: names of files that have their real name, files that no process has open, files
+ * that were given up.
+ * @param before_s  and every name given before this time (seconds since 1970): those of an earlier run; 0: none
+ * @return how many were removed
  */
-unsigned be_dir_sweep_staging(const struct be *be, bool all);
+unsigned be_dir_sweep_staging(const struct be *be, uint64_t before_s);
 
 /* ---------------------------------------------------------------- the attribute (be_attr.c) */
 

@@ -9,6 +9,9 @@
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 
+#define GIVEN_UP_S 10
+#define FROZEN_S 120
+
 void be_dir_proc_path(int fd, char ret_path[static BE_DIR_PROC_MAX])
 {
 	(void)snprintf(ret_path, BE_DIR_PROC_MAX, "/proc/self/fd/%d", fd);
@@ -127,8 +130,26 @@ uint64_t be_allocated(const struct be_file *file)
 	return file->fd >= 0 && fstat(file->fd, &st) == 0 ? (uint64_t)st.st_blocks * 512u : 0;
 }
 
+/* A temporary name that nobody needs: a worker may not remove it. Its bytes are freed now; empty and read-only says to the
+ * sweep that it was given up, where leases do not work. */
+static void give_up(const struct be_file *file)
+{
+	char path[BE_DIR_PROC_MAX];
+
+	be_dir_proc_path(file->fd, path);
+	OM_AUTO_FD fd = open(path, O_WRONLY | O_NONBLOCK | O_CLOEXEC);
+	if (fd >= 0)
+		(void)!ftruncate(fd, 0); /* the sweep comes anyway */
+	(void)fchmod(file->fd, 0400);
+}
+
 void be_drop(struct be_file *file)
 {
+	int saved = errno;
+
+	if (file->temp[0] && file->id == 0 && file->fd >= 0)
+		give_up(file);
+	errno = saved;
 	om_close(&file->fd);
 	om_close(&file->rwfd);
 	*file = BE_FILE_INIT;
@@ -136,8 +157,20 @@ void be_drop(struct be_file *file)
 
 /* ---- staging/ ---- */
 
-/* True if the name `name` in staging/ is of no use to anybody: its file has its real name too, or no process has it open
- * (a write lease is granted to nobody who is not alone). Where leases do not work, only the first is known. */
+/* When the name was given (make_temp() in be_dir_file.c), seconds since 1970; 0: it is no such name. */
+static uint64_t staging_time(const char *name)
+{
+	unsigned long long at;
+	unsigned who;
+
+	return sscanf(name, "w%x-%llx-", &who, &at) == 2 ? at : 0;
+}
+
+/*
+ * True if the name `name` in staging/ is of no use to anybody: its file has its real name too; or no process has it open (a
+ * write lease is granted only to who is alone); or, where leases do not work, it was given up (be_drop) or frozen so long ago
+ * that it never gets its real name.
+ */
 static bool staging_unused(int staging_fd, const char *name)
 {
 	struct stat st;
@@ -147,13 +180,15 @@ static bool staging_unused(int staging_fd, const char *name)
 		return false;
 	if (st.st_nlink > 1)
 		return true;
-	if (fcntl(fd, F_SETLEASE, F_WRLCK) < 0)
-		return false;
-	(void)fcntl(fd, F_SETLEASE, F_UNLCK); /* goes with the descriptor anyway */
-	return true;
+	if (fcntl(fd, F_SETLEASE, F_WRLCK) == 0) {
+		(void)fcntl(fd, F_SETLEASE, F_UNLCK); /* goes with the descriptor anyway */
+		return true;
+	}
+	return errno != EAGAIN && (st.st_mode & 0777) == 0400 &&
+	       time(NULL) - st.st_ctime > (st.st_size == 0 ? GIVEN_UP_S : FROZEN_S);
 }
 
-unsigned be_dir_sweep_staging(const struct be *be, bool all)
+unsigned be_dir_sweep_staging(const struct be *be, uint64_t before_s)
 {
 	int fd = openat(be->staging_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	DIR *dir = fd < 0 ? NULL : fdopendir(fd);
@@ -166,7 +201,7 @@ unsigned be_dir_sweep_staging(const struct be *be, bool all)
 	for (struct dirent *e; (e = readdir(dir)) != NULL;) {
 		if (!strcmp(e->d_name, ".") || !strcmp(e->d_name, ".."))
 			continue;
-		if ((all || staging_unused(be->staging_fd, e->d_name)) && unlinkat(be->staging_fd, e->d_name, 0) == 0)
+		if ((staging_time(e->d_name) < before_s || staging_unused(be->staging_fd, e->d_name)) && unlinkat(be->staging_fd, e->d_name, 0) == 0)
 			n++;
 	}
 	(void)closedir(dir);

@@ -108,6 +108,7 @@ static int link_side(struct be *be, uint64_t id, const struct be_file *file, con
 	if (rc == 0) {
 		be_dir_side_path(id, path);
 		rc = link_path(be, side.fd, id, path);
+		side.id = rc == 0 ? id : 0; /* named: be_drop() leaves its bytes alone */
 	}
 	if (rc == 0) {
 		OM_AUTO_FD dir = open_id_dir(be, id >> OM_OBJ_DIR_SHIFT);

@@ -192,6 +192,29 @@ static bool has_xattr(int fd)
 	       fremovexattr(fd, BE_ATTR_NAME) == 0;
 }
 
+/* Can a file have two names? vfat, exFAT and some network filesystems know no links: an object could never get its name. */
+static bool links(int root_fd)
+{
+	char a[48], b[48];
+	uint64_t r = 0;
+	bool ok;
+
+	if (getrandom(&r, sizeof(r), 0) != (ssize_t)sizeof(r))
+		return false;
+	(void)snprintf(a, sizeof(a), ".probe-%016llx-a", (unsigned long long)r);
+	(void)snprintf(b, sizeof(b), ".probe-%016llx-b", (unsigned long long)r);
+	OM_AUTO_FD fd = openat(root_fd, a, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+	if (fd < 0)
+		return false;
+	ok = linkat(root_fd, a, root_fd, b, 0) == 0;
+	int saved = errno;
+	(void)unlinkat(root_fd, a, 0);
+	if (ok)
+		(void)unlinkat(root_fd, b, 0);
+	errno = saved;
+	return ok;
+}
+
 static int try_all(int root_fd, const struct fs_type *fs, struct be_probe *p, char *why, size_t len)
 {
 	static const char zeros[PROBE_BYTES];
@@ -201,6 +224,10 @@ static int try_all(int root_fd, const struct fs_type *fs, struct be_probe *p, ch
 	if (fd < 0 || be_dir_write(fd, zeros, sizeof(zeros)) < 0) {
 		say(why, len, "a file cannot be written there: %s", strerror(errno));
 		return be_dir_errno();
+	}
+	if (!links(root_fd)) {
+		say(why, len, "%s cannot link files (%s), so objects cannot get their names there", p->fs, strerror(errno));
+		return -OBJM_STATUS_UNSUPPORTED_OP;
 	}
 	p->caps |= tmpfile ? OM_TIERC_TMPFILE : 0;
 	p->caps |= has_xattr(fd) ? OM_TIERC_XATTR : 0;

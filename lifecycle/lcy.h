@@ -21,6 +21,7 @@
 #define LCY_ALOGS_MAX 257u	 /* workers' places */
 #define LCY_HEAT_MS 200u	 /* access logs are read this often */
 #define LCY_HEAT_COPY 65536u	 /* slots of an old segment copied in a turn */
+#define LCY_START_MARGIN_S 10u /* names in staging/ that are younger may be of this run */
 #define LCY_SWEEP_MS 1000u	 /* staging/ of tiers without nameless files is looked through this often */
 #define LCY_DIRS_YOUNG 16u	 /* id directories so close to the highest id may still get files: they stay, empty or not */
 #define LCY_REAP_BATCH 256u	 /* files removed before their directories are synced */

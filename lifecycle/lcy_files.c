@@ -110,5 +110,5 @@ void lcy_files_sweep(struct lcy *l, uint64_t now_ns)
 	l->sweep_due_ns = now_ns + LCY_SWEEP_MS * UINT64_C(1000000);
 	for (unsigned i = 0; i < OM_TIERS_MAX; i++)
 		if (l->tiers[i].on && !(l->tiers[i].be.caps & OM_TIERC_TMPFILE))
-			(void)be_dir_sweep_staging(&l->tiers[i].be, false);
+			(void)be_dir_sweep_staging(&l->tiers[i].be, 0);
 }

@@ -142,9 +142,11 @@ static int boot(struct lcy *l)
 	if (err < 0)
 		return err;
 	lcy_sandbox(l, (const int (*)[2])dirs, n_dirs);
+	/* The first of a run: what has a name from before it belongs to nobody. Workers start beside us, hence the margin. */
+	uint64_t before_s = l->boot.generation == 1 ? om_wall_ns() / 1000000000u - LCY_START_MARGIN_S : 0;
 	for (unsigned i = 0; i < OM_TIERS_MAX; i++)
 		if (l->tiers[i].on)
-			(void)be_dir_sweep_staging(&l->tiers[i].be, false); /* what is left stays for the next start */
+			(void)be_dir_sweep_staging(&l->tiers[i].be, before_s);
 	return tell(l, OM_PROC_READY, 0);
 }
 
