@@ -20,6 +20,7 @@
 
 #define LCY_ALOGS_MAX 257u	 /* workers' places */
 #define LCY_HEAT_MS 200u	 /* access logs are read this often */
+#define LCY_HEAT_BUSY_MS 20u	 /* and this often while a worker logs much: 16,384 entries last for 800,000 accesses a second */
 #define LCY_HEAT_COPY 65536u	 /* slots of an old segment copied in a turn */
 #define LCY_START_MARGIN_S 10u /* names in staging/ that are younger may be of this run */
 #define LCY_SWEEP_MS 1000u	 /* staging/ of tiers without nameless files is looked through this often */
@@ -54,6 +55,7 @@ struct lcy {
 	struct idx_alogr alog[LCY_ALOGS_MAX];
 	bool alog_on[LCY_ALOGS_MAX];
 	uint64_t heat_due_ns;
+	unsigned heat_ms; /* the pause now */
 
 	/* scans (lcy_scan.c) */
 	struct lcy_scan *scans, **scans_end; /* orders that wait; loop thread */

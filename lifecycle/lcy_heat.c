@@ -25,18 +25,20 @@ static void touch(struct lcy *l, const struct idx_alog_access *a, uint64_t now_s
 	(void)idx_heat_touch(heat, a->slot, a->weight, now_s, slot.ent.since_s); /* fails for a slot that is none: checked above */
 }
 
-static void drain(struct lcy *l, struct idx_alogr *log, uint64_t now_s)
+/* Reads what a worker has logged. @return accesses read */
+static unsigned drain(struct lcy *l, struct idx_alogr *log, uint64_t now_s)
 {
 	struct idx_alog_access a[256];
 	uint64_t lost = log->lost;
-	unsigned n;
+	unsigned n, sum = 0;
 
 	/* bounded by the log's size: a writer that is faster than us must not keep us here */
-	for (unsigned turn = 0; turn < 2 * IDX_ALOG_CAP / OM_ARRAY_SIZE(a) && (n = idx_alogr_read(log, a, OM_ARRAY_SIZE(a))); turn++)
+	for (unsigned turn = 0; turn < 2 * IDX_ALOG_CAP / OM_ARRAY_SIZE(a) && (n = idx_alogr_read(log, a, OM_ARRAY_SIZE(a))); turn++, sum += n)
 		for (unsigned i = 0; i < n; i++)
 			touch(l, &a[i], now_s);
 	if (log->lost != lost)
 		om_count(OM_C_ACCESSES_LOST, log->lost - lost);
+	return sum;
 }
 
 static void copy_some(struct lcy *l)
@@ -56,10 +58,13 @@ void lcy_heat_turn(struct lcy *l, uint64_t now_ns)
 		copy_some(l);
 	if (now_ns < l->heat_due_ns)
 		return;
-	l->heat_due_ns = now_ns + LCY_HEAT_MS * UINT64_C(1000000);
+	unsigned most = 0;
 	for (unsigned i = 0; i < LCY_ALOGS_MAX; i++)
 		if (l->alog_on[i])
-			drain(l, &l->alog[i], om_wall_ns() / 1000000000u);
+			most = OM_MAX(most, drain(l, &l->alog[i], om_wall_ns() / 1000000000u));
+	/* a busy worker fills its log in less than the usual pause */
+	l->heat_ms = most > IDX_ALOG_CAP / 8 ? LCY_HEAT_BUSY_MS : LCY_HEAT_MS;
+	l->heat_due_ns = now_ns + l->heat_ms * UINT64_C(1000000);
 }
 
 int lcy_heat_index(struct lcy *l, int index_fd, int heat_fd)
@@ -105,7 +110,7 @@ void lcy_heat_alog_gone(struct lcy *l, uint32_t child)
 {
 	if (child >= LCY_ALOGS_MAX || !l->alog_on[child])
 		return;
-	drain(l, &l->alog[child], om_wall_ns() / 1000000000u);
+	(void)drain(l, &l->alog[child], om_wall_ns() / 1000000000u);
 	idx_alogr_detach(&l->alog[child]);
 	l->alog_on[child] = false;
 }

@@ -195,7 +195,7 @@ static void wait_for_work(struct lcy *l)
 	struct pollfd p[2] = { { .fd = l->ctl_fd, .events = POLLIN }, { .fd = l->ring.kick_self, .events = POLLIN } };
 
 	if (om_ring_sleep(&l->ring))
-		(void)poll(p, 2, l->copying ? 0 : (int)LCY_HEAT_MS);
+		(void)poll(p, 2, l->copying ? 0 : (int)l->heat_ms);
 	om_ring_awake(&l->ring);
 }
 
@@ -227,6 +227,7 @@ int main(void)
 	l->ctl_fd = OM_PROC_FD;
 	l->run_lock_fd = -1;
 	l->scans_end = &l->scans;
+	l->heat_ms = LCY_HEAT_MS;
 	pthread_mutex_init(&l->ring_lock, NULL);
 	if (fcntl(OM_PROC_FD, F_GETFD) < 0) {
 		(void)fprintf(stderr, "objmapper-lifecycle is started by objmapperd, not by hand\n");
