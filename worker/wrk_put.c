@@ -1,5 +1,5 @@
 /*
- * wrk_put.c: put sessions: their table, owners, BEGIN, inline payloads, answers. See wrk_put.h; wrk_put_int.h lists the
+ * wrk_put.c: put sessions: their life, owners, BEGIN, commit asked for, answers. See wrk_put.h; wrk_put_int.h lists the
  * other files of this module. Process objmapper-worker, loop thread; the run functions on I/O threads.
  *
  * A session that nobody wants any more (`dead`) may still be in a job, a batch or the supervisor's hands: it is freed by the
@@ -9,9 +9,6 @@
 
 #include "common/om_counter.h"
 #include "common/om_fault.h"
-
-#define SLOT_BITS 20
-#define SLOT_MASK ((1u << SLOT_BITS) - 1)
 
 /* ---- queues ---- */
 
@@ -73,7 +70,7 @@ void wrk_put_owner_close(struct wrk_put_set *s, struct wrk_put_owner *o)
 
 /* ---- sessions ---- */
 
-static int refuse(struct wrk_put_set *s, int status, const char **ret_text)
+int wrk_put_refuse(struct wrk_put_set *s, int status, const char **ret_text)
 {
 	*ret_text = s->text;
 	om_count(OM_C_PUT_FAILED, 1);
@@ -137,8 +134,8 @@ static struct wrk_put_user *admit(struct wrk_put_set *s, uint32_t uid, int *ret_
 	return NULL;
 }
 
-static struct wrk_put *session_new(struct wrk_put_set *s, struct wrk_put_owner *o, const struct wrk_put_req *req,
-				   int *ret_status)
+struct wrk_put *wrk_put_session_new(struct wrk_put_set *s, struct wrk_put_owner *o, const struct wrk_put_req *req,
+				    int *ret_status)
 {
 	struct wrk_put_user *u = admit(s, o->uid, ret_status);
 	struct wrk_put *p = u ? calloc(1, sizeof(*p)) : NULL;
@@ -159,21 +156,11 @@ static struct wrk_put *session_new(struct wrk_put_set *s, struct wrk_put_owner *
 	p->slot = s->free_slots[--s->n_free];
 	s->slots[p->slot] = p;
 	s->gens[p->slot]++;
-	p->number = p->slot | s->gens[p->slot] << SLOT_BITS;
+	p->number = p->slot | s->gens[p->slot] << WRK_PUT_SLOT_BITS;
 	s->n++;
 	own(p, o);
 	om_gauge(OM_C_PUT_OPEN, s->n);
 	return p;
-}
-
-static void drop_buf(struct wrk_put *p)
-{
-	if (!p->buf)
-		return;
-	p->set->inline_bytes -= p->len;
-	p->user->inline_bytes -= p->len;
-	free(p->buf);
-	p->buf = NULL;
 }
 
 void wrk_put_release(struct wrk_put *p)
@@ -186,7 +173,7 @@ void wrk_put_release(struct wrk_put *p)
 	s->slots[p->slot] = NULL;
 	s->free_slots[s->n_free++] = p->slot;
 	p->slot = UINT32_MAX;
-	drop_buf(p);
+	wrk_put_inline_drop(p);
 	p->user->n--;
 	wrk_put_user_put(s, p->user);
 	p->user = NULL;
@@ -225,7 +212,7 @@ void wrk_put_abort(struct wrk_put_set *s, struct wrk_put *p)
 
 struct wrk_put *wrk_put_find(struct wrk_put_set *s, const struct wrk_put_owner *o, uint32_t session)
 {
-	uint32_t slot = session & SLOT_MASK;
+	uint32_t slot = session & WRK_PUT_SLOT_MASK;
 	struct wrk_put *p = slot < s->n_slots ? s->slots[slot] : NULL;
 
 	return p && p->number == session && p->owner == o && !p->is_inline ? p : NULL;
@@ -235,7 +222,7 @@ unsigned wrk_put_count(const struct wrk_put_set *s) { return s->n; }
 
 /* ---- answers ---- */
 
-static const char *answer_text(struct wrk_put *p)
+const char *wrk_put_text(struct wrk_put *p)
 {
 	if (p->why[0])
 		return p->why;
@@ -256,7 +243,7 @@ static void answer_begun(struct wrk_put *p)
 	void *arg = p->arg;
 
 	if (p->status < 0) {
-		b.text = answer_text(p);
+		b.text = wrk_put_text(p);
 		om_count(OM_C_PUT_FAILED, 1);
 		fn(arg, &b);
 		if (!p->dead) /* fn may have closed its connection */
@@ -287,7 +274,7 @@ static void answer_done(struct wrk_put *p)
 
 	om_count(d.status < 0 ? OM_C_PUT_FAILED : OM_C_PUT_DONE, 1);
 	if (d.status < 0) {
-		(void)snprintf(text, sizeof(text), "%s", answer_text(p));
+		(void)snprintf(text, sizeof(text), "%s", wrk_put_text(p));
 		d.text = text;
 	}
 	p->commit_asked = false;
@@ -306,7 +293,7 @@ static void answer_done(struct wrk_put *p)
 	fn(arg, &d);
 }
 
-static void answer_all(void *arg)
+void wrk_put_answer_all(void *arg)
 {
 	struct wrk_put_set *s = arg;
 
@@ -350,7 +337,7 @@ void wrk_put_work(struct wrk_put *p, uint64_t bytes, void (*run)(struct wrk_io_j
 static void begin_done(struct wrk_io_job *job);
 
 /* I/O thread, or the loop. */
-static void begin_run(struct wrk_io_job *job)
+void wrk_put_begin_run(struct wrk_io_job *job)
 {
 	struct wrk_put *p = wrk_put_of_job(job);
 	int err;
@@ -368,7 +355,7 @@ static void begin_run(struct wrk_io_job *job)
 	}
 }
 
-static bool worth_another_tier(int status)
+bool wrk_put_other_tier(int status)
 {
 	return status == -OBJM_STATUS_NO_SPACE || status == -OBJM_STATUS_TOO_LARGE || status == -OBJM_STATUS_READ_ONLY;
 }
@@ -379,13 +366,13 @@ static void begin_failed(struct wrk_put *p)
 	char why[sizeof(p->why)];
 
 	p->step = "a file cannot be begun";
-	(void)snprintf(why, sizeof(why), "%s", answer_text(p));
-	if (worth_another_tier(status)) {
+	(void)snprintf(why, sizeof(why), "%s", wrk_put_text(p));
+	if (wrk_put_other_tier(status)) {
 		wrk_put_unchoose(p);
 		p->why[0] = '\0';
 		if (wrk_put_choose(p) == 0) {
 			p->step = NULL;
-			wrk_put_work(p, p->hint, begin_run, begin_done);
+			wrk_put_work(p, p->hint, wrk_put_begin_run, begin_done);
 			return;
 		}
 	}
@@ -409,21 +396,21 @@ int wrk_put_begin(struct wrk_put_set *s, struct wrk_put_owner *o, const struct w
 		  void *arg, const char **ret_text)
 {
 	int status;
-	struct wrk_put *p = session_new(s, o, req, &status);
+	struct wrk_put *p = wrk_put_session_new(s, o, req, &status);
 
 	if (!p)
-		return refuse(s, status, ret_text);
+		return wrk_put_refuse(s, status, ret_text);
 	status = wrk_put_choose(p);
 	if (status < 0) {
 		(void)snprintf(s->text, sizeof(s->text), "%s", p->why);
 		wrk_put_end(p);
-		return refuse(s, status, ret_text);
+		return wrk_put_refuse(s, status, ret_text);
 	}
 	p->begun_fn = fn;
 	p->arg = arg;
 	p->state = WRK_PUT_BEGIN;
 	p->must_copy = !wrk_uid_trusted(s->w, o->uid) || !(p->tier->be.caps & OM_TIERC_LEASE);
-	wrk_put_work(p, p->hint, begin_run, begin_done);
+	wrk_put_work(p, p->hint, wrk_put_begin_run, begin_done);
 	return 0;
 }
 
@@ -431,7 +418,7 @@ int wrk_put_commit(struct wrk_put_set *s, struct wrk_put *p, wrk_put_done_fn *fn
 {
 	if (p->commit_asked || !p->begun || (p->state != WRK_PUT_OPEN && p->state != WRK_PUT_CUT)) {
 		(void)snprintf(s->text, sizeof(s->text), "a commit of this put is under way already");
-		return refuse(s, -OBJM_STATUS_TRY_AGAIN, ret_text);
+		return wrk_put_refuse(s, -OBJM_STATUS_TRY_AGAIN, ret_text);
 	}
 	p->commit_asked = true;
 	p->done_fn = fn;
@@ -442,231 +429,4 @@ int wrk_put_commit(struct wrk_put_set *s, struct wrk_put *p, wrk_put_done_fn *fn
 	else
 		wrk_put_freeze(p);
 	return 0;
-}
-
-/* ---- inline ---- */
-
-static void inline_done(struct wrk_io_job *job);
-
-static int write_all(int fd, const char *buf, uint64_t len)
-{
-	while (len > 0) {
-		ssize_t n = write(fd, buf, len);
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n <= 0)
-			return -om_status_errno(n < 0 ? errno : EIO);
-		buf += n;
-		len -= (uint64_t)n;
-	}
-	return 0;
-}
-
-/* I/O thread, or the loop. The bytes never were in a client's hands: no lease is needed, no copy. */
-static void inline_run(struct wrk_io_job *job)
-{
-	struct wrk_put *p = wrk_put_of_job(job);
-
-	begin_run(job);
-	if (p->status < 0)
-		return;
-	p->status = write_all(p->file.rwfd, p->buf, p->len);
-	p->err = p->status < 0 ? errno : 0;
-	om_close(&p->file.rwfd);
-	if (p->status < 0)
-		be_drop(&p->file);
-}
-
-static void inline_go(struct wrk_put *p)
-{
-	p->state = WRK_PUT_WORK;
-	p->commit_due_ns = om_now_ns() + p->set->w->boot.limits.commit_wait_ms * UINT64_C(1000000);
-	wrk_put_work(p, p->len, inline_run, inline_done);
-}
-
-static void inline_done(struct wrk_io_job *job)
-{
-	struct wrk_put *p = wrk_put_of_job(job);
-	int status = p->status;
-
-	if (p->dead) {
-		wrk_put_end(p);
-	} else if (status == 0) {
-		drop_buf(p);
-		wrk_put_freeze(p);
-	} else {
-		p->step = "the bytes cannot be written";
-		(void)answer_text(p);
-		if (worth_another_tier(status)) {
-			char why[sizeof(p->why)];
-			memcpy(why, p->why, sizeof(why));
-			wrk_put_unchoose(p);
-			if (wrk_put_choose(p) == 0) {
-				p->why[0] = '\0';
-				inline_go(p);
-				return;
-			}
-			memcpy(p->why, why, sizeof(why));
-		}
-		wrk_put_answer(p, status);
-	}
-}
-
-/* Room for the payload, or a status with s->text. */
-static int inline_admit(struct wrk_put_set *s, struct wrk_put *p, uint64_t len)
-{
-	if (len > s->w->boot.limits.inline_bytes) {
-		(void)snprintf(s->text, sizeof(s->text), "%llu bytes are more than an inline put may have (%u): put through a "
-			       "descriptor", (unsigned long long)len, s->w->boot.limits.inline_bytes);
-		return -OBJM_STATUS_TOO_LARGE;
-	}
-	if (WRK_PUT_INLINE_BYTES - s->inline_bytes < len ||
-	    (p->user->inline_bytes > 0 && WRK_PUT_INLINE_BYTES / 2 - OM_MIN(p->user->inline_bytes, WRK_PUT_INLINE_BYTES / 2) < len)) {
-		om_count(OM_C_PEER_LIMIT, 1);
-		(void)snprintf(s->text, sizeof(s->text), "too many inline puts at once: try again, or put through a descriptor");
-		return -OBJM_STATUS_TRY_AGAIN;
-	}
-	p->buf = malloc(len ? len : 1); /* touched only as bytes come */
-	if (!p->buf) {
-		(void)snprintf(s->text, sizeof(s->text), "no memory for an inline put");
-		return -OBJM_STATUS_OUT_OF_MEMORY;
-	}
-	p->len = len;
-	s->inline_bytes += len;
-	p->user->inline_bytes += len;
-	return 0;
-}
-
-int wrk_put_inline(struct wrk_put_set *s, struct wrk_put_owner *o, const struct wrk_put_req *req, uint64_t payload_len,
-		   wrk_put_done_fn *fn, void *arg, struct wrk_put **ret_put, const char **ret_text)
-{
-	int status;
-	struct wrk_put *p = session_new(s, o, req, &status);
-
-	if (!p)
-		return refuse(s, status, ret_text);
-	p->is_inline = true;
-	p->hint = payload_len;
-	status = inline_admit(s, p, payload_len);
-	if (status == 0) {
-		status = wrk_put_choose(p);
-		if (status < 0)
-			(void)snprintf(s->text, sizeof(s->text), "%s", p->why);
-	}
-	if (status < 0) {
-		wrk_put_end(p);
-		return refuse(s, status, ret_text);
-	}
-	p->done_fn = fn;
-	p->arg = arg;
-	p->state = WRK_PUT_FEED;
-	*ret_put = p;
-	if (payload_len == 0)
-		inline_go(p);
-	return 0;
-}
-
-void wrk_put_feed(struct wrk_put_set *s, struct wrk_put *p, const void *data, size_t len)
-{
-	(void)s;
-	OM_ASSERT(p->state == WRK_PUT_FEED && len <= p->len - p->fed);
-	memcpy(p->buf + p->fed, data, len);
-	p->fed += len;
-	if (p->fed == p->len && len > 0)
-		inline_go(p);
-}
-
-uint64_t wrk_put_missing(const struct wrk_put *p) { return p->state == WRK_PUT_FEED ? p->len - p->fed : 0; }
-
-/* ---- the set ---- */
-
-static int tiers_init(struct wrk_put_set *s)
-{
-	for (unsigned i = 0; i < OM_TIERS_MAX; i++) {
-		const struct wrk_tier *wt = &s->w->tiers[i];
-		struct wrk_put_tier *t = &s->tiers[i];
-
-		t->set = s;
-		t->no = (uint8_t)i;
-		wrk_put_batch_init(t);
-		if (!wt->known || wt->objects_fd < 0 || wt->staging_fd < 0)
-			continue;
-		t->memory = wt->row.type == OM_TIER_MEMORY;
-		if (be_dir_init(&t->be, wt->objects_fd, wt->staging_fd, wt->row.caps, s->w->boot.child) < 0)
-			return -OBJM_STATUS_SYSTEM;
-		if (be_dir_init(&t->behind, wt->objects_fd, wt->staging_fd, wt->row.caps, s->w->boot.child) < 0)
-			return -OBJM_STATUS_SYSTEM;
-		t->have = true;
-	}
-	return 0;
-}
-
-int wrk_put_new(struct wrk *w, struct wrk_put_set **ret)
-{
-	struct wrk_put_set *s = calloc(1, sizeof(*s));
-	unsigned n = OM_MAX(1u, OM_MIN(w->boot.limits.put_sessions, SLOT_MASK));
-	int rc;
-
-	if (!s)
-		return -OBJM_STATUS_OUT_OF_MEMORY;
-	s->w = w;
-	s->n_slots = s->n_free = n;
-	s->slots = calloc(n, sizeof(struct wrk_put *));
-	s->gens = calloc(n, sizeof(uint32_t));
-	s->free_slots = calloc(n, sizeof(uint32_t));
-	wrk_put_queue_init(&s->answers);
-	s->answer_task = WRK_TASK_INIT(answer_all, s);
-	wrk_put_watch_init(s);
-	if (!s->slots || !s->gens || !s->free_slots) {
-		wrk_put_free(s);
-		return -OBJM_STATUS_OUT_OF_MEMORY;
-	}
-	for (unsigned i = 0; i < n; i++)
-		s->free_slots[i] = n - 1 - i;
-	rc = tiers_init(s);
-	if (rc < 0) {
-		wrk_put_free(s);
-		return rc;
-	}
-	*ret = s;
-	return 0;
-}
-
-static void end_late(struct wrk_put *p)
-{
-	p->job.busy = false; /* the pool is gone */
-	wrk_put_end(p);
-}
-
-void wrk_put_free(struct wrk_put_set *s)
-{
-	if (!s)
-		return;
-	for (unsigned i = 0; s->slots && i < s->n_slots; i++)
-		if (s->slots[i])
-			end_late(s->slots[i]);
-	for (unsigned i = 0; i < OM_TIERS_MAX; i++) {
-		struct wrk_put_tier *t = &s->tiers[i];
-		for (struct wrk_put *p; t->set && (p = wrk_put_queue_take(&t->behind_queue)) != NULL;)
-			end_late(p);
-		while (t->n_behind > 0)
-			end_late(t->behind_batch[--t->n_behind]);
-	}
-	wrk_task_cancel(&s->w->loop, &s->answer_task);
-	wrk_timer_disarm(&s->w->loop, &s->watch);
-	for (unsigned i = 0; i < OM_TIERS_MAX; i++) {
-		wrk_task_cancel(&s->w->loop, &s->tiers[i].task);
-		be_fini(&s->tiers[i].be);
-		be_fini(&s->tiers[i].behind);
-	}
-	for (unsigned i = 0; i < WRK_PUT_UIDS; i++)
-		while (s->users[i]) {
-			struct wrk_put_user *u = s->users[i];
-			s->users[i] = u->next;
-			free(u);
-		}
-	free(s->slots);
-	free(s->gens);
-	free(s->free_slots);
-	free(s);
 }

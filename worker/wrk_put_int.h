@@ -1,7 +1,9 @@
 /*
  * wrk_put_int.h: what the files of the put sessions share. Others include wrk_put.h.
  *
- * wrk_put.c         sessions, owners, begin, inline, answers
+ * wrk_put.c         sessions, owners, begin, answers
+ * wrk_put_inline.c  bytes that come in the request
+ * wrk_put_set.c     the table of sessions, the tiers
  * wrk_put_tier.c    which tier takes it; users and their bounds
  * wrk_put_commit.c  freeze, prepare, commit
  * wrk_put_batch.c   link and sync, a batch of a tier at a time
@@ -26,6 +28,8 @@
 #define WRK_PUT_SLACK (64ull << 20) /* beyond the announced size, before a session is cut */
 #define WRK_PUT_REFUSE_NS 30000000000ull
 #define WRK_PUT_ROOM_NS 100000000u /* how long the room of a filesystem is believed */
+#define WRK_PUT_SLOT_BITS 20 /* of a session's number; above them, how often the slot was used */
+#define WRK_PUT_SLOT_MASK ((1u << WRK_PUT_SLOT_BITS) - 1)
 #define WRK_PUT_UIDS 256u	   /* buckets of the table of users */
 
 enum wrk_put_state {
@@ -140,6 +144,14 @@ struct wrk_put {
 void wrk_put_end(struct wrk_put *p); /* the last of a session: frees everything */
 void wrk_put_release(struct wrk_put *p); /* gives back its place in the table and in the bounds of its user */
 void wrk_put_answer(struct wrk_put *p, int status); /* queue the answer; the session ends, or opens again, with it */
+/** A session within its bounds. @return NULL: refused, *ret_status and s->text say why */
+struct wrk_put *wrk_put_session_new(struct wrk_put_set *s, struct wrk_put_owner *o, const struct wrk_put_req *req,
+				    int *ret_status);
+int wrk_put_refuse(struct wrk_put_set *s, int status, const char **ret_text);
+void wrk_put_begin_run(struct wrk_io_job *job); /* makes the file: p->status, p->err, p->file */
+bool wrk_put_other_tier(int status);		/* a failure for which another tier may be better */
+const char *wrk_put_text(struct wrk_put *p);	/* p->why, made of p->step and p->err when it is empty */
+void wrk_put_answer_all(void *set); /* the task at the end of a turn */
 void wrk_put_detach(struct wrk_put *p); /* its owner lets go of it: it goes on by itself */
 void wrk_put_queue_init(struct wrk_put_queue *q);
 void wrk_put_queue_add(struct wrk_put_queue *q, struct wrk_put *p);
@@ -150,6 +162,9 @@ static inline struct wrk_put *wrk_put_of_job(struct wrk_io_job *job)
 {
 	return (struct wrk_put *)((char *)job - offsetof(struct wrk_put, job));
 }
+
+/* wrk_put_inline.c */
+void wrk_put_inline_drop(struct wrk_put *p); /* the payload is not needed any more; fine without one */
 
 /* wrk_put_tier.c */
 /** Choose the tier for p (not one of p->tried) and account for it. @return 0; a status, p->why says more */
