@@ -82,11 +82,19 @@ static void test_syncfs_error(void **state)
 static void test_parent_is_synced_once(void **state)
 {
 	(void)state;
-	/* the first file of a directory: file, directory, objects/; the second: file, directory. So the sixth sync fails. */
+	/* the first file of a directory: file, directory, objects/; the second: file, directory. So the sixth is the third's. */
 	fault("put.sync:error:6");
 	put_and_sync(1, 1, 0);
 	put_and_sync(1, 2, 0);
 	put_and_sync(1, 3, -OBJM_STATUS_STORAGE);
+}
+
+static void test_parent_is_synced(void **state)
+{
+	(void)state;
+	fault("put.sync:error:5"); /* of the second file already, because the first one took three */
+	put_and_sync(1, 1, 0);
+	put_and_sync(1, 2, -OBJM_STATUS_STORAGE);
 }
 #endif
 
@@ -271,6 +279,7 @@ int main(void)
 		cmocka_unit_test(test_nospace),
 #if OM_FAULTS
 		ON(test_sync_error, DISK),  ON(test_syncfs_error, DISK), ON(test_parent_is_synced_once, DISK),
+		ON(test_parent_is_synced, DISK),
 #endif
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
