@@ -7,6 +7,7 @@
  *
  *	PROGRAM				against backend/, on a tmpfs and on a disk
  *	PROGRAM daemon SOCKET UID	against a daemon whose own uid is not UID; as root
+ *	PROGRAM lax SOCKET UID		the same where leases prove nothing, so that every commit copies: it need not be refused
  */
 #ifndef ATK_H
 #define ATK_H
@@ -110,6 +111,7 @@ struct atk_weapon *atk_fuse_weapon(void);
 struct atk_args {
 	const char *socket; /* NULL: backend/ alone */
 	uid_t uid;
+	bool lax;
 };
 /** @return false after a message: usage */
 bool atk_run_args(int argc, char **argv, struct atk_args *ret);

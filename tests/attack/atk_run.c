@@ -4,6 +4,7 @@
  */
 #include "tests/attack/atk.h"
 
+#include <fcntl.h>
 #include <sys/mman.h>
 
 enum outcome {
@@ -21,13 +22,13 @@ bool atk_run_args(int argc, char **argv, struct atk_args *ret)
 	*ret = (struct atk_args){0};
 	if (argc == 1)
 		return true;
-	if (argc == 4 && strcmp(argv[1], "daemon") == 0) {
+	if (argc == 4 && (strcmp(argv[1], "daemon") == 0 || strcmp(argv[1], "lax") == 0)) {
 		uid = strtoul(argv[3], &end, 10);
-		*ret = (struct atk_args){.socket = argv[2], .uid = (uid_t)uid};
+		*ret = (struct atk_args){.socket = argv[2], .uid = (uid_t)uid, .lax = argv[1][0] == 'l'};
 		if (*end == '\0' && uid > 0 && uid < (uid_t)-1)
 			return true;
 	}
-	fprintf(stderr, "usage: %s [daemon SOCKET UID]\n", argv[0]);
+	fprintf(stderr, "usage: %s [daemon|lax SOCKET UID]\n", argv[0]);
 	return false;
 }
 
@@ -39,10 +40,15 @@ static void pattern(unsigned char *at)
 		at[i] = (unsigned char)('a' + i % 23);
 }
 
-/* An object whose pages are pinned and whose mapping is gone. */
-static enum outcome take_aim(struct atk_target *t, struct atk_weapon *w)
+/*
+ * An object whose pages are pinned and whose mapping is gone. `ret_pathfd` keeps the inode that the writer had, and so the
+ * pages' place in it, without being open in the sense of leases: it is what lets changed pages reach the disk, where a
+ * copy that shares its blocks would meet them.
+ */
+static enum outcome take_aim(struct atk_target *t, struct atk_weapon *w, int *ret_pathfd)
 {
 	unsigned char *at;
+	char path[32];
 	int fd, rc;
 
 	if (atk_target_begin(t, ATK_LEN, &fd) < 0)
@@ -52,6 +58,8 @@ static enum outcome take_aim(struct atk_target *t, struct atk_weapon *w)
 		atk_tap_note("%s: mmap: %s", t->name, strerror(errno));
 		return BROKEN;
 	}
+	(void)snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+	*ret_pathfd = open(path, O_PATH | O_CLOEXEC);
 	pattern(at);
 	rc = w->aim(w, at);
 	(void)munmap(at, ATK_LEN);
@@ -62,6 +70,11 @@ static bool same(struct atk_target *t, int fd, uint64_t want)
 {
 	OM_AUTO_FD fresh = -1;
 
+	if (atk_target_sum_fd(fd) != want)
+		return false;
+	/* In the cache it is whole: on the disk too? Anybody may ask for both of these. */
+	sync();
+	(void)posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED);
 	return atk_target_sum_fd(fd) == want && atk_target_get(t, &fresh) == 0 && atk_target_sum_fd(fresh) == want;
 }
 
@@ -93,7 +106,8 @@ static enum outcome shoot(struct atk_target *t, struct atk_weapon *w)
 
 static enum outcome strike(struct atk_target *t, struct atk_weapon *w)
 {
-	enum outcome out = take_aim(t, w);
+	OM_AUTO_FD path_fd = -1;
+	enum outcome out = take_aim(t, w, &path_fd);
 
 	if (out == UNCHANGED) {
 		int rc = atk_target_commit(t);
