@@ -231,7 +231,7 @@ def cmd_pipeline(path, dirname, prefix):
         sent, order, rng = {}, [], random.Random(caps)
         todo = [rng.choice(names + ["no such thing"]) for _ in range(500)]
         while todo or sent:
-            while todo and len(sent) < 100:  # beyond what was agreed: the server stops reading, it drops nothing
+            while todo and len(sent) < 60:  # beyond what was agreed: the server stops reading, it drops nothing
                 name = todo.pop()
                 mode = rng.choice((FD, COPY))
                 ident = c.send(os.fsencode(prefix + name), mode, rng.choice((0, 0, ORDERED)))
