@@ -16,7 +16,7 @@ GET, STAT, BEGIN, COMMIT, ABORT, INLINE, DELETE, LIST, SET, ATTACH, PING = 1, 2,
 MORE, WITH_COPY = 0x0001, 0x0010
 T_URI, T_OBJ, T_META, T_SIZE_HINT, T_FLAGS, T_COND, T_PREFIX, T_AFTER, T_LIMIT, T_SESSION, T_ERROR, T_ENTRY, T_NEXT = (
     1, 2, 4, 7, 8, 10, 12, 14, 15, 16, 20, 22, 24)
-OK, NOT_FOUND, UNSUPPORTED, UNAVAILABLE, PRECONDITION, WRITER_STILL_OPEN, NO_SPACE, TRY_AGAIN = 0, 1, 5, 0x14, 0x41, 0x43, 0x44, 0x46
+OK, NOT_FOUND, UNSUPPORTED, STORAGE, UNAVAILABLE, PRECONDITION, WRITER_STILL_OPEN, NO_SPACE, TRY_AGAIN = 0, 1, 5, 0x11, 0x14, 0x41, 0x43, 0x44, 0x46
 EPHEMERAL = 1
 
 
@@ -225,7 +225,7 @@ def writer(path, who, ledger, flags, errors):
                 break
             if f.status == OK or (op == "delete" and f.status == NOT_FOUND):
                 ledger.note("ack", uri, op, n)
-            elif f.status not in (NO_SPACE, 0x11):  # STORAGE: an injected error; not acknowledged, so no claim
+            elif f.status not in (NO_SPACE, STORAGE):  # an injected error; not acknowledged, so no claim
                 errors.append(f"{op} {uri}: status {f.status:#x} {f.text()}")
     except Exception as e:
         errors.append(f"writer {who}: {type(e).__name__}: {e}")
@@ -266,8 +266,11 @@ def cmd_verify(path, ledger_path):
     for uri, ok in state.items():
         end = time.monotonic() + 30
         status, data = c.read(uri)
-        while status == UNAVAILABLE and time.monotonic() < end:
+        tries = 1
+        # STORAGE once may be the injected error itself.
+        while (status == UNAVAILABLE and time.monotonic() < end) or (status == STORAGE and tries < 3):
             time.sleep(0.05)
+            tries += 1
             status, data = c.read(uri)
         there += status == OK
         if status == NOT_FOUND:
