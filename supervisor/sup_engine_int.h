@@ -362,6 +362,8 @@ struct sup_res *sup_res_new(struct sup_engine *e, unsigned place, struct sup_key
 			    bool conditional);
 struct sup_res *sup_res_find(struct sup_engine *e, uint64_t id);
 void sup_res_free(struct sup_engine *e, struct sup_res *res);
+/* A reservation ends without a record: its file, if there is one, is removed; the key's queue goes on. */
+void sup_res_give_back(struct sup_engine *e, struct sup_res *res);
 uint64_t sup_res_oldest(struct sup_engine *e);
 struct sup_op *sup_op_new(enum sup_op_kind kind, const struct om_rec *rec);
 void sup_op_submit(struct sup_engine *e, struct sup_op *op);

@@ -168,8 +168,9 @@ static bool take_commit(struct msg_ctx *c, const void *msg, size_t len)
 		.uri = uri, .type = uri + m->uri_len, .meta = (const unsigned char *)uri + m->uri_len + m->type_len,
 	};
 	struct sup_op *op = sup_op_new(SUP_OP_PUT, &rec);
-	if (!op) {
-		answer(c, m->hdr.req, -OBJM_STATUS_OUT_OF_MEMORY); /* the reservation stays: the worker sends ABORT */
+	if (!op) { /* any verdict but OK ends the reservation and removes the file */
+		answer(c, m->hdr.req, -OBJM_STATUS_OUT_OF_MEMORY);
+		sup_res_give_back(c->e, res);
 		return true;
 	}
 	res->committing = true;
@@ -191,13 +192,11 @@ static bool take_abort(struct msg_ctx *c, const void *msg, size_t len)
 	struct sup_res *res = sup_res_find(c->e, m->id);
 	if (!res || res->place != c->place || res->committing)
 		return broken(c, "ABORT without its PREPARE");
-	struct sup_key *key = res->key;
-	struct sup_tier *t = res->tier;
-	if (m->status == -OBJM_STATUS_STORAGE)
-		sup_tier_fail(t, "a worker could not make an object durable");
-	sup_reap_add(c->e, t, m->id, SUP_RM_UNSETTLED);
-	sup_res_free(c->e, res);
-	sup_key_go(c->e, key);
+	if (m->status == -OBJM_STATUS_STORAGE) {
+		sup_tier_fail(res->tier, "a worker could not make an object durable");
+		sup_pub_rows(c->e, res->tier);
+	}
+	sup_res_give_back(c->e, res);
 	return true;
 }
 

@@ -118,6 +118,15 @@ void sup_res_free(struct sup_engine *e, struct sup_res *res)
 	free(res);
 }
 
+void sup_res_give_back(struct sup_engine *e, struct sup_res *res)
+{
+	struct sup_key *key = res->key;
+
+	sup_reap_add(e, res->tier, res->id, SUP_RM_UNSETTLED);
+	sup_res_free(e, res);
+	sup_key_go(e, key);
+}
+
 /* The lowest id whose fate is open: a reservation, or a file of an aborted one. Called once per block of ids. */
 uint64_t sup_res_oldest(struct sup_engine *e)
 {

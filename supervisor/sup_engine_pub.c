@@ -161,10 +161,7 @@ static void detach(struct sup_engine *e, unsigned place)
 		next = r->cnext;
 		if (r->committing)
 			continue; /* its op ends it */
-		struct sup_key *key = r->key;
-		sup_reap_add(e, r->tier, r->id, SUP_RM_UNSETTLED);
-		sup_res_free(e, r);
-		sup_key_go(e, key);
+		sup_res_give_back(e, r);
 	}
 	/* those that are committing leave the list of a child that is about to be forgotten */
 	while (c->res) {
