@@ -145,7 +145,7 @@ int be_begin(const struct be *be, uint64_t size_hint, struct be_file *ret_file) 
  */
 int be_quiet(const struct be *be, const struct be_file *file) OM_MUST_USE;
 
-/** The same bytes in a fresh file: FICLONE where it works, else a copy. `ret_file` is new (rwfd is -1 already).
+/** The same bytes in a fresh file that shares no block with the first. `ret_file` is new (rwfd is -1 already).
  * @return as be_begin(), or -OBJM_STATUS_STORAGE: the source changed its length or cannot be read */
 int be_copy(const struct be *be, const struct be_file *from, struct be_file *ret_file) OM_MUST_USE;
 

@@ -18,7 +18,7 @@
 #define SO_PASSRIGHTS 83 /* Linux 6.16 */
 #endif
 
-#define WRK_ACCEPT_TURN 16		/* connections to one wake-up: the other workers are awake too */
+#define WRK_ACCEPT_TURN 2		/* connections to one wake-up: the rest wake the next worker, or this one again */
 #define WRK_ACCEPT_PAUSE_NS 100000000u
 
 struct wrk_listener {
@@ -60,6 +60,21 @@ static void wrk_accept_out_of_fds(struct wrk_accept *a, int listenfd)
 	wrk_accept_pause(a);
 }
 
+/*
+ * Goes to the end of the listener's queue of waiters. The kernel wakes the first of them (EPOLLEXCLUSIVE), so without this
+ * one worker would get every connection as long as it keeps up, and the others none.
+ */
+static void wrk_accept_requeue(struct wrk_listener *l)
+{
+	struct wrk_accept *a = l->accept;
+
+	if (l->src.fd < 0)
+		return; /* paused or stopped meanwhile */
+	wrk_loop_del(&a->w->loop, &l->src);
+	if (wrk_loop_add(&a->w->loop, &l->src, l->fd, EPOLLIN | EPOLLEXCLUSIVE) < 0)
+		wrk_timer_arm(&a->w->loop, &a->pause, a->w->loop.now_ns + WRK_ACCEPT_PAUSE_NS);
+}
+
 static void wrk_accept_ready(void *arg, uint32_t events)
 {
 	struct wrk_listener *l = arg;
@@ -76,12 +91,13 @@ static void wrk_accept_ready(void *arg, uint32_t events)
 				wrk_accept_pause(l->accept);
 			else if (errno == EINTR || errno == ECONNABORTED)
 				continue;
-			return;
+			break;
 		}
 		if (l->kind == OM_LISTEN_TCP) /* answers are whole when they are sent: nothing to wait for */
 			(void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
 		(void)wrk_conn_new(l->accept->w, fd, l->kind, l->passrights);
 	}
+	wrk_accept_requeue(l);
 }
 
 int wrk_accept_start(struct wrk_accept *a)
