@@ -653,7 +653,8 @@ static int options(objm_t *s, const struct objm_options *opt)
 
 static int open_session(objm_t *s, const char *path, const struct objm_options *opt)
 {
-	uint64_t until;
+	uint64_t from, span_ms;
+	bool left = false;
 	unsigned n = 0;
 	int r;
 
@@ -665,12 +666,15 @@ static int open_session(objm_t *s, const char *path, const struct objm_options *
 	s->path = strdup(path && path[0] ? path : OBJM_SOCKET_DEFAULT);
 	if (!s->path)
 		return objm_fail(s, -OBJM_STATUS_OUT_OF_MEMORY, "out of memory");
-	until = om_now_ns() + (uint64_t)s->opt.wait_ms * 1000000u;
+	from = om_now_ns();
 	for (;;) {
 		r = connect_session(s);
-		if ((r != -OBJM_STATUS_UNAVAILABLE && r != -OBJM_STATUS_GONE) || s->opt.wait_ms == 0)
+		if (r != -OBJM_STATUS_UNAVAILABLE && r != -OBJM_STATUS_GONE)
 			break;
-		if (!objm_backoff(n++, until))
+		/* A server that took the connection and left within the handshake is restarting: it is worth what a lost one is. */
+		left |= r == -OBJM_STATUS_GONE;
+		span_ms = left ? OM_MAX(s->opt.wait_ms, s->opt.retry_ms) : s->opt.wait_ms;
+		if (span_ms == 0 || !objm_backoff(n++, from + span_ms * 1000000u))
 			break;
 	}
 	return r == -OBJM_STATUS_GONE ? -OBJM_STATUS_UNAVAILABLE : r;

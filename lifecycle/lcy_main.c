@@ -204,6 +204,8 @@ static int loop(struct lcy *l)
 	while (!l->draining) {
 		if (!take_control(l))
 			return 0; /* the end of the control socket is how a supervisor's end is told */
+		if (l->draining)
+			break; /* a restart waits for us */
 		if (!lcy_files_turn(l))
 			return 1;
 		lcy_files_sweep(l, om_coarse_ns());

@@ -56,10 +56,10 @@ static int raise_max(void *ctx, const struct om_rec *rec)
 }
 
 /* The end of the highest id directory of a tier: no file of it has an id from there on. */
-static uint64_t dirs_end(int objectsfd)
+static uint64_t dirs_end(int rootfd)
 {
 	uint64_t end = 0;
-	int fd = openat(objectsfd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	int fd = openat(rootfd, "objects", O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
 	DIR *dir = fd < 0 ? NULL : fdopendir(fd);
 
 	if (!dir) {
@@ -76,7 +76,10 @@ static uint64_t dirs_end(int objectsfd)
 	return end;
 }
 
-/* The state was lost or is new: no id of any record or file may ever be given out again. */
+/*
+ * The state was lost, or a tier came that it did not know: no id of any record or file may ever be given out again. Tiers
+ * that were refused count, too.
+ */
 static int raise_ids(struct sup_engine *e)
 {
 	uint64_t floor = 1;
@@ -85,6 +88,8 @@ static int raise_ids(struct sup_engine *e)
 		struct sup_tier *t = &e->tiers[i];
 		struct idx_cat_snap *snap;
 		struct idx_cat_scan_res res = { 0 };
+		if (t->rootfd >= 0)
+			floor = OM_MAX(floor, dirs_end(t->rootfd));
 		if (!t->cat)
 			continue;
 		if (idx_cat_snap_open(t->cat, &snap) == 0) {
@@ -92,14 +97,13 @@ static int raise_ids(struct sup_engine *e)
 			idx_cat_snap_close(snap);
 		}
 		floor = OM_MAX(floor, res.max_id + 1);
-		floor = OM_MAX(floor, dirs_end(t->objectsfd));
 	}
 	return idx_state_ids_raise(e->state, floor);
 }
 
 static int first_ids(struct sup_engine *e)
 {
-	int err = e->recovery.first ? raise_ids(e) : 0;
+	int err = e->recovery.first || e->raise_ids ? raise_ids(e) : 0;
 	uint64_t first, oldest = e->recovery.first || e->recovery.clean ? 0 : e->recovery.oldest_unsettled;
 
 	if (err == 0)
@@ -200,14 +204,14 @@ static struct sup_engine *engine_new(const struct om_conf *conf, const struct su
 	return e;
 }
 
-int sup_engine_open(const struct om_conf *conf, int state_dirfd, const struct sup_engine_cb *cb, struct sup_engine **ret)
+int sup_engine_open(const struct om_conf *conf, const char *const *adopt, const struct sup_engine_cb *cb, struct sup_engine **ret)
 {
 	struct sup_engine *e = engine_new(conf, cb);
 	int err = -OBJM_STATUS_OUT_OF_MEMORY;
 
-	(void)state_dirfd; /* LMDB opens by path */
 	if (!e || e->kick_fd < 0 || e->inbox_fd < 0)
 		goto fail;
+	e->adopt = adopt;
 	err = open_state(e);
 	if (err < 0)
 		goto fail;

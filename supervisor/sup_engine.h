@@ -61,10 +61,11 @@ struct sup_engine_stat {
  * Open the state environment and the tiers (markers, probes, catalogs), make the segments. Blocks on disks; no threads yet.
  * The caller holds run.lock. `conf` is borrowed until sup_engine_close().
  * A tier that cannot be opened is logged and absent; only a state_dir that cannot be used fails the call.
- * @param state_dirfd  directory state_dir, borrowed
+ * @param adopt  names of tiers, ended by NULL, to take over with whatever is at their paths, though the marker is missing,
+ *               damaged or another installation's; their catalogs are made again from the files. Borrowed
  * @return 0 or a negative status, logged
  */
-int sup_engine_open(const struct om_conf *conf, int state_dirfd, const struct sup_engine_cb *cb,
+int sup_engine_open(const struct om_conf *conf, const char *const *adopt, const struct sup_engine_cb *cb,
 		    struct sup_engine **ret) OM_MUST_USE;
 
 /** Start the threads; from here on children may be added. 0 or a negative status, logged. */

@@ -243,6 +243,7 @@ struct sup_mail {
 struct sup_engine {
 	const struct om_conf *conf;
 	struct sup_engine_cb cb;
+	const char *const *adopt; /* names of tiers, ended by NULL; borrowed */
 	struct idx_state *state;
 	struct idx_state_recovery recovery;
 	unsigned n_tiers;
@@ -293,6 +294,7 @@ struct sup_engine {
 	uint64_t settle_since_ns; /* 0: nothing to settle */
 	uint64_t n_settle;
 	struct sup_removal *settle;
+	bool raise_ids; /* a tier was bound that the state did not know */
 	bool recovered; /* what the last run left is dealt with */
 	uint64_t run_first_id;
 

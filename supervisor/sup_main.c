@@ -17,7 +17,7 @@ struct options {
 };
 
 static const char usage_text[] =
-	"Usage: objmapperd [--config FILE | --embedded BASE MEMORY_DIR] [--user NAME]\n"
+	"Usage: objmapperd [--config FILE | --embedded BASE MEMORY_DIR] [--user NAME] [--adopt TIER]\n"
 	"       objmapperd --check-config | --print-config [--config FILE | --embedded BASE MEMORY_DIR]\n"
 	"\n"
 	"Keeps objects (immutable byte strings named by a URI) and hands them to local processes as open\n"
@@ -28,6 +28,10 @@ static const char usage_text[] =
 	"      --embedded BASE MEM  no file: a memory tier in MEM (a directory on a tmpfs), a disk tier,\n"
 	"                           the state and the sockets below BASE\n"
 	"      --user NAME          started as root: become this user (default: `user` of the configuration)\n"
+	"      --adopt TIER         take over what lies at the tier's path though its marker is missing, damaged or\n"
+	"                           another installation's (a lost state_dir): its catalog is made again from its\n"
+	"                           files. May be given again for another tier; the next\n"
+	"                           start needs it no more\n"
 	"      --check-config       say what is wrong or unwise; exit status 0: it can be used, 2: it has errors\n"
 	"      --print-config       the effective configuration, every key with its value\n"
 	"      --dump-conf-doc      every key of the configuration, as Markdown\n"
@@ -49,13 +53,14 @@ static int usage(const char *what, const char *arg)
 	return SUP_EXIT_CONF;
 }
 
-enum { OPT_EMBEDDED = 256, OPT_USER, OPT_MODE };
+enum { OPT_EMBEDDED = 256, OPT_USER, OPT_ADOPT, OPT_MODE };
 #define MODE_OPT(name, mode) { name, no_argument, NULL, OPT_MODE + (mode) }
 
 static const struct option long_options[] = {
 	{ "config", required_argument, NULL, 'c' },
 	{ "embedded", required_argument, NULL, OPT_EMBEDDED },
 	{ "user", required_argument, NULL, OPT_USER },
+	{ "adopt", required_argument, NULL, OPT_ADOPT },
 	{ "version", no_argument, NULL, 'V' },
 	{ "help", no_argument, NULL, 'h' },
 	MODE_OPT("check-config", CHECK),
@@ -69,6 +74,7 @@ static const struct option long_options[] = {
 /* -1: go on; else an exit status. */
 static int parse(int argc, char **argv, struct options *ret)
 {
+	unsigned n_adopt = 0;
 	int opt;
 
 	while ((opt = getopt_long(argc, argv, "+c:Vh", long_options, NULL)) != -1) {
@@ -84,6 +90,11 @@ static int parse(int argc, char **argv, struct options *ret)
 			break;
 		case OPT_USER:
 			ret->run.user = optarg;
+			break;
+		case OPT_ADOPT:
+			if (n_adopt == OM_TIERS_MAX)
+				return usage("--adopt too often", optarg);
+			ret->run.adopt[n_adopt++] = optarg;
 			break;
 		case 'V':
 			(void)puts("objmapperd " OM_VERSION);

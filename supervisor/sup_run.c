@@ -180,7 +180,7 @@ static int work(struct sup *sup, const struct sup_spawn_exe exe[2])
 	sup_scale_init(&sup->scale, OM_MIN(sup->conf->thread_pool.min_workers, sup->max_workers), sup->max_workers,
 		       sup->conf->thread_pool.idle_ms);
 	cb = sup_post_cb(&sup->kids.post);
-	err = sup_engine_open(sup->conf, sup->state_dirfd, &cb, &sup->engine);
+	err = sup_engine_open(sup->conf, sup->adopt, &cb, &sup->engine);
 	if (err == 0) {
 		sup->env.engine = sup->engine;
 		err = sup_engine_start(sup->engine);
@@ -203,7 +203,7 @@ static int work(struct sup *sup, const struct sup_spawn_exe exe[2])
 int sup_run(struct om_conf *conf, const struct sup_run_opt *opt)
 {
 	struct sup sup = {
-		.conf = conf, .state_dirfd = -1, .run_lock = -1, .signalfd = -1, .timerfd = -1, .started_ns = om_now_ns(),
+		.conf = conf, .adopt = opt->adopt, .state_dirfd = -1, .run_lock = -1, .signalfd = -1, .timerfd = -1, .started_ns = om_now_ns(),
 		.signal_ev = { .fd = -1 }, .timer_ev = { .fd = -1 },
 	};
 	struct sup_spawn_exe exe[2] = { { .fd = -1 }, { .fd = -1 } };

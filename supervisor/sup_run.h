@@ -15,6 +15,7 @@
 
 struct sup_run_opt {
 	const char *user; /* instead of the configuration's; NULL: not given */
+	const char *adopt[OM_TIERS_MAX + 1]; /* tiers to take over whatever their markers say; ended by NULL */
 	bool embedded;	  /* no configuration file: no user is assumed */
 };
 

@@ -73,11 +73,11 @@ static int match_name(void *arg, const struct idx_state_tier *tier)
  * A marker for a directory that has none. It is written before the state environment knows the tier: a crash in between
  * leaves a marked, unknown tier, which the next start takes in; the other order would leave one that looks unmounted.
  */
-static bool mark_new(struct sup_engine *e, struct sup_tier *t, struct idx_tier_mark *ret)
+static bool mark_new(struct sup_engine *e, struct sup_tier *t, struct idx_tier_mark *ret, bool replace)
 {
 	randombytes_buf(ret->tier_id, sizeof(ret->tier_id));
 	memcpy(ret->install_id, idx_state_identity(e->state)->install_id, sizeof(ret->install_id));
-	int err = idx_tier_mark_write(t->rootfd, ret, false);
+	int err = idx_tier_mark_write(t->rootfd, ret, replace);
 	return err == 0 || absent(t, "cannot write its marker", idx_cat_message());
 }
 
@@ -86,6 +86,7 @@ static bool bind_tier(struct sup_engine *e, struct sup_tier *t, const struct idx
 {
 	int err = idx_state_tier_get(e->state, t->conf->name, ret);
 
+	e->raise_ids = true;
 	if (err == 0) {
 		memcpy(ret->tier_id, mark->tier_id, sizeof(ret->tier_id));
 		err = idx_state_tier_bind(e->state, ret);
@@ -93,30 +94,44 @@ static bool bind_tier(struct sup_engine *e, struct sup_tier *t, const struct idx
 	return err == 0 || absent(t, "the state environment does not take it", idx_cat_message());
 }
 
-/* Decides by marker and state environment; *ret_new: nothing of it is known. */
-static bool identify(struct sup_engine *e, struct sup_tier *t, struct idx_state_tier *ret, bool *ret_new)
+/* A directory without a marker: new, or taken over; else what is missing is said. */
+static bool identify_unmarked(struct sup_engine *e, struct sup_tier *t, const struct known *k, bool adopt,
+			      struct idx_state_tier *ret, bool *ret_new)
+{
+	struct idx_tier_mark mark;
+
+	if (k->found && !t->is_volatile && !adopt)
+		return absent(t, "no marker in the directory", "the disk is not mounted, or it is another directory (objmapperd --adopt "
+			      "takes it over as it is)");
+	if (has_objects(t) && !adopt)
+		return absent(t, "there are objects, but no marker", "whose they are is not known; move objects/ away, or take them over "
+			      "with objmapperd --adopt");
+	if (k->found && idx_state_tomb_clear(e->state, k->tier.number) < 0)
+		return absent(t, "the state environment cannot be written", idx_cat_message());
+	*ret_new = !has_objects(t);
+	return mark_new(e, t, &mark, adopt) && bind_tier(e, t, &mark, ret);
+}
+
+/* Decides by marker and state environment; *ret_new: it holds nothing yet. */
+static bool identify(struct sup_engine *e, struct sup_tier *t, bool adopt, struct idx_state_tier *ret, bool *ret_new)
 {
 	struct known k = { .name = t->conf->name };
 	struct idx_tier_mark mark;
 	int err = idx_tier_mark_read(t->rootfd, &mark);
 
-	if (err < 0 && err != -OBJM_STATUS_NOT_FOUND)
+	*ret_new = false;
+	if (err < 0 && err != -OBJM_STATUS_NOT_FOUND && !adopt)
 		return absent(t, "cannot read its marker", idx_cat_message());
-	*ret_new = err < 0;
 	if (idx_state_tier_iter(e->state, match_name, &k) < 0)
 		return absent(t, "the state environment cannot be read", idx_cat_message());
-	if (*ret_new) {
-		if (k.found && !t->is_volatile)
-			return absent(t, "no marker in the directory", "the disk is not mounted, or it is another directory");
-		if (has_objects(t))
-			return absent(t, "there are objects, but no marker", "whose they are is not known; move objects/ away or restore "
-				      "the marker " IDX_TIER_MARK_NAME);
-		if (k.found && idx_state_tomb_clear(e->state, k.tier.number) < 0)
-			return absent(t, "the state environment cannot be written", idx_cat_message());
-		return mark_new(e, t, &mark) && bind_tier(e, t, &mark, ret);
+	if (err < 0)
+		return identify_unmarked(e, t, &k, adopt, ret, ret_new);
+	if (memcmp(mark.install_id, idx_state_identity(e->state)->install_id, sizeof(mark.install_id))) {
+		if (!adopt)
+			return absent(t, "it belongs to another installation", "use the state_dir that it was made with, or take it over "
+				      "with objmapperd --adopt");
+		return mark_new(e, t, &mark, true) && bind_tier(e, t, &mark, ret);
 	}
-	if (memcmp(mark.install_id, idx_state_identity(e->state)->install_id, sizeof(mark.install_id)))
-		return absent(t, "it belongs to another installation", "use the state_dir that it was made with");
 	if (!k.found) /* the state environment was lost, or a crash came between marker and state */
 		return bind_tier(e, t, &mark, ret);
 	*ret = k.tier;
@@ -127,7 +142,7 @@ static bool identify(struct sup_engine *e, struct sup_tier *t, struct idx_state_
 
 /* ---- its catalog ---- */
 
-static bool open_catalog(struct sup_engine *e, struct sup_tier *t, const struct idx_state_tier *id, bool is_new)
+static bool open_catalog(struct sup_engine *e, struct sup_tier *t, const struct idx_state_tier *id, bool is_new, bool adopt)
 {
 	struct idx_cat_params p = { .dir = t->conf->index_path, .tier = id->number };
 	struct idx_cat_info info;
@@ -138,7 +153,7 @@ static bool open_catalog(struct sup_engine *e, struct sup_tier *t, const struct 
 	memcpy(p.tier_id, id->tier_id, sizeof(p.tier_id));
 	memcpy(p.install_id, idx_state_identity(e->state)->install_id, sizeof(p.install_id));
 	int err = idx_cat_open(&p, &t->cat);
-	if (err == -OBJM_STATUS_CORRUPT) {
+	if (err == -OBJM_STATUS_CORRUPT || (err == -OBJM_STATUS_PRECONDITION_FAILED && adopt)) {
 		om_log(OM_MSG_CATALOG, "tier %s: %s: it is set aside and made again from the files", t->conf->name, idx_cat_message());
 		err = idx_cat_set_aside(p.dir);
 		if (err == 0)
@@ -227,12 +242,20 @@ void sup_tier_fail(struct sup_tier *t, const char *why)
 
 /* ---- all of it ---- */
 
+static bool is_adopted(const struct sup_engine *e, const struct sup_tier *t)
+{
+	for (unsigned i = 0; e->adopt && e->adopt[i]; i++)
+		if (!strcmp(e->adopt[i], t->conf->name))
+			return true;
+	return false;
+}
+
 static bool open_all(struct sup_engine *e, struct sup_tier *t)
 {
 	struct idx_state_tier id;
 	struct be_probe probe = { 0 };
 	char why[256] = "";
-	bool is_new = false;
+	bool is_new = false, adopt = is_adopted(e, t);
 
 	if (!open_dirs(t))
 		return false;
@@ -244,14 +267,14 @@ static bool open_all(struct sup_engine *e, struct sup_tier *t)
 		       "disk (allow_swap)", t->conf->name, t->conf->path);
 	if (*why)
 		om_log(OM_MSG_TIER_PROBE, "tier %s (%s, %s): %s", t->conf->name, t->conf->path, probe.fs, why);
-	if (!identify(e, t, &id, &is_new))
+	if (!identify(e, t, adopt, &id, &is_new))
 		return false;
 	if (be_dir_prepare(t->rootfd, &t->objectsfd, &t->stagingfd) < 0)
 		return absent(t, "cannot make objects/ and staging/", strerror(errno));
 	t->no = id.number;
 	t->caps = probe.caps;
 	find_capacity(t);
-	if (!open_catalog(e, t, &id, is_new))
+	if (!open_catalog(e, t, &id, is_new, adopt))
 		return false;
 	e->tier_by_no[t->no] = t;
 	read_totals(t);
@@ -266,8 +289,11 @@ void sup_tier_open(struct sup_engine *e, struct sup_tier *t)
 	t->is_volatile = t->conf->type == OM_TIER_MEMORY;
 	t->no = OM_TIER_NONE;
 	if (!open_all(e, t)) {
-		/* a tier that is known may hold what a miss cannot see: it keeps its number */
-		if (idx_state_tier_iter(e->state, match_name, &k) == 0 && k.found) {
+		/* one that is known, or refused with what lies there, may hold what a miss cannot see: it has a number */
+		bool known = idx_state_tier_iter(e->state, match_name, &k) == 0 && k.found;
+		if (!known && t->rootfd >= 0 && has_objects(t))
+			known = idx_state_tier_get(e->state, t->conf->name, &k.tier) == 0;
+		if (known) {
 			t->no = k.tier.number;
 			e->tier_by_no[t->no] = t;
 		}

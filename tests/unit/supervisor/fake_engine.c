@@ -12,9 +12,9 @@ int fake_fd(const char *name)
 	return memfd_create(name, MFD_CLOEXEC);
 }
 
-int sup_engine_open(const struct om_conf *conf, int state_dirfd, const struct sup_engine_cb *cb, struct sup_engine **ret)
+int sup_engine_open(const struct om_conf *conf, const char *const *adopt, const struct sup_engine_cb *cb, struct sup_engine **ret)
 {
-	(void)conf, (void)state_dirfd;
+	(void)conf, (void)adopt;
 	fake_engine.cb = *cb;
 	*ret = (struct sup_engine *)&fake_engine;
 	return 0;

@@ -27,6 +27,7 @@ struct peer {
 struct world {
 	char dir[64], mem[64];
 	struct om_conf *conf;
+	const char *adopt[3];
 	struct sup_engine *e;
 	struct peer w, l;
 	_Atomic int killed; /* place + 1 */
@@ -66,7 +67,7 @@ static void start(struct world *x)
 {
 	struct sup_engine_cb cb = { on_kill, on_index, x };
 
-	assert_int_equal(sup_engine_open(x->conf, -1, &cb, &x->e), 0);
+	assert_int_equal(sup_engine_open(x->conf, x->adopt, &cb, &x->e), 0);
 	assert_int_equal(sup_engine_start(x->e), 0);
 	memset(&x->w, 0, sizeof(x->w));
 	memset(&x->l, 0, sizeof(x->l));
@@ -89,6 +90,7 @@ static int setup(void **state)
 	struct world *x = calloc(1, sizeof(*x));
 	struct om_conf_report rep = { 0 };
 
+	assert_non_null(x);
 	strcpy(x->dir, "/tmp/om-engine-XXXXXX");
 	strcpy(x->mem, "/dev/shm/om-engine-XXXXXX");
 	assert_non_null(mkdtemp(x->dir));
@@ -477,6 +479,39 @@ static void test_lost_catalog_is_rebuilt(void **state)
 		assert_int_equal(st.tiers[i].state, OM_TIERS_READY);
 }
 
+/* The state is lost: what lies on the tiers is unavailable, not missing, until somebody says that it is ours. */
+static void test_lost_state_is_adopted(void **state)
+{
+	struct world *x = *state;
+	struct om_op_record rec;
+	struct idx_ent ent;
+	char path[128];
+
+	uint64_t a = put(x, "/a", "disk", 0);
+	stop(x);
+	snprintf(path, sizeof(path), "%s/disk/objects/000000000", x->dir); /* what a worker would have made for the file */
+	assert_int_equal(mkdir(path, 0700), 0);
+	snprintf(path, sizeof(path), "%s/state", x->dir);
+	nftw(path, rm_one, 16, FTW_DEPTH | FTW_PHYS);
+	assert_int_equal(mkdir(path, 0700), 0);
+	start(x);
+	assert_int_equal(lookup(x, "/a", &rec), -OBJM_STATUS_UNAVAILABLE);
+	stop(x);
+	x->adopt[0] = "disk";
+	start(x);
+	for (int i = 0; i < 2000 && !x->l.scan.id_to; i++, usleep(1000))
+		serve_reaps(x);
+	assert_int_equal(x->l.scan.mode, OM_SCAN_REBUILD);
+	assert_true(a < x->l.scan.id_to); /* no id of the tier is given out again */
+	uint8_t disk = tier_no(x, "disk");
+	found(x, disk, "/a", a);
+	struct om_op_scanned d = { .hdr.type = OM_OP_SCANNED, .tier = disk, .files = 1 };
+	put_msg(&x->l, &d, sizeof(d), "", NULL, 0);
+	wait_complete(x);
+	assert_int_equal(index_get(x, "/a", &ent), 0);
+	assert_int_equal(ent.id, a);
+}
+
 static void test_hostile_child_is_killed(void **state)
 {
 	struct world *x = *state;
@@ -553,6 +588,7 @@ int main(void)
 		T(test_list_pages),
 		T(test_restart_keeps),
 		T(test_lost_catalog_is_rebuilt),
+		T(test_lost_state_is_adopted),
 		T(test_hostile_child_is_killed),
 		T(test_grows),
 	};
