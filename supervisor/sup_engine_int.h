@@ -55,6 +55,7 @@ struct sup_tier {
 	_Atomic uint64_t used_bytes, objects;
 	uint64_t reserved_bytes; /* publisher: of PREPAREs whose COMMIT has not come */
 	bool owes_rebuild;	 /* its catalog is not complete */
+	bool hides;		 /* absent, and it may hold objects: a miss proves nothing */
 	bool ballast;		 /* committer: the file is there */
 
 	/* rebuild and orphan scan; publisher */

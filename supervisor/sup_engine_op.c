@@ -205,9 +205,7 @@ static void plan_tombs(struct sup_engine *e, struct sup_op *op)
 {
 	for (unsigned i = 0; i < e->n_tiers; i++) {
 		const struct sup_tier *t = &e->tiers[i];
-		if (!holds_records(t) && (t->is_volatile || t->no == OM_TIER_NONE))
-			continue; /* what a memory tier held is gone with it; one that never was here holds nothing */
-		if (!holds_records(t) || t->owes_rebuild)
+		if (t->hides || (holds_records(t) && t->owes_rebuild))
 			op->tombs |= 1u << i;
 	}
 	op->tomb_id = op->kind == SUP_OP_PUT ? op->rec.id - 1 : e->id_next - 1;

@@ -37,9 +37,7 @@ bool sup_pub_blind(const struct sup_engine *e)
 {
 	for (unsigned i = 0; i < e->n_tiers; i++) {
 		const struct sup_tier *t = &e->tiers[i];
-		int state = sup_tier_state(t);
-		/* what a memory tier held is gone with it, and a tier that never was here holds nothing */
-		if (state == OM_TIERS_REBUILDING || (state == OM_TIERS_ABSENT && !t->is_volatile && t->no != OM_TIER_NONE))
+		if (sup_tier_state(t) == OM_TIERS_REBUILDING || t->hides)
 			return true;
 	}
 	return false;
@@ -54,8 +52,8 @@ void sup_pub_rows(struct sup_engine *e, struct sup_tier *t)
 
 	if (t->no == OM_TIER_NONE)
 		return;
-	if (row.state == OM_TIERS_ABSENT && t->is_volatile)
-		row.state = OM_TIERS_FAILED; /* hides nothing: see sup_pub_blind() */
+	if (row.state == OM_TIERS_ABSENT && !t->hides)
+		row.state = OM_TIERS_FAILED; /* workers take an absent tier for one that hides something */
 	idxw_tier(e->index, t->no, &row);
 }
 

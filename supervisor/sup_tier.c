@@ -293,6 +293,8 @@ void sup_tier_open(struct sup_engine *e, struct sup_tier *t)
 		bool known = idx_state_tier_iter(e->state, match_name, &k) == 0 && k.found;
 		if (!known && t->rootfd >= 0 && has_objects(t))
 			known = idx_state_tier_get(e->state, t->conf->name, &k.tier) == 0;
+		/* what a memory tier held is gone with it, unless it was refused with objects in it */
+		t->hides = known && (!t->is_volatile || (t->rootfd >= 0 && has_objects(t)));
 		if (known) {
 			t->no = k.tier.number;
 			e->tier_by_no[t->no] = t;
