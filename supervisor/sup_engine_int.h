@@ -73,6 +73,13 @@ struct sup_tier {
 	bool stop;
 };
 
+/* What was removed while a tier was away: records of this key up to this id. */
+struct sup_tomb {
+	struct idx_key key;
+	uint64_t id;
+	uint8_t tier;
+};
+
 struct sup_held;
 
 /* ---- a change ---- */
@@ -104,6 +111,7 @@ struct sup_op {
 	bool gen_open, counted_multi;
 	bool superseded; /* PUT: a later id of the key was committed first; the file goes, the answer is OK */
 	bool insert;	 /* FOUND: make a record (rebuild); else only judge (orphans) */
+	bool dead;	 /* STALE: a tombstone says that it was removed while its tier was away */
 	bool complete;	 /* SETTLE: the tier's catalog is whole now */
 	struct om_op_cond cond;
 	struct om_rec rec; /* strings behind the struct */
@@ -174,7 +182,7 @@ struct sup_child {
 };
 
 /* ---- work for the readers ---- */
-enum sup_job_kind { SUP_JOB_LOOKUP, SUP_JOB_LIST, SUP_JOB_IDS, SUP_JOB_RESOLVE, SUP_JOB_STALE };
+enum sup_job_kind { SUP_JOB_LOOKUP, SUP_JOB_LIST, SUP_JOB_IDS, SUP_JOB_RESOLVE, SUP_JOB_STALE, SUP_JOB_TOMBS };
 struct sup_job {
 	struct sup_job *next;
 	enum sup_job_kind kind;
@@ -200,6 +208,7 @@ struct sup_job {
 struct sup_loser {
 	uint64_t id;
 	uint8_t tier;
+	bool dead; /* removed while its tier was away; else a newer record of another tier stands */
 };
 int sup_loser_cmp(const void *a, const void *b);
 
@@ -289,6 +298,9 @@ struct sup_engine {
 	struct sup_removal *rm_failed;	       /* given up until the next start */
 	struct sup_removal **recover;	       /* of the last run, sorted: they wait until the catalogs have been read */
 	size_t n_recover, cap_recover;
+	struct sup_tomb *tombs; /* of the tiers that are here, sorted; until the index is full */
+	size_t n_tombs, cap_tombs;
+	uint32_t tombs_hit; /* bit mask of tier indices whose tombstones still met a record */
 	struct sup_loser *losers; /* records that lost against a newer one of another tier while the index was built */
 	size_t n_losers, cap_losers;
 	uint64_t n_rm, n_rm_flight, n_rm_failed;
@@ -392,7 +404,9 @@ int sup_reap_load(struct sup_engine *e);  /* at open */
 void sup_reap_filled(struct sup_engine *e);
 void sup_reap_live(struct sup_engine *e, uint8_t tier_no, uint64_t id);
 /* Two records of one key met while the index was built: the one with this (tier, id) lost. */
-void sup_reap_loser(struct sup_engine *e, uint8_t tier_no, uint64_t id);
+void sup_reap_loser(struct sup_engine *e, uint8_t tier_no, uint64_t id, bool dead);
+/* Was this record removed while its tier was away? */
+bool sup_reap_dead(struct sup_engine *e, const struct sup_fill_row *row);
 void sup_scan_start(struct sup_engine *e);
 void sup_scan_pump(struct sup_engine *e);
 void sup_scan_lost(struct sup_engine *e);

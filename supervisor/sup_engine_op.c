@@ -87,6 +87,7 @@ struct sup_res *sup_res_new(struct sup_engine *e, unsigned place, struct sup_key
 	res->tier = t;
 	res->size = size;
 	t->reserved_bytes += size;
+	sup_pub_rows(e, t);
 	key->n_res++;
 	if (conditional)
 		key->cond_res = res;
@@ -112,6 +113,7 @@ void sup_res_free(struct sup_engine *e, struct sup_res *res)
 	if (res->cnext)
 		res->cnext->cprev = res->cprev;
 	res->tier->reserved_bytes -= res->size;
+	sup_pub_rows(e, res->tier);
 	key->n_res--;
 	if (key->cond_res == res)
 		key->cond_res = NULL;
@@ -260,7 +262,7 @@ static bool plan(struct sup_engine *e, struct sup_op *op)
 			op->superseded = true;
 		return true;
 	case SUP_OP_STALE:
-		if (!have || cur.id <= op->rec.id)
+		if (!op->dead && (!have || cur.id <= op->rec.id))
 			return false; /* it has gone meanwhile */
 		add_stage(op, e->tier_by_no[op->rec.tier], SUP_ACT_DEL, false);
 		return true;

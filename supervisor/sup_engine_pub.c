@@ -192,9 +192,13 @@ void sup_pub_fill(struct sup_engine *e, const struct sup_fill_row *row)
 	struct idx_ent have;
 
 	sup_reap_live(e, ent->tier, ent->id);
+	if (sup_reap_dead(e, row)) {
+		sup_reap_loser(e, ent->tier, ent->id, true);
+		return;
+	}
 	/* a crash between the commits of two tiers: the higher id wins, the other record must go for good */
 	if (idxw_get(e->index, &row->key, &have, NULL) == 0 && have.id != ent->id && have.tier != ent->tier)
-		sup_reap_loser(e, have.id < ent->id ? have.tier : ent->tier, OM_MIN(have.id, ent->id));
+		sup_reap_loser(e, have.id < ent->id ? have.tier : ent->tier, OM_MIN(have.id, ent->id), false);
 	int err = idxw_fill(e->index, &row->key, ent);
 	if (err < 0 && err != -OBJM_STATUS_PRECONDITION_FAILED)
 		om_log(OM_MSG_CHECK, "the index has no room for object %llu", (unsigned long long)ent->id); /* it was made for all */

@@ -290,12 +290,14 @@ static int stale_rec(void *arg, const struct om_rec *rec)
 	struct stale_ctx *c = arg;
 	struct sup_loser probe = { .id = rec->id, .tier = rec->tier };
 
-	if (!bsearch(&probe, c->e->losers, c->e->n_losers, sizeof(probe), sup_loser_cmp))
+	const struct sup_loser *l = bsearch(&probe, c->e->losers, c->e->n_losers, sizeof(probe), sup_loser_cmp);
+	if (!l)
 		return 0;
 	struct sup_op *op = sup_op_new(SUP_OP_STALE, rec);
 	if (!op)
 		return -OBJM_STATUS_OUT_OF_MEMORY;
 	idx_key_make(sup_engine_secret(c->e), rec->uri, rec->uri_len, &op->ikey);
+	op->dead = l->dead;
 	op->next = c->job->ops;
 	c->job->ops = op;
 	return 0;
@@ -312,6 +314,16 @@ static void do_stale(struct sup_engine *e, struct sup_job *job)
 			continue;
 		(void)idx_cat_scan(snap, stale_rec, &ctx, &res); /* what it misses the next start finds again */
 		idx_cat_snap_close(snap);
+	}
+}
+
+/* Tombstones of tiers that are here and whole, and that met no record at this start, have done their work. */
+static void do_tombs(struct sup_engine *e)
+{
+	for (unsigned i = 0; i < e->n_tiers; i++) {
+		const struct sup_tier *t = &e->tiers[i];
+		if (t->cat && !t->owes_rebuild && !(e->tombs_hit & 1u << i) && idx_state_tomb_clear(e->state, t->no) < 0)
+			om_log(OM_MSG_CATALOG, "tombstones of tier %s cannot be cleared: %s", t->conf->name, idx_cat_message());
 	}
 }
 
@@ -334,6 +346,9 @@ void *sup_read_main(void *arg)
 			break;
 		case SUP_JOB_IDS:
 			do_ids(e, job);
+			break;
+		case SUP_JOB_TOMBS:
+			do_tombs(e);
 			break;
 		case SUP_JOB_STALE:
 			do_stale(e, job);

@@ -192,7 +192,50 @@ static int load_state(void *arg, uint8_t tier, uint64_t id)
 
 static int load_cat(void *arg, uint64_t id) { return load_one(arg, id); }
 
-/* Pending removals of the last run. They wait: a record may still name the file (a crash between two commits). */
+static int tomb_cmp(const void *a, const void *b)
+{
+	const struct sup_tomb *x = a, *y = b;
+
+	if (x->key.lo != y->key.lo)
+		return x->key.lo < y->key.lo ? -1 : 1;
+	if (x->key.hi != y->key.hi)
+		return x->key.hi < y->key.hi ? -1 : 1;
+	return (x->tier > y->tier) - (x->tier < y->tier);
+}
+
+static int load_tomb(void *arg, uint8_t tier, const uint8_t key[static IDX_STATE_KEY_BYTES], uint64_t id)
+{
+	struct sup_engine *e = ((struct load_ctx *)arg)->e;
+
+	if (e->n_tombs == e->cap_tombs) {
+		size_t cap = e->cap_tombs ? 2 * e->cap_tombs : 256;
+		struct sup_tomb *v = realloc(e->tombs, cap * sizeof(*v));
+		if (!v)
+			return -OBJM_STATUS_OUT_OF_MEMORY;
+		e->tombs = v;
+		e->cap_tombs = cap;
+	}
+	struct sup_tomb *t = &e->tombs[e->n_tombs++];
+	*t = (struct sup_tomb){ .id = id, .tier = tier };
+	memcpy(&t->key.lo, key, 8);
+	memcpy(&t->key.hi, key + 8, 8);
+	return 0;
+}
+
+bool sup_reap_dead(struct sup_engine *e, const struct sup_fill_row *row)
+{
+	struct sup_tomb probe = { .key = row->key, .tier = row->ent.tier };
+
+	if (!e->n_tombs)
+		return false;
+	const struct sup_tomb *t = bsearch(&probe, e->tombs, e->n_tombs, sizeof(*e->tombs), tomb_cmp);
+	if (!t || t->id < row->ent.id)
+		return false;
+	e->tombs_hit |= 1u << e->tier_by_no[row->ent.tier]->ix;
+	return true;
+}
+
+/* Pending removals and tombstones of the last runs. The removals wait: a record may still name the file (a crash between two commits). */
 int sup_reap_load(struct sup_engine *e)
 {
 	struct idx_state_txn *txn;
@@ -206,6 +249,8 @@ int sup_reap_load(struct sup_engine *e)
 		if (!c.t->cat)
 			continue;
 		err = idx_state_pending_iter(txn, c.t->no, 0, load_state, &c);
+		if (err == 0)
+			err = idx_state_tomb_iter(txn, c.t->no, load_tomb, &c);
 		if (err == 0 && c.t->is_volatile && (err = idx_cat_snap_open(c.t->cat, &snap)) == 0) {
 			err = idx_cat_removed_iter(snap, load_cat, &c);
 			idx_cat_snap_close(snap);
@@ -214,6 +259,8 @@ int sup_reap_load(struct sup_engine *e)
 	idx_state_txn_abort(txn);
 	if (e->n_recover)
 		qsort(e->recover, e->n_recover, sizeof(*e->recover), removal_cmp);
+	if (e->n_tombs)
+		qsort(e->tombs, e->n_tombs, sizeof(*e->tombs), tomb_cmp);
 	return err;
 }
 
@@ -227,6 +274,16 @@ void sup_reap_live(struct sup_engine *e, uint8_t tier_no, uint64_t id)
 	struct sup_removal **r = bsearch(&key, e->recover, e->n_recover, sizeof(*e->recover), removal_cmp);
 	if (r)
 		(*r)->kind = SUP_RM_VOID;
+}
+
+static void ask(struct sup_engine *e, enum sup_job_kind kind)
+{
+	struct sup_job *job = calloc(1, sizeof(*job));
+
+	if (!OM_CHECK(job != NULL))
+		return; /* the next start finds it again */
+	job->kind = kind;
+	sup_read_queue(e, job);
 }
 
 /* The catalogs have been read: what is left of the last run's removals is true. */
@@ -247,14 +304,15 @@ void sup_reap_filled(struct sup_engine *e)
 	free(e->recover);
 	e->recover = NULL;
 	e->n_recover = e->cap_recover = 0;
-	if (!e->n_losers)
-		return;
-	qsort(e->losers, e->n_losers, sizeof(*e->losers), sup_loser_cmp);
-	struct sup_job *job = calloc(1, sizeof(*job));
-	if (!OM_CHECK(job != NULL))
-		return; /* the next start finds them again */
-	job->kind = SUP_JOB_STALE;
-	sup_read_queue(e, job);
+	if (e->n_losers) {
+		qsort(e->losers, e->n_losers, sizeof(*e->losers), sup_loser_cmp);
+		ask(e, SUP_JOB_STALE);
+	}
+	if (e->n_tombs)
+		ask(e, SUP_JOB_TOMBS);
+	free(e->tombs);
+	e->tombs = NULL;
+	e->n_tombs = e->cap_tombs = 0;
 }
 
 int sup_loser_cmp(const void *a, const void *b)
@@ -266,7 +324,7 @@ int sup_loser_cmp(const void *a, const void *b)
 	return (x->tier > y->tier) - (x->tier < y->tier);
 }
 
-void sup_reap_loser(struct sup_engine *e, uint8_t tier_no, uint64_t id)
+void sup_reap_loser(struct sup_engine *e, uint8_t tier_no, uint64_t id, bool dead)
 {
 	if (e->n_losers == e->cap_losers) {
 		size_t cap = e->cap_losers ? 2 * e->cap_losers : 64;
@@ -276,7 +334,7 @@ void sup_reap_loser(struct sup_engine *e, uint8_t tier_no, uint64_t id)
 		e->losers = v;
 		e->cap_losers = cap;
 	}
-	e->losers[e->n_losers++] = (struct sup_loser){ .id = id, .tier = tier_no };
+	e->losers[e->n_losers++] = (struct sup_loser){ .id = id, .tier = tier_no, .dead = dead };
 }
 
 /* ---- scans ---- */
@@ -368,5 +426,6 @@ void sup_reap_free(struct sup_engine *e)
 		free(e->recover[i]);
 	free(e->recover);
 	free(e->losers);
+	free(e->tombs);
 	free_list(e->settle);
 }

@@ -61,7 +61,7 @@ static bool try_tier(struct choice *c, unsigned i)
 	struct wrk_put_set *s = c->p->set;
 	struct wrk_put_tier *t = i < OM_TIERS_MAX ? &s->tiers[i] : NULL;
 	enum om_tier_state state;
-	char why[160];
+	char why[192], what[48] = "a new object";
 
 	if (!t || !s->w->tiers[i].known || (c->p->tried & 1u << i))
 		return false;
@@ -80,8 +80,10 @@ static bool try_tier(struct choice *c, unsigned i)
 	}
 	uint64_t room = wrk_put_avail(t);
 	if (room <= t->hinted || room - t->hinted < OM_MAX(c->p->hint, (uint64_t)1)) {
-		(void)snprintf(why, sizeof(why), "has no space for %llu bytes: %llu of %llu are free, %llu of them promised to other "
-			       "puts", (unsigned long long)c->p->hint, (unsigned long long)room,
+		if (c->p->hint)
+			(void)snprintf(what, sizeof(what), "%llu bytes", (unsigned long long)c->p->hint);
+		(void)snprintf(why, sizeof(why), "has no space for %s: %llu of %llu bytes are free, %llu of them promised to other puts",
+			       what, (unsigned long long)room,
 			       (unsigned long long)s->w->tiers[i].row.capacity_bytes, (unsigned long long)t->hinted);
 		no(c, -OBJM_STATUS_NO_SPACE, i, why);
 		return false;

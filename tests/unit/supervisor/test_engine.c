@@ -512,6 +512,34 @@ static void test_lost_state_is_adopted(void **state)
 	assert_int_equal(ent.id, a);
 }
 
+/* What was deleted and replaced while a tier was away does not come back with it. */
+static void test_deleted_while_away(void **state)
+{
+	struct world *x = *state;
+	struct idx_ent ent;
+	char path[128], away[128];
+
+	put(x, "/gone", "disk", 0);
+	put(x, "/other", "disk", 0);
+	stop(x);
+	snprintf(path, sizeof(path), "%s/disk", x->dir);
+	snprintf(away, sizeof(away), "%s/away", x->dir);
+	assert_int_equal(rename(path, away), 0);
+	start(x);
+	assert_int_equal(del(x, "/gone"), 0);
+	put(x, "/other", "memory", OM_OBJ_EPHEMERAL);
+	assert_int_equal(del(x, "/other"), 0); /* put and deleted again: the tier's own must not resurface either */
+	stop(x);
+	assert_int_equal(rename(away, path), 0);
+	for (int round = 0; round < 2; round++) { /* the second start has no tombstones left to lean on */
+		start(x);
+		wait_complete(x);
+		assert_int_equal(index_get(x, "/gone", &ent), -OBJM_STATUS_NOT_FOUND);
+		assert_int_equal(index_get(x, "/other", &ent), -OBJM_STATUS_NOT_FOUND);
+		stop(x);
+	}
+}
+
 static void test_hostile_child_is_killed(void **state)
 {
 	struct world *x = *state;
@@ -589,6 +617,7 @@ int main(void)
 		T(test_restart_keeps),
 		T(test_lost_catalog_is_rebuilt),
 		T(test_lost_state_is_adopted),
+		T(test_deleted_while_away),
 		T(test_hostile_child_is_killed),
 		T(test_grows),
 	};
