@@ -4,9 +4,14 @@
 # Names of the compiled-in points.
 points() { "$BIN/supervisor/objmapperd" --list-faults | awk '{print $1}' | grep -E '^[a-z]+\.[a-z_]+$'; }
 
+# True if the supervisor or one of its children was killed by the fault (the supervisor's own end is seen by `try`).
+fault_killed() { [ -n "${FAULT_DIED:-}" ] || grep -q 'died: killed by signal 9' "$LOG"; }
+
 # A short load with the fault at the nth time, then the check before and after a restart.
 try() {
 	local fault=$1
+	FAULT_DIED=
+	: >"$LOG"
 	rm -rf "$T/run/state" "$DISK"
 	find "$M" -mindepth 1 -delete
 	: >"$LEDGER"
@@ -18,6 +23,7 @@ try() {
 	for ((i = 0; i < 600; i++)); do
 		kill -0 "$load" 2>/dev/null || break
 		if ! kill -0 "$DPID" 2>/dev/null; then
+			FAULT_DIED=1
 			wait "$DPID" 2>/dev/null || true
 			daemon_spawn
 		fi
@@ -25,7 +31,17 @@ try() {
 	done
 	kill "$load" 2>/dev/null && { echo "$fault: the load hangs"; return 1; }
 	wait "$load" || { echo "$fault: the load failed:"; cat "$T/load.out"; return 1; }
-	ext "$OBJM_SOCKET" verify "$LEDGER" || { echo "$fault: wrong while it runs"; return 1; }
+	# get.open strikes while the check itself reads, once in each of the first workers: then it is asked again.
+	local tries=1
+	[[ $fault != get.open:* ]] || tries=3
+	until ext "$OBJM_SOCKET" verify "$LEDGER"; do
+		((--tries)) || { echo "$fault: wrong while it runs"; return 1; }
+	done
+	# A point that was reached killed somebody; one that is not on this load's way (listed below) may be missed.
+	case $fault in
+	put.*:kill:1 | sup.prepare:kill:1 | sup.commit*:kill:1 | sup.published:kill:1 | get.open:kill:1)
+		fault_killed || { echo "$fault: nobody was killed"; return 1; } ;;
+	esac
 	daemon_kill
 	daemon_start || { echo "$fault: no start after it"; return 1; }
 	ext "$OBJM_SOCKET" verify "$LEDGER" || { echo "$fault: wrong after the restart"; return 1; }
