@@ -256,7 +256,8 @@ unsigned sup_start_check(struct om_conf *conf, const struct sup_run_opt *opt, FI
 	if (choose_user(conf, opt, &user) < 0) {
 		(void)fprintf(out, "%s: error: user: found `%s`, expected the name of a user: there is none of that name\n", conf->file,
 			      opt->user ? opt->user : conf->user);
-		return errors + 1;
+		errors++;
+		user.uid = getuid(); /* the others are still looked up */
 	}
 	if (om_conf_resolve_ids(conf, (uint32_t)user.uid, &rep) < 0 && rep.n_errors == 0)
 		errors++; /* no memory to say which */
