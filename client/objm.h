@@ -77,7 +77,8 @@ struct objm_options {
 	size_t size;		     /* sizeof(struct objm_options) as the program was compiled */
 	uint32_t connect_timeout_ms; /* for connecting and the handshake; default 5,000 */
 	uint32_t call_timeout_ms;    /* without any progress in a call: default 30,000 */
-	uint32_t retry_ms;	     /* for reconnecting and repeating within a call; default 5,000; OBJM_NO_RETRY: none */
+	uint32_t retry_ms;	     /* for reconnecting and repeating within a call, and for opening when a server took the
+				      * connection and left (it restarts); default 5,000; OBJM_NO_RETRY: none */
 	uint32_t promise;	     /* OBJM_PROMISE_... */
 	uint32_t max_fds;	     /* descriptors that one message may bring, 1..253; default 253 (252 with musl) */
 	uint32_t wait_ms;	     /* objm_open() keeps trying for this long while no server listens; default: not at all */

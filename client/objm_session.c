@@ -100,9 +100,11 @@ static int fail_status(objm_t *s, const struct objm_req *req, int status, const 
 	if (n)
 		memcpy(raw, text->p, n);
 	raw[n] = '\0';
+	const char *plain = objm_status_text(status);
+	bool says_it = strncmp(raw, plain, strlen(plain)) == 0; /* its words begin with the status: they are enough */
 	return objm_fail(s, status, "%s%s%s: %s%s%s%s", om_proto_op_name(req->op), req->uri ? " " : "",
-			 req->uri ? objm_quote(req->uri, uri) : "", objm_status_text(status), n ? " (" : "",
-			 n ? objm_quote(raw, words) : "", n ? ")" : "");
+			 req->uri ? objm_quote(req->uri, uri) : "", says_it ? "" : plain, n && !says_it ? " (" : "",
+			 n ? objm_quote(raw, words) : "", n && !says_it ? ")" : "");
 }
 
 void objm_enter(objm_t *s) { s->st.calls++; }
