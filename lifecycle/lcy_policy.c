@@ -17,8 +17,10 @@
 #define CHECKS 16.0	      /* in a window */
 #define BETTER 0.002	      /* by which a pair must beat the one that decides: objects and bytes hit, each a ratio */
 #define RESCALE 1.25f	      /* change of n after which ranks are computed anew */
+#ifndef CLOCK_MAX /* a test lets it run out early */
 #define CLOCK_MAX (UINT32_C(1) << 31)
-#define CLOCK_BACK (UINT32_C(1) << 30)
+#endif
+#define CLOCK_BACK (CLOCK_MAX / 2)
 
 /* The pairs; `forget`: an object that left starts over when it comes back. Chosen by measurement: doc/tiering.md. */
 static const struct rule {
@@ -34,8 +36,8 @@ static const struct rule {
 
 struct lane {
 	struct rule rule;
-	double per_rank;
-	float per_count; /* 1 / (H * n); the same of counts */
+	double per_rank; /* 1 / (H * n) */
+	float per_count; /* the same for the decay of counts */
 	uint64_t used, capacity;
 	uint32_t count, heap_room;
 	uint32_t *heap; /* objects of the lane */
@@ -254,7 +256,7 @@ static bool is_sampled(const struct lcy_policy *p, uint32_t obj)
 static int init_lanes(struct lcy_policy *p)
 {
 	uint64_t fit = OM_MAX(p->conf.capacity / p->conf.mean_size, 1);
-	uint64_t step = OM_MAX(fit / LANE_TARGET, (p->conf.objects + UINT64_C(1)) / LCY_POLICY_SAMPLE);
+	uint64_t step = OM_MAX(fit / LANE_TARGET, (p->conf.objects + UINT64_C(1) * LCY_POLICY_SAMPLE - 1) / LCY_POLICY_SAMPLE);
 
 	p->step = (uint32_t)OM_MIN(OM_MAX(step, 1), p->conf.objects);
 	p->phase = p->step / 2;

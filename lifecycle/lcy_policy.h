@@ -10,9 +10,9 @@
  *               which is the hysteresis: it keeps a loop larger than the tier from washing everything through.
  *               No pair (H, M) is good everywhere, so a table of pairs runs on a sample of the objects, each on a tier
  *               scaled down alike, and the one that lately hit best, objects and bytes together, decides for the real tier.
- * COST          12 bytes an object, 4 more for each on the tier; the samples take at most LCY_POLICY_SAMPLE objects of 196
- *               bytes, whatever the number of objects (34 MB at most). An access costs one or a few steps in a heap; of every
- *               R-th object as many again as there are pairs.
+ * COST          12 bytes an object, 4 more for each on the tier. Of every R-th object 132 bytes more, and 4 for each pair that
+ *               has it on its scaled tier; at most LCY_POLICY_SAMPLE objects are sampled, so that is 51 MB at the very most.
+ *               An access moves the object within a heap (O(log n)); of every R-th object in 16 small heaps besides.
  */
 #ifndef LCY_POLICY_H
 #define LCY_POLICY_H
