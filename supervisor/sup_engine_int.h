@@ -281,6 +281,7 @@ struct sup_engine {
 	_Atomic bool stopping;
 	struct idxw *index;
 	struct idx_genw *gens;
+	bool trim; /* there was work since memory was given back */
 	bool fill_done, fill_last; /* misses are final; the last chunk has come */
 	unsigned n_held;
 	uint32_t grow_seq; /* segment being handed out; 0: none */

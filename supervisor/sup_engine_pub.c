@@ -4,6 +4,7 @@
  * A turn: mail from other threads; ring messages of each child (bounded); changes that waited; a step of the index's
  * growth; removals; answers that found no room before; then sleep, unless something came meanwhile.
  */
+#include <malloc.h>
 #include <poll.h>
 #include <sys/eventfd.h>
 
@@ -546,8 +547,11 @@ static void wait_for_work(struct sup_engine *e)
 
 	for (unsigned i = 0; i < SUP_CHILDREN_MAX && !waiting; i++)
 		waiting = e->child[i].on && e->child[i].out;
-	if (sleep_all(e))
-		(void)poll(p, 2, waiting ? 2 : held ? 20 : 1000); /* a child that makes room does not tell: look again soon */
+	/* a child that makes room does not tell: look again soon */
+	if (sleep_all(e) && poll(p, 2, waiting ? 2 : held ? 20 : 1000) == 0 && !waiting && !held && e->trim) {
+		(void)malloc_trim(0); /* quiet after work: what a burst needed goes back, or it stays with the arenas for good */
+		e->trim = false;
+	}
 	(void)eventfd_read(e->kick_fd, &n);
 	(void)eventfd_read(e->inbox_fd, &n);
 	for (unsigned i = 0; i < SUP_CHILDREN_MAX; i++)
@@ -573,6 +577,7 @@ void *sup_pub_main(void *arg)
 		sup_reap_settle(e, atomic_load(&e->stopping));
 		flush_all(e);
 		publish_figures(e);
+		e->trim |= busy;
 		if (!busy)
 			wait_for_work(e);
 	}
