@@ -96,6 +96,7 @@ static void test_s3fifo(void **state)
 	(void)state;
 	/* k: a goes on to the main queue after two hits, b to the ghosts. b returns to main and drops c; c drops d. */
 	check("s3fifo", "abcdefghijaakbacb", NULL, 10, "mmmmmmmmmmhhmmhmh");
+	check("s3fifo", "abcdefghijaka", NULL, 10, "mmmmmmmmmmhmm"); /* one hit is not enough: k drops a */
 	check("s3fifo", "abbb", "a1b3", 20, "mmmm"); /* b is larger than the small queue: never let in */
 }
 
@@ -104,6 +105,7 @@ static void test_wtinylfu(void **state)
 	(void)state;
 	/* Window 1, main 2: a and b fill the main part; c, pushed out of the window by d, is no better than a: it is dropped. */
 	check("wtinylfu", "aabcdabc", NULL, 3, "mhmmmhhm");
+	check("wtinylfu", "abcdab", NULL, 3, "mmmmhh"); /* as good as a is not better: c is dropped */
 }
 
 static void test_ours(void **state)
