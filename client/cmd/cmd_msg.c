@@ -13,7 +13,7 @@
 static void say(const char *what, const char *subject, const char *text, const char *end)
 {
 	/* The start of a very long name is enough to find it. */
-	OM_AUTO_FREE char *q_subject = subject ? om_text_quote(subject, strnlen(subject, SUBJECT_MAX)) : NULL;
+	OM_AUTO_FREE char *q_subject = !subject ? NULL : *subject ? om_text_quote(subject, strnlen(subject, SUBJECT_MAX)) : strdup("\"\"");
 	OM_AUTO_FREE char *q_text = om_text_quote(text, strlen(text));
 
 	flockfile(stderr);
@@ -67,7 +67,8 @@ int cmd_fail_lib(objm_t *s, const char *what, const char *uri, int status)
 	OM_AUTO_FREE char *rest = message_rest(text, uri, status);
 	char hint[512] = "";
 
-	if (status != -OBJM_STATUS_SYSTEM && strcmp(todo, "nothing") != 0)
+	/* A system's error and a malformed request say themselves what to do. */
+	if (status != -OBJM_STATUS_SYSTEM && status != -OBJM_STATUS_INVALID_REQUEST && strcmp(todo, "nothing") != 0)
 		(void)snprintf(hint, sizeof(hint), " (%s)", todo);
 	if (rest)
 		say(what, uri, rest, hint);
