@@ -18,6 +18,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
+#include "backend/be.h"
 #include "common/om_ring.h"
 #include "index/cat/idx_cat.h"
 #include "index/cat/idx_cat_list.h"
@@ -34,6 +35,7 @@
 #define SUP_REAP_WINDOW 512u	    /* removals the lifecycle process works on at once */
 #define SUP_REAP_QUEUE_MAX 262144u  /* removals waiting: past it changes wait, not memory */
 #define SUP_KEY_WAIT_MAX 64u	    /* ops waiting for one key: past it TRY_AGAIN */
+#define SUP_UNLINK_MAX (UINT64_C(1) << 20) /* bytes of a memory tier's file that is unlinked at once: some 50 us */
 #define SUP_READERS 2u
 #define SUP_FILL_CHUNK 4096u
 #define SUP_FILL_AHEAD 8u
@@ -50,6 +52,7 @@ struct sup_tier {
 	_Atomic int state;		    /* enum om_tier_state */
 	uint32_t caps;
 	int rootfd, objectsfd, stagingfd;
+	struct be be; /* memory tier: publisher; its small files are unlinked here */
 	struct idx_cat *cat; /* NULL: absent */
 	uint64_t capacity_bytes;
 	_Atomic uint64_t used_bytes, objects;

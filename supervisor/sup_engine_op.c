@@ -378,13 +378,28 @@ static bool publish(struct sup_engine *e, struct sup_op *op)
 	return err != -OBJM_STATUS_NO_SPACE;
 }
 
+/*
+ * Removals of a memory tier are recorded in its own catalog. Should that alone be lost, a file still there would come back
+ * with the rebuild; so a small one goes at once, before the acknowledgement. (Freeing the pages of a large one takes too
+ * long here.) It was published: a worker that still has the old slot finds no file and reads the slot again.
+ */
+static void unlink_volatile(struct sup_tier *t, uint64_t id, uint64_t size)
+{
+	struct be_batch batch = { .n = 0 };
+
+	if (t->is_volatile && size <= SUP_UNLINK_MAX && be_remove(&t->be, id, &batch) < 0)
+		return; /* the lifecycle process tries again, and says why it cannot */
+}
+
 /* What the stages left behind goes to the lifecycle process. */
 static void reap_old(struct sup_engine *e, struct sup_op *op)
 {
 	for (unsigned i = 0; i < op->n_stages; i++) {
 		const struct sup_stage *s = &op->stages[i];
-		if (s->old.existed && !s->old.damaged && s->old.id && (s->act == SUP_ACT_DEL || s->old.id != op->rec.id))
+		if (s->old.existed && !s->old.damaged && s->old.id && (s->act == SUP_ACT_DEL || s->old.id != op->rec.id)) {
+			unlink_volatile(s->tier, s->old.id, s->old.size);
 			sup_reap_add(e, s->tier, s->old.id, SUP_RM_PENDING);
+		}
 		if (s->stale)
 			sup_reap_add(e, s->tier, op->rec.id, SUP_RM_PENDING);
 	}

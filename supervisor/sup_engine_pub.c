@@ -559,7 +559,15 @@ static void wait_for_work(struct sup_engine *e)
 			om_ring_awake(&e->child[i].ring);
 }
 
-static bool ended(const struct sup_engine *e) { return atomic_load(&e->stopping) && e->n_ops == 0 && !e->inbox; }
+static bool ended(struct sup_engine *e)
+{
+	if (!atomic_load(&e->stopping) || e->n_ops)
+		return false;
+	pthread_mutex_lock(&e->inbox_lock);
+	bool quiet = e->inbox == NULL;
+	pthread_mutex_unlock(&e->inbox_lock);
+	return quiet;
+}
 
 void *sup_pub_main(void *arg)
 {

@@ -271,6 +271,8 @@ static bool open_all(struct sup_engine *e, struct sup_tier *t)
 		return false;
 	if (be_dir_prepare(t->rootfd, &t->objectsfd, &t->stagingfd) < 0)
 		return absent(t, "cannot make objects/ and staging/", strerror(errno));
+	if (t->is_volatile && be_dir_init(&t->be, t->objectsfd, t->stagingfd, probe.caps, 0) < 0)
+		return absent(t, "cannot open its directories", strerror(errno));
 	t->no = id.number;
 	t->caps = probe.caps;
 	find_capacity(t);
@@ -315,6 +317,7 @@ void sup_tier_open(struct sup_engine *e, struct sup_tier *t)
 
 void sup_tier_close(struct sup_tier *t)
 {
+	be_fini(&t->be);
 	idx_cat_close(t->cat);
 	t->cat = NULL;
 	om_close(&t->rootfd);
