@@ -184,11 +184,15 @@ static bool reflinks(int root_fd, int from)
 	return to >= 0 && ioctl(to, FICLONE, from) == 0;
 }
 
+static bool is_full(int err) { return err == ENOSPC || err == EDQUOT; }
+
 static bool has_xattr(int fd)
 {
 	char got[4];
 
-	return fsetxattr(fd, BE_ATTR_NAME, "oma", 4, 0) == 0 && fgetxattr(fd, BE_ATTR_NAME, got, sizeof(got)) == 4 &&
+	if (fsetxattr(fd, BE_ATTR_NAME, "oma", 4, 0) < 0)
+		return is_full(errno); /* known there, but for want of room; one that does not fit gets a side file anyway */
+	return fgetxattr(fd, BE_ATTR_NAME, got, sizeof(got)) == 4 &&
 	       fremovexattr(fd, BE_ATTR_NAME) == 0;
 }
 
@@ -221,11 +225,17 @@ static int try_all(int root_fd, const struct fs_type *fs, struct be_probe *p, ch
 	bool tmpfile;
 	OM_AUTO_FD fd = scratch(root_fd, &tmpfile);
 
-	if (fd < 0 || be_dir_write(fd, zeros, sizeof(zeros)) < 0) {
+	/*
+	 * A full disk still holds what was stored: the tier opens, and puts are refused until there is room. A hole does for
+	 * what is tried below.
+	 */
+	bool written = fd >= 0 && (be_dir_write(fd, zeros, sizeof(zeros)) == 0 ||
+				   (is_full(errno) && ftruncate(fd, PROBE_BYTES) == 0));
+	if (!written) {
 		say(why, len, "a file cannot be written there: %s", strerror(errno));
 		return be_dir_errno();
 	}
-	if (!links(root_fd)) {
+	if (!links(root_fd) && !is_full(errno)) {
 		say(why, len, "%s cannot link files (%s), so objects cannot get their names there", p->fs, strerror(errno));
 		return -OBJM_STATUS_UNSUPPORTED_OP;
 	}

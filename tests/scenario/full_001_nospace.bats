@@ -59,3 +59,20 @@ small_disk() {
 	daemon_start
 	ext "$OBJM_SOCKET" verify "$LEDGER"
 }
+
+@test "a disk without a free block: the tier opens, reads and deletes go on" {
+	small_disk 30M
+	daemon_start
+	head -c 100000 /dev/urandom >"$T/files/f"
+	for i in 1 2 3; do objm put "/k$i" "$T/files/f"; done
+	dd if=/dev/zero of="$T/run/small/filler" bs=4k 2>/dev/null || true
+	daemon_kill
+	daemon_start
+	objm cat /k2 | cmp - "$T/files/f"
+	fails 1 "no space" objm put /new "$T/files/f"
+	objm rm /k1
+	rm "$T/run/small/filler"
+	sleep 0.3
+	objm put /new "$T/files/f"
+	objm cat /new | cmp - "$T/files/f"
+}
