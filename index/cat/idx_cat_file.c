@@ -9,6 +9,8 @@
 #include <dirent.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <linux/fs.h>
+#include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 
@@ -186,6 +188,20 @@ static int file_data(int dirfd, const char *dir, unsigned flags, bool *ret_exist
 	return file_data_check(fd, dir, flags, (uint64_t)st.st_size, ret_short);
 }
 
+/*
+ * On btrfs a store into a mapped page wants a new block each time; on a full disk there is none, and the process gets SIGBUS.
+ * Only an empty file can be told to write in place. Other filesystems do so anyway and refuse the flag.
+ */
+static void no_copy_on_write(int fd)
+{
+	int flags = 0;
+
+	if (ioctl(fd, FS_IOC_GETFLAGS, &flags) == 0) {
+		flags |= FS_NOCOW_FL;
+		(void)ioctl(fd, FS_IOC_SETFLAGS, &flags);
+	}
+}
+
 /* The lock file: real blocks to its end, as LMDB writes it through a shared mapping. */
 static int file_lock(int dirfd, const char *dir)
 {
@@ -199,6 +215,8 @@ static int file_lock(int dirfd, const char *dir)
 		return file_fail(dir, IDX_CAT_LOCK_NAME, "stat the file");
 	if (!S_ISREG(st.st_mode))
 		return idx_cat_fail(-OBJM_STATUS_STORAGE, "%s/%s: is not a regular file; remove it", dir, IDX_CAT_LOCK_NAME);
+	if (st.st_size == 0)
+		no_copy_on_write(fd);
 	for (off_t at = st.st_size; at < (off_t)FILE_LOCK_BYTES;) {
 		size_t n = OM_MIN(sizeof(zeros), (size_t)((off_t)FILE_LOCK_BYTES - at));
 		ssize_t w = pwrite(fd, zeros, n, at);
