@@ -21,6 +21,15 @@
  *  REAPED      lifecycle -> sup   none              lifecycle
  *  REAP        sup -> lifecycle   REAPED            lifecycle
  *  SCAN        sup -> lifecycle   FOUND* SCANNED    lifecycle
+ *  MOVE_BEGIN  lifecycle -> sup   VERDICT           lifecycle
+ *  MOVE_COMMIT lifecycle -> sup   VERDICT           lifecycle
+ *  MOVE_ABORT  lifecycle -> sup   none              lifecycle
+ *  DROP        lifecycle -> sup   VERDICT           lifecycle
+ *  GONE        child -> sup       VERDICT           worker, lifecycle
+ *  ROOM        sup -> lifecycle   none              lifecycle
+ *  TASK        sup -> lifecycle   TASKED            lifecycle
+ *  WATCH       child -> sup       CHANGED*          worker
+ *  CHANGED     sup -> child       none              worker
  */
 #ifndef MSG_RING_H
 #define MSG_RING_H
@@ -42,12 +51,22 @@ enum om_op {
 	OM_OP_FOUND,
 	OM_OP_SCANNED,
 	OM_OP_REAPED,
+	OM_OP_MOVE_BEGIN,
+	OM_OP_MOVE_COMMIT,
+	OM_OP_MOVE_ABORT,
+	OM_OP_DROP,
+	OM_OP_GONE,
+	OM_OP_TASKED,
+	OM_OP_WATCH,
 	OM_OP_VERDICT = 64,
 	OM_OP_RECORD,
 	OM_OP_ENTRY,
 	OM_OP_LIST_END,
 	OM_OP_REAP,
 	OM_OP_SCAN,
+	OM_OP_ROOM,
+	OM_OP_TASK,
+	OM_OP_CHANGED,
 };
 
 struct om_op_hdr {
@@ -272,6 +291,157 @@ struct om_op_scanned {
 	uint8_t pad[3];
 };
 static_assert(sizeof(struct om_op_scanned) == 32, "ring messages");
+
+/* ---- moves ---- */
+
+enum om_move_kind {
+	OM_MOVE_HOME, /* the object's home becomes `to`; its record and file on `from` go once the new ones stand */
+	OM_MOVE_COPY, /* a cached copy on a faster volatile tier: the home stays where it is */
+	OM_MOVE_KINDS
+};
+
+/*
+ * MOVE_BEGIN: may the version (id, rev), whose home is `from`, go to `to`? Then: uri. On OK the supervisor has recorded the
+ * intent durably and reserved `size` bytes on `to`; no second move of the object begins before COMMIT, ABORT or the end of
+ * the lifecycle process. VERDICT: OK; PRECONDITION_FAILED (the version does not stand any more, or lies elsewhere); NO_SPACE;
+ * READ_ONLY; UNAVAILABLE; TRY_AGAIN (a change of the key is under way); INVALID_REQUEST (an ephemeral object to a tier that
+ * is not memory, a pinned one, a copy onto a persistent tier, `to` == `from`).
+ *
+ * MOVE_COMMIT: the file of the same id lies on `to`, whole, its checksum that of the source, its attribute like the source's,
+ * as durable as that tier promises. Then: uri. The supervisor takes type, metadata, flags and times from the record that
+ * stands, checks (id, rev) and EPHEMERAL once more inside the commit, commits the target's record, publishes, then deletes the
+ * source's record and has its file removed (HOME). VERDICT as above; after anything but OK the target's file is removed by REAP.
+ *
+ * MOVE_ABORT: the lifecycle process gives up; the target's file, if there is one, is removed by REAP.
+ */
+struct om_op_move {
+	struct om_op_hdr hdr;
+	uint64_t id;
+	uint64_t size; /* bytes; MOVE_BEGIN */
+	uint32_t rev;
+	uint8_t from, to;
+	uint8_t kind; /* enum om_move_kind */
+	uint8_t pad;
+	uint16_t uri_len;
+	uint8_t pad2[6];
+};
+static_assert(sizeof(struct om_op_move) == 48, "ring messages");
+
+enum om_drop_why {
+	OM_DROP_COPY,	 /* a cached copy goes; the home stays */
+	OM_DROP_EXPIRED, /* its time is over: every record of it goes */
+	OM_DROP_EVICT,	 /* its only copy goes: refused unless EVICTABLE */
+	OM_DROP_WHYS
+};
+
+/* DROP: remove the record of (id, tier), then its file by REAP. Then: uri. VERDICT: OK; PRECONDITION_FAILED: another version
+ * stands; INVALID_REQUEST: the reason does not hold (not expired, not evictable, no copy, pinned); TRY_AGAIN. */
+struct om_op_drop {
+	struct om_op_hdr hdr;
+	uint64_t id;
+	uint32_t rev; /* 0: any */
+	uint8_t tier;
+	uint8_t why; /* enum om_drop_why */
+	uint16_t uri_len;
+};
+static_assert(sizeof(struct om_op_drop) == 32, "ring messages");
+
+/*
+ * GONE: the slot says that (id, tier) is there, and its file is not. Then: uri. The supervisor looks itself (a child's word
+ * is not enough), in this order: the record still stands; the file is not there; then the record of that tier goes, and the
+ * home copy serves if there is one. VERDICT: OK: look at the slot again; NOT_FOUND: nothing is left of it; INVALID_REQUEST: the
+ * file is there.
+ */
+struct om_op_gone {
+	struct om_op_hdr hdr;
+	uint64_t id;
+	uint8_t tier;
+	uint8_t pad;
+	uint16_t uri_len;
+	uint8_t pad2[4];
+};
+static_assert(sizeof(struct om_op_gone) == 32, "ring messages");
+
+/* ROOM: somebody waits for `bytes` of room on the tier, or it is above its high-water mark (`bytes` 0): make room now.
+ * A hint: no answer; what comes of it arrives as DROPs and MOVEs. */
+struct om_op_room {
+	struct om_op_hdr hdr;
+	uint64_t bytes;
+	uint8_t tier;
+	uint8_t pad[7];
+};
+static_assert(sizeof(struct om_op_room) == 32, "ring messages");
+
+/* ---- what an administrator asks of the lifecycle process ---- */
+
+enum om_task_kind {
+	OM_TASK_STATUS,	 /* what it does now */
+	OM_TASK_TOP,	 /* the hottest objects; arg: how many */
+	OM_TASK_EXPLAIN, /* uri: its heat, and what will happen to it next */
+	OM_TASK_MIGRATE, /* uri, tier: move it there */
+	OM_TASK_PROMOTE, /* uri: to the next faster tier */
+	OM_TASK_DEMOTE,	 /* uri: to the next slower one */
+	OM_TASK_DRAIN,	 /* tier: move everything off; arg 1: begin, 0: stop */
+	OM_TASK_PAUSE,	 /* no cycles until RESUME; tasks are still done */
+	OM_TASK_RESUME,
+	OM_TASK_KINDS
+};
+
+/* TASK: then uri. TASKED: then text, a JSON object (or empty): the supervisor checks it and hands it to who asked. */
+struct om_op_task {
+	struct om_op_hdr hdr;
+	uint64_t arg;
+	uint8_t kind; /* enum om_task_kind */
+	uint8_t tier; /* or OM_TIER_NONE */
+	uint16_t uri_len;
+	uint8_t pad[4];
+};
+static_assert(sizeof(struct om_op_task) == 32, "ring messages");
+#define OM_TASKED_TEXT_MAX 12288u
+struct om_op_tasked {
+	struct om_op_hdr hdr;
+	int32_t status; /* 0 or negative: `text` has a member "text" that says why */
+	uint32_t text_len;
+};
+static_assert(sizeof(struct om_op_tasked) == 24, "ring messages");
+
+/* ---- changes, told as they happen ---- */
+
+/* WATCH: on: from now on the worker gets CHANGED of every change, in the order of publication, beginning after position
+ * `from` (0: from now). off: no more. No answer. One feed a worker: it serves all of its clients' watches from it. */
+struct om_op_watch {
+	struct om_op_hdr hdr;
+	uint64_t from;
+	uint8_t on;
+	uint8_t pad[7];
+};
+static_assert(sizeof(struct om_op_watch) == 32, "ring messages");
+
+enum om_change {
+	OM_CHANGE_PUT,
+	OM_CHANGE_DELETE, /* deleted, expired or evicted */
+	OM_CHANGE_SET,	  /* flags, type or metadata */
+	OM_CHANGE_MOVED,  /* another tier serves it */
+	OM_CHANGE_LOST,	  /* positions up to `pos` are not known any more: who watches must list again */
+	OM_CHANGES
+};
+
+/* CHANGED: then uri (none with LOST). `pos` rises by one with each; positions of another `epoch` mean nothing. */
+struct om_op_changed {
+	struct om_op_hdr hdr;
+	uint64_t epoch; /* of the supervisor's run */
+	uint64_t pos;
+	uint64_t id;
+	uint64_t size;
+	uint64_t mtime_ns;
+	uint32_t rev;
+	uint32_t flags;
+	uint8_t change; /* enum om_change */
+	uint8_t tier;
+	uint16_t uri_len;
+	uint8_t pad[4];
+};
+static_assert(sizeof(struct om_op_changed) == 72, "ring messages");
 
 /* The largest message fits the ring. */
 static_assert(sizeof(struct om_op_record) + OM_URI_MAX + OM_TYPE_MAX + OM_META_MAX < 16384, "ring messages");
