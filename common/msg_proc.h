@@ -56,7 +56,7 @@ enum om_boot_fd {
 	OM_BOOT_KICK_SELF, /* eventfd: the supervisor wakes us */
 	OM_BOOT_COUNTERS,  /* writable */
 	OM_BOOT_INDEX,	   /* read-only */
-	OM_BOOT_GENS,	   /* read-only */
+	OM_BOOT_GENS,	   /* worker: read-only; lifecycle: the directory where it keeps heat over a restart, if there is one */
 	OM_BOOT_OWN_SEG,   /* worker: its access log, writable; lifecycle: heat, writable */
 	OM_BOOT_RUN_LOCK,  /* kept open: see architecture, one supervisor at a time */
 	OM_BOOT_FD_COUNT
@@ -96,6 +96,16 @@ struct om_boot_limits {
 	uint32_t conn_unread_fds; /* answered and unread, a connection */
 };
 
+/* How objects move between tiers: the section `lifecycle` of the configuration. */
+struct om_boot_lifecycle {
+	double hot_threshold, cold_threshold;  /* heat, 0..1 */
+	double evict_when_full, evict_target;  /* shares of a tier's capacity */
+	uint64_t bandwidth;		       /* bytes a second that moves may copy; 0: no bound */
+	uint32_t migration_batch;	       /* objects that a cycle moves at the most */
+	uint32_t interval_s;		       /* from one cycle to the next */
+};
+static_assert(sizeof(struct om_boot_lifecycle) == 48, "control messages");
+
 #define OM_TRUSTED_MAX 64u
 
 struct om_proc_boot {
@@ -114,6 +124,7 @@ struct om_proc_boot {
 	uint8_t key_secret[16];		      /* of the index: never leaves the daemon */
 	uint8_t listen_kind[OM_LISTEN_MAX];
 	struct om_boot_limits limits;
+	struct om_boot_lifecycle lifecycle;
 	struct om_boot_tier tiers[OM_TIERS_MAX];
 };
 static_assert(sizeof(struct om_proc_boot) < 8192, "one message");

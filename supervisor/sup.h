@@ -22,7 +22,7 @@ struct sup {
 	struct sup_admin *admin; /* NULL: none */
 	struct sup_ev signal_ev, timer_ev;
 	const char *const *adopt; /* tiers to take over, ended by NULL; borrowed */
-	int state_dirfd, run_lock, signalfd, timerfd;
+	int state_dirfd, heat_dirfd, run_lock, signalfd, timerfd;
 	uint32_t max_workers;
 	uint64_t started_ns;
 	uint64_t scale_due_ns;

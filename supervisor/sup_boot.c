@@ -51,6 +51,19 @@ static void fill_limits(const struct sup_boot_env *env, struct om_boot_limits *r
 	};
 }
 
+static void fill_lifecycle(const struct om_conf_lifecycle *c, struct om_boot_lifecycle *ret)
+{
+	*ret = (struct om_boot_lifecycle){
+		.hot_threshold = c->hot_threshold,
+		.cold_threshold = c->cold_threshold,
+		.evict_when_full = c->evict_when_full,
+		.evict_target = c->evict_target,
+		.bandwidth = c->bandwidth,
+		.migration_batch = c->migration_batch_size,
+		.interval_s = c->interval_s,
+	};
+}
+
 static uint32_t fill_uids(const struct om_conf_ids *ids, const char *key, uint32_t ret[static OM_TRUSTED_MAX])
 {
 	uint32_t n = 0;
@@ -88,6 +101,7 @@ void sup_boot_fill(const struct sup_boot_env *env, const struct sup_boot_child *
 	ret->n_legacy = fill_uids(&env->conf->access.legacy, "access.legacy", ret->legacy_uid);
 	memcpy(ret->key_secret, sup_engine_secret(env->engine), sizeof(ret->key_secret));
 	fill_limits(env, &ret->limits);
+	fill_lifecycle(&env->conf->lifecycle, &ret->lifecycle);
 
 	ret_fds[OM_BOOT_RING_OWN] = ec->ring_own;
 	ret_fds[OM_BOOT_RING_PEER] = ec->ring_peer;
@@ -95,7 +109,7 @@ void sup_boot_fill(const struct sup_boot_env *env, const struct sup_boot_child *
 	ret_fds[OM_BOOT_KICK_SELF] = ec->kick_self;
 	ret_fds[OM_BOOT_COUNTERS] = child->counters;
 	ret_fds[OM_BOOT_INDEX] = ec->index;
-	ret_fds[OM_BOOT_GENS] = ec->gens;
+	ret_fds[OM_BOOT_GENS] = child->role == OM_ROLE_LIFECYCLE && env->heat_dir > 0 ? env->heat_dir : ec->gens;
 	ret_fds[OM_BOOT_OWN_SEG] = child->role == OM_ROLE_LIFECYCLE ? ec->heat : child->own_seg;
 	ret_fds[OM_BOOT_RUN_LOCK] = env->run_lock;
 	n = OM_BOOT_FD_COUNT;

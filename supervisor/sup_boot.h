@@ -16,6 +16,7 @@ struct sup_boot_env {
 	struct sup_engine *engine;
 	const struct sup_socks *socks;
 	int run_lock;
+	int heat_dir; /* of the lifecycle process; 0 or less: there is none */
 	uint64_t nofile; /* open files that a process may have */
 	unsigned max_workers;
 };

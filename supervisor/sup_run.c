@@ -203,7 +203,7 @@ static int work(struct sup *sup, const struct sup_spawn_exe exe[2])
 int sup_run(struct om_conf *conf, const struct sup_run_opt *opt)
 {
 	struct sup sup = {
-		.conf = conf, .adopt = opt->adopt, .state_dirfd = -1, .run_lock = -1, .signalfd = -1, .timerfd = -1, .started_ns = om_now_ns(),
+		.conf = conf, .adopt = opt->adopt, .state_dirfd = -1, .heat_dirfd = -1, .run_lock = -1, .signalfd = -1, .timerfd = -1, .started_ns = om_now_ns(),
 		.signal_ev = { .fd = -1 }, .timer_ev = { .fd = -1 },
 	};
 	struct sup_spawn_exe exe[2] = { { .fd = -1 }, { .fd = -1 } };
@@ -214,11 +214,13 @@ int sup_run(struct om_conf *conf, const struct sup_run_opt *opt)
 		sup.env.conf = conf;
 		sup.env.socks = &sup.socks;
 		sup.env.run_lock = sup.run_lock;
+		sup.env.heat_dir = sup.heat_dirfd;
 		status = work(&sup, exe);
 	}
 	sup_sock_fini(&sup.socks); /* before the lock: a successor binds the same paths */
 	om_close(&sup.signalfd);
 	om_close(&sup.timerfd);
+	om_close(&sup.heat_dirfd);
 	om_close(&sup.state_dirfd);
 	om_close(&sup.run_lock);
 	om_conf_free(conf);

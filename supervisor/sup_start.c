@@ -205,6 +205,16 @@ static int find_programs(struct sup_spawn_exe exe[2])
 	return 0;
 }
 
+/* Where the lifecycle process keeps heat over a restart. Without it heat starts anew, which is no reason not to start. The dot
+ * in its name keeps it apart from a network tier's catalog, which is called like the tier. */
+static void open_heat_dir(struct sup *sup)
+{
+	if (mkdirat(sup->state_dirfd, "heat.d", 0700) == 0 || errno == EEXIST)
+		sup->heat_dirfd = openat(sup->state_dirfd, "heat.d", O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (sup->heat_dirfd < 0)
+		om_log(OM_MSG_NOTE, "%s/heat.d cannot be used: %m; how hot objects are will be forgotten at a restart", sup->conf->state_dir);
+}
+
 int sup_start(struct sup *sup, const struct sup_run_opt *opt, struct sup_spawn_exe ret_exe[static 2])
 {
 	if (set_process() < 0 || set_signals(sup) < 0)
@@ -230,6 +240,7 @@ int sup_start(struct sup *sup, const struct sup_run_opt *opt, struct sup_spawn_e
 		return SUP_EXIT_FAILED;
 	}
 	sup_priv_narrow();
+	open_heat_dir(sup);
 	return SUP_EXIT_OK;
 }
 
