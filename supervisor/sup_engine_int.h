@@ -124,6 +124,8 @@ struct sup_op {
 	unsigned n_stages, stage;
 	struct sup_stage stages[OM_TIERS_MAX];
 	int status;
+	uint8_t change;	    /* set by who publishes it: enum om_change + 1, 0: nothing that a watcher is told */
+	struct idx_ent ent; /* with `change`: what stands now; of a delete, what went (its id at least) */
 	struct sup_held *held; /* rows of the fill that came while it ran */
 	unsigned n_ids; /* SETTLE: removals that are done */
 	uint64_t *ids;	/* malloc'ed */
@@ -392,6 +394,12 @@ void sup_op_retry_held(struct sup_engine *e);
 /* sup_engine_commit.c */
 void *sup_commit_main(void *arg);
 void sup_commit_queue(struct sup_tier *t, struct sup_op *op);
+
+/*
+ * sup_engine_watch.c. A change was published: the one place through which all of them come, in the order of publication, before
+ * the one who asked is answered. op->rec has the URI; `ent` is op->ent.
+ */
+void sup_watch_note(struct sup_engine *e, const struct sup_op *op, enum om_change change, const struct idx_ent *ent);
 
 /* sup_engine_read.c */
 void *sup_read_main(void *arg);

@@ -353,6 +353,26 @@ void sup_op_submit(struct sup_engine *e, struct sup_op *op)
 
 /* ---- the end of a change ---- */
 
+static void note(struct sup_op *op, enum om_change change, const struct idx_ent *ent)
+{
+	op->change = (uint8_t)(change + 1);
+	op->ent = *ent;
+}
+
+/* The newest of what the stages of a delete have removed; id 0: nothing. */
+static struct idx_ent went(const struct sup_op *op)
+{
+	struct idx_ent ent = { .tier = OM_TIER_NONE, .home = OM_TIER_NONE };
+
+	for (unsigned i = 0; i < op->n_stages; i++)
+		if (op->stages[i].old.id > ent.id) {
+			ent.id = op->stages[i].old.id;
+			ent.rev = op->stages[i].old.rev;
+			ent.size = op->stages[i].old.size;
+		}
+	return ent;
+}
+
 /* Puts the change into the index. False: no room until it has grown. */
 static bool publish(struct sup_engine *e, struct sup_op *op)
 {
@@ -367,10 +387,16 @@ static bool publish(struct sup_engine *e, struct sup_op *op)
 		bool newer = idxw_get(e->index, &op->ikey, &cur, NULL) == 0 && cur.id > ent.id;
 		if (!newer)
 			err = idxw_put(e->index, &op->ikey, &ent);
+		if (!newer && err == 0 && op->kind == SUP_OP_PUT)
+			note(op, OM_CHANGE_PUT, &ent);
 	} else if (op->kind == SUP_OP_DELETE) {
+		if (idxw_get(e->index, &op->ikey, &cur, NULL) < 0)
+			cur = went(op); /* not in the index yet: what the catalogs say */
 		err = idxw_del(e->index, &op->ikey);
 		if (err == -OBJM_STATUS_NOT_FOUND)
 			err = 0;
+		if (cur.id && err == 0)
+			note(op, OM_CHANGE_DELETE, &cur);
 	}
 	if (err < 0 && err != -OBJM_STATUS_NO_SPACE)
 		om_log(OM_MSG_CHECK, "object %llu is committed, but the index refuses it: %s", (unsigned long long)op->rec.id,
@@ -475,6 +501,8 @@ static void finish(struct sup_engine *e, struct sup_op *op)
 		pthread_mutex_unlock(&e->multi_lock);
 	}
 	(void)om_fault(OM_FAULT_SUP_PUBLISHED);
+	if (op->change)
+		sup_watch_note(e, op, (enum om_change)(op->change - 1), &op->ent);
 	for (unsigned i = 0; i < op->n_stages; i++)
 		sup_pub_rows(e, op->stages[i].tier);
 	reap_old(e, op);
