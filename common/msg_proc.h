@@ -10,6 +10,7 @@
  *  READY      child -> sup   none                                               sent when it serves
  *  INDEX      sup -> child   the new index read-only; lifecycle: + heat          INDEX_ACK within a second
  *  INDEX_ACK  child -> sup   none                                               the old segment is not used any more
+ *  CONF       sup -> child   the access rules, read-only                        applied between two turns, no answer
  *  DRAIN      sup -> child   none                                               finish, then exit 0
  *  ALOG       sup -> lcy     access log of a worker, read-only                  -
  *  ALOG_GONE  sup -> lcy     none                                               unmap it
@@ -38,6 +39,7 @@ enum om_proc {
 	OM_PROC_ALOG,
 	OM_PROC_ALOG_GONE,
 	OM_PROC_LOG,
+	OM_PROC_CONF,
 };
 
 struct om_proc_hdr {
@@ -59,6 +61,7 @@ enum om_boot_fd {
 	OM_BOOT_GENS,	   /* worker: read-only; lifecycle: the directory where it keeps heat over a restart, if there is one */
 	OM_BOOT_OWN_SEG,   /* worker: its access log, writable; lifecycle: heat, writable */
 	OM_BOOT_RUN_LOCK,  /* kept open: see architecture, one supervisor at a time */
+	OM_BOOT_RULES,	   /* the access rules, a sealed memfd (may be empty: no rules) */
 	OM_BOOT_FD_COUNT
 };
 
@@ -108,26 +111,51 @@ static_assert(sizeof(struct om_boot_lifecycle) == 48, "control messages");
 
 #define OM_TRUSTED_MAX 64u
 
+/*
+ * What a reload may change, the same members in BOOT and in CONF. Tiers: rows of those that the child knows by number; their
+ * numbers, names and types never change in the life of a child, and a tier whose directories it was not given at BOOT stays
+ * ABSENT for it (its sandbox cannot be widened: the supervisor replaces the child).
+ */
+#define OM_PROC_LIVE_MEMBERS \
+	uint32_t log_level; \
+	uint32_t access_log_ppm; /* requests logged, millionths */ \
+	uint32_t default_tier, ephemeral_tier, cache_tier; /* tier numbers or OM_TIER_NONE */ \
+	uint32_t n_tiers; \
+	uint32_t n_trusted, n_legacy; \
+	uint32_t trusted_uid[OM_TRUSTED_MAX]; /* writers whose COMMIT need not copy */ \
+	uint32_t legacy_uid[OM_TRUSTED_MAX]; /* who may use the legacy socket */ \
+	struct om_boot_limits limits; \
+	struct om_boot_lifecycle lifecycle; \
+	struct om_boot_tier tiers[OM_TIERS_MAX];
+
+struct om_proc_live {
+	OM_PROC_LIVE_MEMBERS
+};
+
 struct om_proc_boot {
 	struct om_proc_hdr hdr;
 	uint32_t role;	     /* enum om_role */
 	uint32_t child;	     /* its number, 0..; lifecycle 0 */
 	uint32_t generation; /* how often this place has been filled */
 	uint32_t n_listen;
-	uint32_t n_tiers;
 	uint32_t index_seq; /* of the index descriptor given */
-	uint32_t log_level;
-	uint32_t default_tier, ephemeral_tier, cache_tier; /* tier numbers or OM_TIER_NONE */
-	uint32_t n_trusted, n_legacy;
-	uint32_t trusted_uid[OM_TRUSTED_MAX]; /* writers whose COMMIT need not copy */
-	uint32_t legacy_uid[OM_TRUSTED_MAX];  /* who may use the legacy socket */
-	uint8_t key_secret[16];		      /* of the index: never leaves the daemon */
+	uint32_t pad;
+	uint8_t key_secret[16]; /* of the index: never leaves the daemon */
 	uint8_t listen_kind[OM_LISTEN_MAX];
-	struct om_boot_limits limits;
-	struct om_boot_lifecycle lifecycle;
-	struct om_boot_tier tiers[OM_TIERS_MAX];
+	union {
+		struct om_proc_live live;
+		struct {
+			OM_PROC_LIVE_MEMBERS
+		};
+	};
 };
 static_assert(sizeof(struct om_proc_boot) < 8192, "one message");
+static_assert(offsetof(struct om_proc_boot, log_level) == offsetof(struct om_proc_boot, live), "two names of one thing");
+
+struct om_proc_conf {
+	struct om_proc_hdr hdr;
+	struct om_proc_live live;
+};
 
 struct om_proc_index {
 	struct om_proc_hdr hdr;

@@ -89,6 +89,7 @@ static int take_segments(struct lcy *l, int *fds)
 	if (err == 0)
 		fds[OM_BOOT_INDEX] = fds[OM_BOOT_OWN_SEG] = -1;
 	om_close(&fds[OM_BOOT_GENS]); /* of no use here */
+	om_close(&fds[OM_BOOT_RULES]);
 	l->run_lock_fd = om_take_fd(&fds[OM_BOOT_RUN_LOCK]);
 	return err;
 }
@@ -158,6 +159,7 @@ static bool take_control(struct lcy *l)
 		struct om_proc_hdr hdr;
 		struct om_proc_index index;
 		struct om_proc_alog alog;
+		struct om_proc_conf conf;
 		unsigned char bytes[8192];
 	} m;
 	int fds[4];
@@ -182,6 +184,9 @@ static bool take_control(struct lcy *l)
 		} else if (m.hdr.type == OM_PROC_ALOG && len == sizeof(m.alog) && nfds == 1) {
 			if (lcy_heat_alog(l, m.alog.child, fds[0]) == 0)
 				nfds = 0;
+		} else if (m.hdr.type == OM_PROC_CONF && len == sizeof(m.conf) && m.conf.live.n_tiers <= OM_TIERS_MAX) {
+			l->boot.live = m.conf.live; /* thresholds are read where they are used */
+			om_log_level((enum om_log_prio)l->boot.log_level);
 		} else if (m.hdr.type == OM_PROC_ALOG_GONE && len == sizeof(m.alog)) {
 			lcy_heat_alog_gone(l, m.alog.child);
 		}

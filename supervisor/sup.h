@@ -15,6 +15,7 @@ struct sup {
 	struct sup_user user; /* who we are now */
 	struct sup_socks socks;
 	struct sup_boot_env env;
+	struct om_seg rules; /* access rules, as the children get them */
 	struct sup_engine *engine;
 	struct sup_loop loop;
 	struct sup_children kids;

@@ -80,6 +80,24 @@ static uint32_t fill_uids(const struct om_conf_ids *ids, const char *key, uint32
 	return n;
 }
 
+void sup_boot_live(const struct sup_boot_env *env, struct om_proc_live *ret, int ret_dirs[static OM_TIERS_MAX][2])
+{
+	const struct om_conf *c = env->conf;
+
+	memset(ret, 0, sizeof(*ret));
+	ret->log_level = (uint32_t)c->log.level;
+	ret->access_log_ppm = (uint32_t)(c->log.access * 1e6 + 0.5);
+	sup_engine_roles(env->engine, &ret->default_tier, &ret->ephemeral_tier, &ret->cache_tier);
+	ret->n_trusted = fill_uids(&c->access.trusted_writers, "access.trusted_writers", ret->trusted_uid);
+	ret->n_legacy = fill_uids(&c->access.legacy, "access.legacy", ret->legacy_uid);
+	fill_limits(env, &ret->limits);
+	fill_lifecycle(&c->lifecycle, &ret->lifecycle);
+	ret->n_tiers = sup_engine_tiers(env->engine, ret->tiers, ret_dirs);
+	for (unsigned i = 0; i < ret->n_tiers; i++)
+		if (ret_dirs[i][0] < 0 || ret_dirs[i][1] < 0)
+			ret->tiers[i].state = OM_TIERS_ABSENT;
+}
+
 void sup_boot_fill(const struct sup_boot_env *env, const struct sup_boot_child *child, struct om_proc_boot *ret,
 		   int ret_fds[static OM_FDPASS_MAX], unsigned *ret_nfds)
 {
@@ -95,13 +113,8 @@ void sup_boot_fill(const struct sup_boot_env *env, const struct sup_boot_child *
 	ret->child = child->place;
 	ret->generation = child->generation;
 	ret->index_seq = ec->index_seq;
-	ret->log_level = (uint32_t)env->conf->log.level;
-	sup_engine_roles(env->engine, &ret->default_tier, &ret->ephemeral_tier, &ret->cache_tier);
-	ret->n_trusted = fill_uids(&env->conf->access.trusted_writers, "access.trusted_writers", ret->trusted_uid);
-	ret->n_legacy = fill_uids(&env->conf->access.legacy, "access.legacy", ret->legacy_uid);
 	memcpy(ret->key_secret, sup_engine_secret(env->engine), sizeof(ret->key_secret));
-	fill_limits(env, &ret->limits);
-	fill_lifecycle(&env->conf->lifecycle, &ret->lifecycle);
+	sup_boot_live(env, &ret->live, dirs);
 
 	ret_fds[OM_BOOT_RING_OWN] = ec->ring_own;
 	ret_fds[OM_BOOT_RING_PEER] = ec->ring_peer;
@@ -112,6 +125,7 @@ void sup_boot_fill(const struct sup_boot_env *env, const struct sup_boot_child *
 	ret_fds[OM_BOOT_GENS] = child->role == OM_ROLE_LIFECYCLE && env->heat_dir > 0 ? env->heat_dir : ec->gens;
 	ret_fds[OM_BOOT_OWN_SEG] = child->role == OM_ROLE_LIFECYCLE ? ec->heat : child->own_seg;
 	ret_fds[OM_BOOT_RUN_LOCK] = env->run_lock;
+	ret_fds[OM_BOOT_RULES] = env->rules_fd;
 	n = OM_BOOT_FD_COUNT;
 	for (unsigned i = 0; child->role == OM_ROLE_WORKER && i < env->socks->n; i++) {
 		const struct sup_sock *s = &env->socks->v[i];
@@ -121,10 +135,7 @@ void sup_boot_fill(const struct sup_boot_env *env, const struct sup_boot_child *
 		ret->listen_kind[ret->n_listen++] = (uint8_t)s->kind;
 		ret_fds[n++] = s->fd;
 	}
-	ret->n_tiers = sup_engine_tiers(env->engine, ret->tiers, dirs);
 	for (unsigned i = 0; i < ret->n_tiers; i++) {
-		if (dirs[i][0] < 0 || dirs[i][1] < 0)
-			ret->tiers[i].state = OM_TIERS_ABSENT;
 		if (ret->tiers[i].state == OM_TIERS_ABSENT)
 			continue;
 		ret_fds[n++] = dirs[i][0];

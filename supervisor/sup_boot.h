@@ -17,6 +17,7 @@ struct sup_boot_env {
 	const struct sup_socks *socks;
 	int run_lock;
 	int heat_dir; /* of the lifecycle process; 0 or less: there is none */
+	int rules_fd; /* the access rules, read-only and sealed */
 	uint64_t nofile; /* open files that a process may have */
 	unsigned max_workers;
 };
@@ -33,6 +34,9 @@ struct sup_boot_child {
 /** Fill the message. @param ret_fds  borrowed descriptors in the order of msg_proc.h; OM_FDPASS_MAX of room. */
 void sup_boot_fill(const struct sup_boot_env *env, const struct sup_boot_child *child, struct om_proc_boot *ret,
 		   int ret_fds[static OM_FDPASS_MAX], unsigned *ret_nfds);
+
+/** What a reload may change, of the configuration and the engine as they are now. @param ret_dirs  as sup_engine_tiers() */
+void sup_boot_live(const struct sup_boot_env *env, struct om_proc_live *ret, int ret_dirs[static OM_TIERS_MAX][2]);
 
 /** A limit of one worker from one of the whole daemon: its share, rounded up, at least 1. */
 uint32_t sup_boot_share(uint64_t total, uint32_t workers);

@@ -73,6 +73,17 @@ static void announce_index(struct sup_place *p, const struct sup_post_index *ix)
 	send_to(p, &m, sizeof(m), fds, p->role == OM_ROLE_LIFECYCLE ? 2 : 1);
 }
 
+void sup_child_conf(struct sup_children *c)
+{
+	struct om_proc_conf m = { .hdr = head(OM_PROC_CONF, sizeof(m)) };
+	int dirs[OM_TIERS_MAX][2];
+
+	sup_boot_live(c->env, &m.live, dirs); /* descriptors stay here: what is new to a child's sandbox it cannot use */
+	for (unsigned i = 0; i < c->n; i++)
+		if (c->place[i].ctl >= 0 && sup_fsm_alive(c->place[i].state))
+			send_to(&c->place[i], &m, sizeof(m), &c->env->rules_fd, 1);
+}
+
 /* ---- actions ---- */
 
 static void close_engine_fds(struct sup_engine_child *ec)

@@ -67,6 +67,8 @@ void sup_child_fini(struct sup_children *c);
 
 /** A child is wanted in this place. */
 void sup_child_start(struct sup_children *c, unsigned place);
+/** Tell every child what a reload changed (CONF): the configuration, rules and tiers of `env` as they are now. */
+void sup_child_conf(struct sup_children *c);
 /** Let the child of this place finish and end. */
 void sup_child_drain(struct sup_children *c, unsigned place);
 /** All of them, now (SIGKILL) or after what they have in hand. */

@@ -200,11 +200,22 @@ static int work(struct sup *sup, const struct sup_spawn_exe exe[2])
 	return err < 0 ? SUP_EXIT_FAILED : SUP_EXIT_OK;
 }
 
+/* The access rules as the children get them. */
+static int make_rules(struct sup *sup)
+{
+	int err = om_seg_create("om-rules", 1, OM_SEG_FROZEN, &sup->rules);
+
+	if (err < 0)
+		om_log(OM_MSG_FATAL, "no memory for the access rules: %s (%m)", om_status_text(err));
+	sup->env.rules_fd = sup->rules.rofd;
+	return err;
+}
+
 int sup_run(struct om_conf *conf, const struct sup_run_opt *opt)
 {
 	struct sup sup = {
 		.conf = conf, .adopt = opt->adopt, .state_dirfd = -1, .heat_dirfd = -1, .run_lock = -1, .signalfd = -1, .timerfd = -1, .started_ns = om_now_ns(),
-		.signal_ev = { .fd = -1 }, .timer_ev = { .fd = -1 },
+		.rules = OM_SEG_INIT, .env = { .rules_fd = -1 }, .signal_ev = { .fd = -1 }, .timer_ev = { .fd = -1 },
 	};
 	struct sup_spawn_exe exe[2] = { { .fd = -1 }, { .fd = -1 } };
 
@@ -215,9 +226,10 @@ int sup_run(struct om_conf *conf, const struct sup_run_opt *opt)
 		sup.env.socks = &sup.socks;
 		sup.env.run_lock = sup.run_lock;
 		sup.env.heat_dir = sup.heat_dirfd;
-		status = work(&sup, exe);
+		status = make_rules(&sup) < 0 ? SUP_EXIT_FAILED : work(&sup, exe);
 	}
 	sup_sock_fini(&sup.socks); /* before the lock: a successor binds the same paths */
+	om_seg_close(&sup.rules);
 	om_close(&sup.signalfd);
 	om_close(&sup.timerfd);
 	om_close(&sup.heat_dirfd);

@@ -36,6 +36,7 @@ struct wrk {
 	int null_fd; /* (const) /dev/null, opened before the sandbox */
 	int gens_fd; /* (const) generation table, read-only: passed to clients that ask for it */
 	int run_lock_fd;
+	int rules_fd; /* the access rules as they came last; loop thread only */
 	int ctl_fd;
 	bool draining;
 	uint64_t drain_due_ns;

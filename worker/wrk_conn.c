@@ -31,6 +31,7 @@ struct wrk_conn_set {
 	struct wrk *w;
 	struct wrk_conn *head;
 	unsigned n, max, max_per_uid;
+	unsigned nofile; /* RLIMIT_NOFILE at the start */
 	size_t queue_bytes;
 	unsigned held_fds, held_max; /* descriptors that answers which could not leave keep open, of all connections */
 	struct wrk_flight_set flight;
@@ -664,6 +665,14 @@ void wrk_conn_wake_all(struct wrk_conn_set *s)
 unsigned wrk_conn_count(const struct wrk_conn_set *s) { return s->n; }
 struct wrk_conn *wrk_conn_first(const struct wrk_conn_set *s) { return s->head; }
 
+void wrk_conn_limits(struct wrk_conn_set *s, const struct om_boot_limits *l)
+{
+	s->max = OM_MIN(l->connections ? l->connections : UINT32_MAX, s->nofile / 4);
+	s->max_per_uid = l->connections_per_uid ? l->connections_per_uid : UINT32_MAX;
+	s->queue_bytes = l->queue_bytes ? l->queue_bytes : 1u << 20;
+	wrk_flight_limit(&s->flight, l->conn_unread_fds);
+}
+
 int wrk_conn_set_new(struct wrk *w, struct wrk_conn_set **ret)
 {
 	const struct om_boot_limits *l = &w->boot.limits;
@@ -679,11 +688,10 @@ int wrk_conn_set_new(struct wrk *w, struct wrk_conn_set **ret)
 	if (!budget)
 		budget = (unsigned)rl.rlim_cur / 2;
 	s->w = w;
-	s->max = (unsigned)OM_MIN((rlim_t)(l->connections ? l->connections : UINT32_MAX), rl.rlim_cur / 4);
-	s->held_max = (unsigned)rl.rlim_cur / 16;
-	s->max_per_uid = l->connections_per_uid ? l->connections_per_uid : UINT32_MAX;
-	s->queue_bytes = l->queue_bytes ? l->queue_bytes : 1u << 20;
+	s->nofile = (unsigned)rl.rlim_cur;
+	s->held_max = s->nofile / 16;
 	wrk_flight_init(&s->flight, budget, l->conn_unread_fds);
+	wrk_conn_limits(s, l);
 	*ret = s;
 	return 0;
 }

@@ -81,6 +81,8 @@ struct wrk_conn_set;
 
 /** Tables for limits.connections connections. 0; -OBJM_STATUS_OUT_OF_MEMORY. */
 int wrk_conn_set_new(struct wrk *w, struct wrk_conn_set **ret) OM_MUST_USE;
+/** Other limits from now on; connections that are beyond them stay. */
+void wrk_conn_limits(struct wrk_conn_set *s, const struct om_boot_limits *l);
 /** Close all and free. */
 void wrk_conn_set_free(struct wrk_conn_set *s);
 unsigned wrk_conn_count(const struct wrk_conn_set *s);

@@ -11,6 +11,7 @@
 
 #include "common/om_fault.h"
 #include "common/om_fdpass.h"
+#include "worker/wrk_conf.h"
 
 static bool wrk_ctl_hdr_ok(const struct om_proc_hdr *hdr, size_t len, uint16_t type, size_t want)
 {
@@ -25,28 +26,36 @@ static struct om_proc_hdr wrk_ctl_hdr(uint16_t type, size_t len)
 
 /* ---------------------------------------------------------------- BOOT */
 
+static bool wrk_ctl_live_ok(const struct om_proc_live *l)
+{
+	uint32_t seen = 0;
+
+	if (l->n_tiers > OM_TIERS_MAX || l->n_trusted > OM_TRUSTED_MAX || l->n_legacy > OM_TRUSTED_MAX)
+		return false;
+	for (uint32_t i = 0; i < l->n_tiers; i++) {
+		const struct om_boot_tier *t = &l->tiers[i];
+
+		if (t->tier >= OM_TIERS_MAX || (seen & 1u << t->tier) || memchr(t->name, 0, sizeof(t->name)) == NULL)
+			return false;
+		seen |= 1u << t->tier;
+	}
+	return true;
+}
+
 static bool wrk_ctl_boot_ok(const struct om_proc_boot *b, size_t len, unsigned nfds)
 {
 	unsigned want = OM_BOOT_FD_COUNT;
-	uint32_t seen = 0;
 
 	if (!wrk_ctl_hdr_ok(&b->hdr, len, OM_PROC_BOOT, sizeof(*b)) || b->role != OM_ROLE_WORKER ||
-	    b->n_listen > OM_LISTEN_MAX || b->n_tiers > OM_TIERS_MAX || b->n_trusted > OM_TRUSTED_MAX ||
-	    b->n_legacy > OM_TRUSTED_MAX)
+	    b->n_listen > OM_LISTEN_MAX || !wrk_ctl_live_ok(&b->live))
 		return false;
 	for (uint32_t i = 0; i < b->n_listen; i++)
 		if (b->listen_kind[i] > OM_LISTEN_TCP)
 			return false;
 	want += b->n_listen;
-	for (uint32_t i = 0; i < b->n_tiers; i++) {
-		const struct om_boot_tier *t = &b->tiers[i];
-
-		if (t->tier >= OM_TIERS_MAX || (seen & 1u << t->tier) || memchr(t->name, 0, sizeof(t->name)) == NULL)
-			return false;
-		seen |= 1u << t->tier;
-		if (t->state != OM_TIERS_ABSENT)
+	for (uint32_t i = 0; i < b->n_tiers; i++)
+		if (b->tiers[i].state != OM_TIERS_ABSENT)
 			want += 2;
-	}
 	return nfds == want;
 }
 
@@ -93,6 +102,7 @@ int wrk_ctl_boot(struct wrk *w, int ctl_fd, struct wrk_ctl_boot *ret)
 	wrk_ctl_take_tiers(w, fds + OM_BOOT_FD_COUNT + w->boot.n_listen);
 	w->ctl_fd = ctl_fd;
 	w->run_lock_fd = om_take_fd(&ret->fds[OM_BOOT_RUN_LOCK]);
+	w->rules_fd = om_take_fd(&ret->fds[OM_BOOT_RULES]);
 	return 0;
 }
 
@@ -158,12 +168,21 @@ static void wrk_ctl_index(struct wrk *w, const struct om_proc_index *m, int *fd)
 		wrk_ctl_end("INDEX_ACK cannot be sent");
 }
 
+static void wrk_ctl_conf(struct wrk *w, const struct om_proc_conf *m, int *rules_fd)
+{
+	if (!wrk_ctl_live_ok(&m->live))
+		wrk_ctl_end("CONF of another layout");
+	wrk_conf_apply(w, &m->live, om_take_fd(rules_fd));
+}
+
 static void wrk_ctl_message(struct wrk *w, const void *buf, size_t len, int *fds, unsigned nfds)
 {
 	const struct om_proc_hdr *hdr = buf;
 
 	if (len >= sizeof(*hdr) && wrk_ctl_hdr_ok(hdr, len, OM_PROC_INDEX, sizeof(struct om_proc_index)) && nfds == 1)
 		wrk_ctl_index(w, buf, &fds[0]);
+	else if (len >= sizeof(*hdr) && wrk_ctl_hdr_ok(hdr, len, OM_PROC_CONF, sizeof(struct om_proc_conf)) && nfds == 1)
+		wrk_ctl_conf(w, buf, &fds[0]);
 	else if (len >= sizeof(*hdr) && wrk_ctl_hdr_ok(hdr, len, OM_PROC_DRAIN, sizeof(*hdr)) && nfds == 0)
 		wrk_ctl_drain(w);
 	else
@@ -173,7 +192,7 @@ static void wrk_ctl_message(struct wrk *w, const void *buf, size_t len, int *fds
 static void wrk_ctl_ready_to_read(void *arg, uint32_t events)
 {
 	struct wrk *w = arg;
-	_Alignas(16) char buf[1024];
+	_Alignas(16) char buf[sizeof(struct om_proc_conf)]; /* the longest */
 	int fds[4];
 	unsigned nfds;
 	size_t len;

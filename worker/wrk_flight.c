@@ -12,8 +12,13 @@
 void wrk_flight_init(struct wrk_flight_set *s, unsigned budget, unsigned conn_max)
 {
 	budget = OM_MAX(budget, 8u);
-	*s = (struct wrk_flight_set){ .budget = budget, .per_uid = budget / 2,
-				      .per_conn = OM_MIN(budget / 8, conn_max ? conn_max : 1024u) };
+	*s = (struct wrk_flight_set){ .budget = budget, .per_uid = budget / 2 };
+	wrk_flight_limit(s, conn_max);
+}
+
+void wrk_flight_limit(struct wrk_flight_set *s, unsigned conn_max)
+{
+	s->per_conn = OM_MIN(s->budget / 8, conn_max ? conn_max : 1024u);
 }
 
 static void wrk_flight_clear(struct wrk_flight_set *s, struct wrk_flight *f)

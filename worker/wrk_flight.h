@@ -39,6 +39,8 @@ struct wrk_flight_set {
 
 /** @param budget  limits.unread_fds; @param conn_max  limits.conn_unread_fds: a connection's share is no larger (0: no such cap) */
 void wrk_flight_init(struct wrk_flight_set *s, unsigned budget, unsigned conn_max);
+/** Another limits.conn_unread_fds. */
+void wrk_flight_limit(struct wrk_flight_set *s, unsigned conn_max);
 /** Descriptors that may be sent on this connection now, of `want`; looks for room where there is none. `next`: how many the
  * next message has, which can not be divided. */
 unsigned wrk_flight_room(struct wrk_flight_set *s, struct wrk_flight *f, unsigned want, unsigned next, uint64_t now_ns);

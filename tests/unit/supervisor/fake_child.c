@@ -83,7 +83,7 @@ static void check_boot(void)
 	} else {
 		MUST(boot.child == 0 && boot.n_listen == 0 && is_fd(OM_BOOT_OWN_SEG, "heat"), 26);
 	}
-	MUST(is_fd(OM_BOOT_RUN_LOCK, "run-lock"), 27);
+	MUST(is_fd(OM_BOOT_RUN_LOCK, "run-lock") && is_fd(OM_BOOT_RULES, "rules"), 27);
 	MUST(boot.n_tiers == 3 && boot.tiers[1].state == OM_TIERS_ABSENT, 28);
 	MUST(is_fd(n, "tier0-objects") && is_fd(n + 1, "tier0-staging") && is_fd(n + 2, "tier2-objects") && is_fd(n + 3, "tier2-staging"), 29);
 	MUST(nfds == n + 4, 30);
@@ -148,6 +148,7 @@ static void serve(void)
 		struct om_proc_hdr hdr;
 		struct om_proc_index index;
 		struct om_proc_alog alog;
+		struct om_proc_conf conf;
 	} m;
 	char text[64];
 	size_t len;
@@ -166,6 +167,11 @@ static void serve(void)
 		case OM_PROC_ALOG_GONE:
 			MUST(boot.role == OM_ROLE_LIFECYCLE && nfds == (m.hdr.type == OM_PROC_ALOG), 43);
 			(void)snprintf(text, sizeof(text), "alog %s %u", nfds ? "of" : "gone", m.alog.child);
+			say_log(OM_MSG_NOTE, text);
+			break;
+		case OM_PROC_CONF:
+			MUST(len == sizeof(m.conf) && nfds == 1 && is_fd(0, "rules") && m.conf.live.n_tiers == 3, 46);
+			(void)snprintf(text, sizeof(text), "conf, batch %u", m.conf.live.lifecycle.migration_batch);
 			say_log(OM_MSG_NOTE, text);
 			break;
 		case OM_PROC_DRAIN:

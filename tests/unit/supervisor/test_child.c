@@ -67,6 +67,7 @@ static int setup(void **state)
 	w.socks.v[2] = (struct sup_sock){ .fd = fake_fd("tcp-socket"), .kind = OM_LISTEN_TCP };
 	w.env = (struct sup_boot_env){
 		.conf = &w.conf, .engine = (struct sup_engine *)&fake_engine, .socks = &w.socks, .run_lock = fake_fd("run-lock"),
+		.rules_fd = fake_fd("rules"),
 		.nofile = 1024, .max_workers = 3,
 	};
 	memset(&fake_engine, 0, sizeof(fake_engine));
@@ -100,6 +101,7 @@ static int teardown(void **state)
 	sup_loop_fini(&w.loop);
 	sup_sock_close(&w.socks);
 	(void)close(w.env.run_lock);
+	(void)close(w.env.rules_fd);
 	assert_int_equal(fake_engine.opened, fake_engine.closed);
 	return 0;
 }
@@ -292,6 +294,20 @@ static void test_alogs_reach_lifecycle(void **state)
 	assert_null(strstr(logged, "alog of 2"));
 }
 
+static void test_conf_reaches_all(void **state)
+{
+	(void)state;
+	for (unsigned i = 0; i < 3; i++)
+		sup_child_start(&w.kids, i);
+	UNTIL(SERVING(0) && SERVING(1));
+	w.conf.lifecycle.migration_batch_size = 77;
+	sup_child_conf(&w.kids); /* the third may still be starting: it gets it behind BOOT */
+	UNTIL(strstr(logged, "lifecycle: conf, batch 77") && strstr(logged, "worker 1: conf, batch 77") &&
+	      strstr(logged, "worker 2: conf, batch 77"));
+	assert_null(strstr(logged, "CHILD_DIED"));
+	assert_null(strstr(logged, "worker 3"));
+}
+
 static void test_stop_at_once(void **state)
 {
 	(void)state;
@@ -326,7 +342,7 @@ int main(void)
 		T(test_bad_type),	 T(test_short_log),	     T(test_open_log),			       T(test_log_id),
 		T(test_with_fd),	 T(test_twice_ready),	     T(test_false_ack),			       T(test_close_ctl),
 		T(test_never_ready),	 T(test_drain_has_an_end),   T(test_engine_complains),		       T(test_new_index),
-		T(test_silent_about_index), T(test_alogs_reach_lifecycle), T(test_stop_at_once),	       T(test_no_descriptor_leaks),
+		T(test_silent_about_index), T(test_alogs_reach_lifecycle), T(test_conf_reaches_all), T(test_stop_at_once),	       T(test_no_descriptor_leaks),
 	};
 	return cmocka_run_group_tests_name("supervisor/child", tests, NULL, NULL);
 }

@@ -1,0 +1,30 @@
+/*
+ * wrk_conf.c: see wrk_conf.h. Process objmapper-worker, loop thread, called by wrk_ctl.c.
+ */
+#include "worker/wrk_conf.h"
+
+#include "worker/wrk_conn.h"
+
+/* I/O threads read names and types of tiers, which do not change; the rest is the loop's own. */
+static void wrk_conf_tier(struct wrk *w, const struct om_boot_tier *row)
+{
+	struct wrk_tier *t = &w->tiers[row->tier];
+
+	if (!t->known)
+		return; /* it came after this worker: its successor serves it */
+	t->row.capacity_bytes = row->capacity_bytes;
+	t->row.flags = row->flags;
+	t->row.durability = row->durability;
+	t->row.perf_factor = row->perf_factor;
+}
+
+void wrk_conf_apply(struct wrk *w, const struct om_proc_live *live, int rules_fd)
+{
+	w->boot.live = *live;
+	for (uint32_t i = 0; i < live->n_tiers; i++)
+		wrk_conf_tier(w, &live->tiers[i]);
+	om_log_level((enum om_log_prio)live->log_level);
+	wrk_conn_limits(w->conns, &w->boot.limits);
+	om_close(&w->rules_fd);
+	w->rules_fd = rules_fd;
+}
