@@ -23,6 +23,7 @@
 
 #include "common/om_base.h"
 #include "common/om_obj.h"
+#include "common/om_rules.h"
 
 #define OM_CONF_FILE_MAX (1u << 20) /* bytes of a configuration file */
 #define OM_CONF_FILE_DEFAULT "/etc/objmapper/objmapper.yaml"
@@ -43,8 +44,9 @@ enum om_conf_id_kind {
 };
 struct om_conf_id {
 	enum om_conf_id_kind kind;
-	uint32_t id; /* uid or gid, by the field that holds it */
-	char *name;  /* never NULL */
+	uint32_t id;   /* uid or gid, by the field that holds it */
+	unsigned line; /* of the file; 0: a default */
+	char *name;    /* never NULL */
 };
 struct om_conf_ids {
 	struct om_conf_id *v;
@@ -76,18 +78,6 @@ struct om_conf_role {
 	unsigned tier; /* its index in backends[]; OM_TIER_NONE */
 };
 
-/* Rights of an access rule. */
-enum om_conf_right {
-	OM_RIGHT_READ = 1 << 0,
-	OM_RIGHT_WRITE = 1 << 1,
-	OM_RIGHT_DELETE = 1 << 2,
-	OM_RIGHT_LIST = 1 << 3,
-	OM_RIGHT_PIN = 1 << 4,
-	OM_RIGHT_EPHEMERAL = 1 << 5,
-	OM_RIGHT_EVICTABLE = 1 << 6,
-	OM_RIGHT_LEGACY = 1 << 7,
-};
-
 /*
  * Types of values: X(type, C type of the field, "how a value is written").
  * Texts are never NULL: "" is absent.
@@ -117,7 +107,7 @@ enum om_conf_right {
 	X(IDS, struct om_conf_ids, "a list of names or numbers") \
 	X(NET, struct om_conf_net, "an address or a network such as 10.0.0.0/8") \
 	X(TCPS, struct om_conf_tcps, "a list of ADDRESS:PORT") \
-	X(RIGHTS, uint32_t, "a list of read, write, delete, list, pin, ephemeral, evictable, legacy") /* enum om_conf_right */
+	X(RIGHTS, uint32_t, "a list of read, write, delete, list, pin, ephemeral, evictable, legacy") /* enum om_right */
 
 enum om_conf_type {
 #define OM_CONF_TYPE_ENUM(type, ctype, text) OM_CONF_T_##type,

@@ -47,10 +47,10 @@ static int resolve(struct om_conf_ctx *ctx, struct om_conf_id *id, bool group, u
 		return 0;
 	int rc = look_up(id->name, group, &id->id);
 	if (rc == -OBJM_STATUS_NOT_FOUND)
-		om_conf_say_at(ctx, true, 0, 0, key, "found `%s`, expected the name of a %s: there is none of that name", id->name,
+		om_conf_say_at(ctx, true, id->line, 0, key, "found `%s`, expected the name of a %s: there is none of that name", id->name,
 			       group ? "group" : "user");
 	else if (rc == -OBJM_STATUS_STORAGE)
-		om_conf_say_at(ctx, true, 0, 0, key, "cannot look up `%s`: %s", id->name, strerror(errno));
+		om_conf_say_at(ctx, true, id->line, 0, key, "cannot look up `%s`: %s", id->name, strerror(errno));
 	else if (rc == 0)
 		id->kind = OM_CONF_ID_ID;
 	return rc == -OBJM_STATUS_STORAGE ? -OBJM_STATUS_NOT_FOUND : rc;

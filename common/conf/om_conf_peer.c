@@ -41,6 +41,7 @@ static bool set_id(struct om_conf_input *in, void *field)
 		return false;
 	id->kind = kind;
 	id->id = (uint32_t)v;
+	id->line = in->line;
 	return true;
 }
 

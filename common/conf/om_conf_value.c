@@ -92,7 +92,7 @@ static bool reject(struct om_conf_ctx *ctx, const struct om_conf_row *row, struc
 
 static bool set_one(struct om_conf_ctx *ctx, const struct om_conf_row *row, struct om_conf_node *node, void *field)
 {
-	struct om_conf_input in = { .text = node->text, .row = row, .base_dir = ctx->base_dir };
+	struct om_conf_input in = { .text = node->text, .row = row, .base_dir = ctx->base_dir, .line = node->line };
 
 	if (node->bad)
 		return false;

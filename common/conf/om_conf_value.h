@@ -14,6 +14,7 @@ struct om_conf_input {
 	const char *text; /* no control characters, no NUL */
 	const struct om_conf_row *row;
 	const char *base_dir;
+	unsigned line; /* where it stands; 0: a default */
 	char expect[OM_CONF_EXPECT_MAX]; /* set by a setter that knows better than the row what it expects */
 	bool oom;
 };

@@ -206,6 +206,7 @@ static void test_users(void **state)
 	assert_int_equal(om_conf_resolve_ids(r.conf, 77, &rep), -OBJM_STATUS_NOT_FOUND);
 	assert_int_equal(rep.n_errors, 1);
 	assert_string_equal(rep.v[0].key, "access.trusted_writers[3]");
+	assert_int_not_equal(rep.v[0].line, 0);
 	assert_true(om_conf_ids_has(ids, 77));
 	assert_true(om_conf_ids_has(ids, 0));
 	assert_true(om_conf_ids_has(ids, 1234));
