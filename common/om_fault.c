@@ -78,6 +78,11 @@ int om_fault(enum om_fault point)
 	}
 	return 0;
 }
+
+bool om_fault_stalls(enum om_fault point)
+{
+	return OM_UNLIKELY(g.point == (int)point) && g.action == ACT_STALL && atomic_load(&g.left) > 0;
+}
 #else
 int om_fault_init(void)
 {

@@ -6,7 +6,7 @@
  *   kill (default)  the process kills itself with SIGKILL
  *   error           the step fails as if the kernel had said EIO
  *   nospace         the step fails as if the kernel had said ENOSPC
- *   stall           the thread sleeps for 10 s (once)
+ *   stall           the thread sleeps for 10 s (once); get.open: an I/O thread of the worker, never its loop
  * nth: act at the nth time only (default 1). An action happens once in a process, and the supervisor gives the variable
  * to its first children only, not to those that replace them. Points are rows of common/tbl/fault.def;
  * `objmapperd --list-faults` prints them.
@@ -35,11 +35,18 @@ int om_fault_init(void) OM_MUST_USE;
 #if OM_FAULTS
 /** 0: go on. A positive errno: behave as if the step had failed with it. May not return. Any thread. */
 int om_fault(enum om_fault point);
+/** True while `point` is armed to stall: a caller that must not sleep hands the step to a thread that may. Any thread. */
+bool om_fault_stalls(enum om_fault point);
 #else
 static inline int om_fault(enum om_fault point)
 {
 	(void)point;
 	return 0;
+}
+static inline bool om_fault_stalls(enum om_fault point)
+{
+	(void)point;
+	return false;
 }
 #endif
 

@@ -67,13 +67,13 @@ static bool wrk_answer_frame(struct wrk_req *r, int status, struct om_proto_body
 		cap += body->meta.len;
 	ext.nfds = fd ? 1 : 0;
 	ext.payload_len = payload_len;
-	p = wrk_out_room(&r->conn->out, cap);
+	p = wrk_out_room(wrk_req_out(r), cap);
 	n = -OBJM_STATUS_OUT_OF_MEMORY;
 	if (p) {
 		om_proto_wr_init(&wr, p, cap);
 		n = om_proto_ext_encode(&wr, &ext, body);
 	}
-	if (n > 0 && wrk_out_frame(&r->conn->out, (size_t)n, fd, fd ? 1 : 0, wrk_conn_max_fds(r->conn)) == 0)
+	if (n > 0 && wrk_out_frame(wrk_req_out(r), (size_t)n, fd, fd ? 1 : 0, wrk_conn_max_fds(r->conn)) == 0)
 		return true;
 	OM_ASSERT(n < 0 ? n == -OBJM_STATUS_OUT_OF_MEMORY : true); /* what we encode fits what we reserved */
 	wrk_answer_lost(r);
@@ -149,7 +149,7 @@ void wrk_answer_tlvs(struct wrk_req *r, const void *tlv, size_t len, bool more)
 		ext.flags |= OM_PROTO_F_MORE;
 	else
 		wrk_answer_extras(r, &extra);
-	p = wrk_out_room(&r->conn->out, cap);
+	p = wrk_out_room(wrk_req_out(r), cap);
 	if (!p) {
 		wrk_answer_lost(r);
 		return;
@@ -162,7 +162,7 @@ void wrk_answer_tlvs(struct wrk_req *r, const void *tlv, size_t len, bool more)
 	om_proto_body_put(&wr, &extra);
 	n = om_proto_ext_close(&wr, at, &ext);
 	OM_ASSERT(n > 0);
-	if (wrk_out_frame(&r->conn->out, (size_t)n, NULL, 0, WRK_OUT_FDS_MAX) < 0)
+	if (wrk_out_frame(wrk_req_out(r), (size_t)n, NULL, 0, WRK_OUT_FDS_MAX) < 0)
 		wrk_answer_lost(r);
 	else if (!more)
 		wrk_req_end(r);
@@ -187,7 +187,7 @@ static void wrk_answer_meta(const struct wrk_req *r, struct om_proto_wr *wr)
 /* The header of an OK answer, with metadata if `object`. @return false: lost */
 static bool wrk_answer_old_ok(struct wrk_req *r, uint64_t content_len, bool object)
 {
-	uint8_t *p = wrk_out_room(&r->conn->out, WRK_ANSWER_HEAD_MAX);
+	uint8_t *p = wrk_out_room(wrk_req_out(r), WRK_ANSWER_HEAD_MAX);
 	size_t hdr = r->form == OM_PROTO_V1 ? OM_PROTO_V1_RESP_HDR : OM_PROTO_V2_RESP_HDR;
 	struct om_proto_resp resp = { .id = r->id, .status = OBJM_STATUS_OK, .content_len = content_len };
 	struct om_proto_wr wr;
@@ -204,7 +204,7 @@ static bool wrk_answer_old_ok(struct wrk_req *r, uint64_t content_len, bool obje
 	resp.meta_len = (uint16_t)wr.len;
 	n = r->form == OM_PROTO_V1 ? om_proto_v1_resp_encode(&resp, p, hdr) : om_proto_v2_resp_encode(&resp, p, hdr);
 	OM_ASSERT(n == (int)hdr);
-	if (wrk_out_frame(&r->conn->out, hdr + wr.len, NULL, 0, WRK_OUT_FDS_MAX) == 0)
+	if (wrk_out_frame(wrk_req_out(r), hdr + wr.len, NULL, 0, WRK_OUT_FDS_MAX) == 0)
 		return true;
 	wrk_answer_lost(r);
 	return false;
@@ -235,9 +235,9 @@ void wrk_answer_error(struct wrk_req *r, int status, const char *text)
 			wrk_req_end(r);
 		return;
 	}
-	p = wrk_out_room(&r->conn->out, OM_PROTO_ERROR_RESP_MAX);
+	p = wrk_out_room(wrk_req_out(r), OM_PROTO_ERROR_RESP_MAX);
 	n = p ? om_proto_error_encode(r->form, r->id, om_status_old((uint8_t)-status), text, p, OM_PROTO_ERROR_RESP_MAX) : -1;
-	if (n < 0 || wrk_out_frame(&r->conn->out, (size_t)n, NULL, 0, WRK_OUT_FDS_MAX) < 0)
+	if (n < 0 || wrk_out_frame(wrk_req_out(r), (size_t)n, NULL, 0, WRK_OUT_FDS_MAX) < 0)
 		wrk_answer_lost(r);
 	else
 		wrk_req_end(r);
@@ -252,7 +252,7 @@ static void wrk_answer_fd_old(struct wrk_req *r, const struct wrk_out_fd *fd)
 		wrk_out_fd_drop(c->w->fdcache, fd);
 		return;
 	}
-	if (wrk_out_fd_byte(&c->out, fd) == 0) {
+	if (wrk_out_fd_byte(wrk_req_out(r), fd) == 0) {
 		wrk_req_end(r);
 		return;
 	}
@@ -312,7 +312,7 @@ void wrk_answer_bytes(struct wrk_req *r, int fd, uint64_t off, uint64_t len)
 	if (len == 0) {
 		(void)close(fd);
 		wrk_req_end(r);
-	} else if (wrk_out_file(&r->conn->out, fd, off, len, hot) == 0) {
+	} else if (wrk_out_file(wrk_req_out(r), fd, off, len, hot) == 0) {
 		wrk_req_end(r);
 	} else {
 		(void)close(fd);

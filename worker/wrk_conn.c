@@ -72,9 +72,18 @@ static void wrk_conn_uid_put(struct wrk_conn_set *s, struct wrk_uid *u)
 
 /* ---------------------------------------------------------------- closing */
 
+/* A TCP connection closed over unread input is reset, and the peer may then never see its last answers. */
+static void wrk_conn_swallow(struct wrk_conn *c)
+{
+	for (int i = 0; i < 16 && recv(c->fd, c->w->conns->in, sizeof(c->w->conns->in), MSG_DONTWAIT) > 0; i++)
+		;
+}
+
 static void wrk_conn_close_fd(struct wrk_conn *c)
 {
 	wrk_flight_gone(&c->w->conns->flight, &c->flight);
+	if (c->kind == OM_LISTEN_TCP)
+		wrk_conn_swallow(c);
 	if (c->fd_cleanup && c->w->reap)
 		wrk_reap_fd(c->w->reap, c->fd);
 	else
@@ -85,7 +94,7 @@ static void wrk_conn_close_fd(struct wrk_conn *c)
 /* What the queue keeps open counts in the set. */
 static void wrk_conn_count_held(struct wrk_conn *c)
 {
-	unsigned held = wrk_out_held(&c->out);
+	unsigned held = wrk_out_held(&c->out) + c->parked_held;
 
 	c->w->conns->held_fds += held - c->held_fds;
 	c->held_fds = held;
@@ -136,23 +145,34 @@ void wrk_conn_bad(struct wrk_conn *c, const char *why)
 		return;
 	om_count(OM_C_PEER_BAD, 1);
 	om_log(OM_MSG_PEER_BAD, "connection of uid %d closed: %s", (int)c->uid, why);
-	wrk_conn_close(c);
+	c->bad = true;
+	c->state = WRK_CONN_CLOSING;
+	wrk_conn_touch(c);
 }
 
 /* ---------------------------------------------------------------- time */
+
+/* Since when the peer owes us its part: half a message, or an answer that it does not read; 0: it does not. */
+static uint64_t wrk_conn_owes(const struct wrk_conn *c)
+{
+	uint64_t half = c->state == WRK_CONN_OPEN && !c->held ? c->half_since_ns : 0;
+
+	if (half && c->unread_since_ns)
+		return OM_MIN(half, c->unread_since_ns);
+	return half ? half : c->unread_since_ns;
+}
 
 /* When something is to be done about a peer that does nothing; 0: never. */
 static uint64_t wrk_conn_due(const struct wrk_conn *c)
 {
 	const struct om_boot_limits *l = &c->w->boot.limits;
-	uint64_t due = 0;
+	uint64_t due = 0, owes = wrk_conn_owes(c);
 
 	if (l->idle_timeout_ms && c->n_reqs == 0 && !wrk_conn_has_sessions(c))
 		due = c->active_ns + (uint64_t)l->idle_timeout_ms * 1000000u;
-	if (l->request_timeout_ms && c->half_since_ns && !c->held) {
-		uint64_t half = c->half_since_ns + (uint64_t)l->request_timeout_ms * 1000000u;
-
-		due = due ? OM_MIN(due, half) : half;
+	if (l->request_timeout_ms && owes) {
+		owes += (uint64_t)l->request_timeout_ms * 1000000u;
+		due = due ? OM_MIN(due, owes) : owes;
 	}
 	return due;
 }
@@ -183,15 +203,16 @@ static void wrk_conn_timer(void *arg)
 	struct wrk_conn *c = arg;
 	uint64_t due = wrk_conn_due(c);
 	bool reads;
+	const char *what;
 
 	if (!due || due > c->w->loop.now_ns) {
 		wrk_conn_arm(c);
 		return;
 	}
-	if (c->half_since_ns && !c->held) {
+	what = c->unread_since_ns ? "an answer waited unread" : c->half_since_ns && !c->held ? "half a request and then silence" : NULL;
+	if (what) {
 		om_count(OM_C_PEER_LIMIT, 1);
-		om_log(OM_MSG_PEER_LIMIT, "connection of uid %d closed: half a request and then silence (limits.request_timeout_ms)",
-		       (int)c->uid);
+		om_log(OM_MSG_PEER_LIMIT, "connection of uid %d closed: %s (limits.request_timeout)", (int)c->uid, what);
 	}
 	reads = wrk_out_empty(&c->out);
 	wrk_conn_say_close(c, OM_PROTO_CLOSE_TIMEOUT);
@@ -289,6 +310,10 @@ static uint32_t wrk_conn_flush(struct wrk_conn *c)
 	if (sent)
 		c->active_ns = now;
 	c->tx_wait = res != WRK_OUT_DONE;
+	if (res != WRK_OUT_FULL && res != WRK_OUT_FDS)
+		c->unread_since_ns = 0; /* it is not the peer that we wait for */
+	else if (sent || !c->unread_since_ns)
+		c->unread_since_ns = now;
 	switch (res) {
 	case WRK_OUT_DONE:
 		if (c->out.cap > WRK_CONN_OUT_KEEP)
@@ -346,9 +371,10 @@ static bool wrk_conn_must_hold(const struct wrk_conn *c)
 
 	if (c->skip || c->payload_left) /* the rest of a request that has begun */
 		return false;
-	return (wrk_conn_in_order(c) && c->n_reqs > 0) || (c->max_pipeline && c->n_reqs >= c->max_pipeline) ||
-	       c->n_reqs >= WRK_REQ_CONN_MAX || wrk_out_bytes(&c->out) > s->queue_bytes ||
-	       (c->tx_wait && wrk_out_held(&c->out) > 0) || wrk_out_held(&c->out) >= wrk_conn_burst(c) ||
+	return (c->max_pipeline && c->n_reqs >= c->max_pipeline) || c->n_reqs >= WRK_REQ_CONN_MAX ||
+	       (wrk_conn_in_order(c) && c->n_reqs >= wrk_conn_burst(c)) || /* each may end up as a descriptor that waits */
+	       wrk_out_bytes(&c->out) + c->parked_bytes > s->queue_bytes ||
+	       (c->tx_wait && wrk_out_held(&c->out) > 0) || wrk_out_held(&c->out) + c->parked_held >= wrk_conn_burst(c) ||
 	       wrk_out_msgs(&c->out) > WRK_CONN_OUT_MSGS ||
 	       (c->order_wait && c->n_reqs > 0) || wrk_ring_full(c->w->ring);
 }
@@ -484,10 +510,12 @@ static bool wrk_conn_read(struct wrk_conn *c)
 
 /* ---------------------------------------------------------------- the end of a turn */
 
-static void wrk_conn_say_close_ack(struct wrk_conn *c)
+static void wrk_conn_say_last(struct wrk_conn *c)
 {
 	uint8_t *p;
 
+	if (c->bad)
+		wrk_conn_say_close(c, OM_PROTO_CLOSE_ERROR);
 	if (!c->close_rcvd || c->ack_sent)
 		return;
 	p = wrk_out_room(&c->out, OM_PROTO_CLOSE_ACK_LEN);
@@ -521,7 +549,7 @@ static void wrk_conn_go_on(void *arg)
 	if (c->w->draining && c->state == WRK_CONN_OPEN && !wrk_conn_has_sessions(c) && !c->payload_left && !c->held)
 		c->state = WRK_CONN_CLOSING;
 	if (c->state != WRK_CONN_DEAD && wrk_conn_finished(c)) {
-		wrk_conn_say_close_ack(c);
+		wrk_conn_say_last(c);
 		if (c->state != WRK_CONN_DEAD && !c->tx_cold && !wrk_out_empty(&c->out))
 			events = wrk_conn_flush(c);
 		if (c->state != WRK_CONN_DEAD && wrk_out_empty(&c->out))

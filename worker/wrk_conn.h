@@ -8,9 +8,11 @@
  *	CLOSING	  nothing is read any more; what is owed is answered and sent	all sent, or the peer gone
  *	DEAD	  descriptor closed; the structure lives until the end of the turn
  *
- * Order of answers. On a connection without OUT_OF_ORDER (all of version 1) a request is begun when every earlier one has
- * been answered; so is one with the flag ORDERED, on any connection. So order needs no queue of finished answers, and a
- * request also sees what earlier ones changed. With OUT_OF_ORDER, requests that wait (I/O, the supervisor) overlap.
+ * Order of answers. With OUT_OF_ORDER, requests that wait (I/O, the supervisor) overlap, and each is answered when it is done.
+ * Without it (all of version 1), and for a request with the flag ORDERED, answers keep the order of requests. Single GETs,
+ * STATs and PINGs are light: they are begun at once all the same, and their answers wait for their turn (wrk_req.h). What
+ * changes something, and what has an answer of many parts, is heavy: it is begun when every earlier request has been answered,
+ * and nothing behind it is begun before it has been. So an ordered request sees what earlier ones changed.
  *
  * Bounds: input, the frame in hand and no more; output, limits.queue_bytes and descriptors, past which no further
  * request is begun; unanswered requests, max_pipeline; descriptors in flight, see wrk_flight.h. Our own RLIMIT_NOFILE is
@@ -48,7 +50,8 @@ struct wrk_conn {
 	bool greeted;
 	bool promise;	 /* positioned access */
 	bool close_rcvd; /* CLOSE came: CLOSE_ACK when nothing is owed */
-	bool close_sent; /* CLOSE has been sent, reason 1 or 3 */
+	bool close_sent; /* CLOSE has been sent, reason 1, 2 or 3 */
+	bool bad;	 /* it broke the protocol: CLOSE(2) behind what is owed */
 	bool ack_sent;	 /* CLOSE_ACK has been sent */
 	bool eof;	 /* the peer sends no more */
 	bool fd_cleanup; /* the peer may have sent descriptors: our close may block */
@@ -62,10 +65,14 @@ struct wrk_conn {
 	uint64_t payload_left;	   /* then: bytes of a PUT_INLINE's payload */
 	struct wrk_req *payload;   /* whose bytes they are; NULL: nobody's, they are thrown away */
 	uint64_t half_since_ns;	   /* half a message is here since; 0: none */
+	uint64_t unread_since_ns;  /* answers are ready since, and the peer takes nothing; 0: none */
 	uint64_t active_ns;	   /* last sign of life */
 
-	struct wrk_req *reqs; /* unanswered */
-	unsigned n_reqs;
+	struct wrk_req *reqs, *reqs_oldest; /* unanswered, the newest first */
+	unsigned n_reqs;	/* of them, those that wait */
+	unsigned n_heavy;	/* and those that hold up what must keep its order */
+	unsigned parked_held;	/* descriptors, and */
+	size_t parked_bytes;	/* bytes, of answers that wait for their turn */
 	struct wrk_put_owner puts;
 	struct wrk_legacy_owner legacy; /* on the legacy socket */
 
@@ -74,7 +81,7 @@ struct wrk_conn {
 	bool tx_wait;	 /* EPOLLOUT or a timer will call */
 	bool tx_cold;	 /* an I/O thread reads for `out` */
 	bool held;	 /* input waits for room or answers */
-	bool order_wait; /* the next message has the flag ORDERED and waits for all before it */
+	bool order_wait; /* the next message must keep its order and waits for all before it */
 };
 
 struct wrk_conn_set;
@@ -104,7 +111,8 @@ void wrk_conn_wake_all(struct wrk_conn_set *s);
 
 /** Close now, dropping what is queued. The structure stays valid until the end of the turn. */
 void wrk_conn_close(struct wrk_conn *c);
-/** The peer broke the protocol: count, log (limited), close. `why` is static text. */
+/** The peer broke the protocol: count, log (limited), read no more; what is owed is answered, then CLOSE(2) and the end.
+ * `why` is static text. */
 void wrk_conn_bad(struct wrk_conn *c, const char *why);
 /** Something was queued in c->out, or a request ended: flush, and go on with the input, at the end of this turn. */
 void wrk_conn_touch(struct wrk_conn *c);

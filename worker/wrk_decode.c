@@ -81,11 +81,32 @@ static unsigned wrk_decode_batch(struct wrk_conn *c, const uint8_t *buf, size_t 
 	return n;
 }
 
-static bool wrk_decode_ordered(const struct wrk_req_item *it)
+static bool wrk_decode_ordered(const struct wrk_conn *c, const struct wrk_req_item *it)
 {
 	if (it->in.kind == OM_PROTO_IN_REQUEST)
-		return it->in.u.req.flags & OM_PROTO_REQ_ORDERED;
-	return it->in.kind == OM_PROTO_IN_EXT && (it->in.u.ext.flags & OM_PROTO_F_ORDERED);
+		return wrk_conn_in_order(c) || (it->in.u.req.flags & OM_PROTO_REQ_ORDERED);
+	return it->in.kind == OM_PROTO_IN_EXT && (wrk_conn_in_order(c) || (it->in.u.ext.flags & OM_PROTO_F_ORDERED));
+}
+
+static bool wrk_decode_light(const struct wrk_conn *c, const struct wrk_req_item *it)
+{
+	const struct om_proto_ext *ext = &it->in.u.ext;
+
+	if (it->in.kind == OM_PROTO_IN_REQUEST)
+		return c->kind != OM_LISTEN_LEGACY; /* there it may create or delete */
+	if (it->in.kind != OM_PROTO_IN_EXT || ext->payload_len || ext->skip)
+		return false;
+	return ext->op == OM_PROTO_OP_PING ||
+	       ((ext->op == OM_PROTO_OP_GET || ext->op == OM_PROTO_OP_STAT) && it->body_rc == 0 && it->body.uris == 1);
+}
+
+/* May this message not be begun yet? */
+static bool wrk_decode_waits(struct wrk_conn *c, struct wrk_req_item *it)
+{
+	it->ordered = wrk_decode_ordered(c, it);
+	it->light = wrk_decode_light(c, it);
+	c->order_wait = it->ordered && c->n_reqs > 0 && (!it->light || c->n_heavy > 0);
+	return c->order_wait;
 }
 
 static bool wrk_decode_first(struct wrk_conn *c, uint8_t byte)
@@ -97,6 +118,8 @@ static bool wrk_decode_first(struct wrk_conn *c, uint8_t byte)
 		return false;
 	}
 	c->version = (uint8_t)v;
+	if (v == OM_PROTO_V1) /* nothing is negotiated: ours holds */
+		c->max_pipeline = (uint16_t)OM_MIN(c->w->boot.limits.max_pipeline, UINT16_MAX);
 	return true;
 }
 
@@ -126,8 +149,7 @@ size_t wrk_decode(struct wrk_conn *c, const uint8_t *buf, size_t len, bool (*hol
 		if (n == 0)
 			break;
 		for (unsigned i = 0; i < n && c->state == WRK_CONN_OPEN && !hold(c); i++) {
-			c->order_wait = wrk_decode_ordered(&items[i]) && c->n_reqs > 0;
-			if (c->order_wait)
+			if (wrk_decode_waits(c, &items[i]))
 				break;
 			at = items[i].end;
 			wrk_req_begin(c, &items[i]);

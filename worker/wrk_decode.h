@@ -14,6 +14,8 @@ struct wrk_req_item {
 	struct om_proto_body body; /* extension frames */
 	int body_rc;		   /* what om_proto_req_body_decode() said */
 	bool keyed;		   /* `key` is that of the one URI */
+	bool ordered;		   /* its answer must not overtake earlier ones */
+	bool light;		   /* may be begun before earlier ones are answered: see wrk_conn.h */
 	struct idx_key key;
 	size_t start, end; /* in the input */
 };

@@ -37,6 +37,8 @@ int wrk_open_now(const struct wrk *w, unsigned tier, uint64_t id, int *ret_fd)
 
 	if (!t || !t->known || t->objects_fd < 0)
 		return -OBJM_STATUS_UNAVAILABLE;
+	if (om_fault_stalls(OM_FAULT_GET_OPEN))
+		return -OBJM_STATUS_WOULD_BLOCK;
 	rc = wrk_open_fault();
 	if (rc < 0)
 		return rc;

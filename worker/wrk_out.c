@@ -114,10 +114,10 @@ uint8_t *wrk_out_room(struct wrk_out *o, size_t n)
 	return ok ? o->buf + o->end : NULL;
 }
 
-static bool wrk_out_room_msg(struct wrk_out *o, unsigned nfds)
+static bool wrk_out_room_msgs(struct wrk_out *o, unsigned n, unsigned nfds)
 {
 	void *m = o->msgs, *f = o->fds;
-	bool ok = wrk_out_grow_u(&m, &o->m_cap, &o->m_start, &o->m_end, 1, sizeof(o->msgs[0])) &&
+	bool ok = wrk_out_grow_u(&m, &o->m_cap, &o->m_start, &o->m_end, n, sizeof(o->msgs[0])) &&
 		  wrk_out_grow_u(&f, &o->fd_cap, &o->fd_start, &o->fd_end, nfds, sizeof(o->fds[0]));
 
 	o->msgs = m;
@@ -145,7 +145,7 @@ int wrk_out_frame(struct wrk_out *o, size_t n, const struct wrk_out_fd *fds, uns
 	struct wrk_out_msg *m;
 
 	OM_ASSERT(n > 0 && n <= o->cap - o->end && nfds <= WRK_OUT_FDS_MAX);
-	if (!wrk_out_room_msg(o, nfds))
+	if (!wrk_out_room_msgs(o, 1, nfds))
 		return -OBJM_STATUS_OUT_OF_MEMORY;
 	m = wrk_out_empty(o) ? NULL : &o->msgs[o->m_end - 1];
 	if (!m || m->file || m->alone || m->len + n > WRK_OUT_MSG_BYTES || (nfds && m->started) || m->nfds + nfds > max_fds)
@@ -164,7 +164,7 @@ int wrk_out_fd_byte(struct wrk_out *o, const struct wrk_out_fd *fd)
 	struct wrk_out_msg *m;
 	uint8_t *p = wrk_out_room(o, 1);
 
-	if (!p || !wrk_out_room_msg(o, 1))
+	if (!p || !wrk_out_room_msgs(o, 1, 1))
 		return -OBJM_STATUS_OUT_OF_MEMORY;
 	*p = 'X';
 	o->end++;
@@ -181,7 +181,7 @@ int wrk_out_file(struct wrk_out *o, int fd, uint64_t off, uint64_t len, bool hot
 	struct wrk_out_msg *m;
 
 	OM_ASSERT(fd >= 0 && len > 0);
-	if (!wrk_out_room_msg(o, 0))
+	if (!wrk_out_room_msgs(o, 1, 0))
 		return -OBJM_STATUS_OUT_OF_MEMORY;
 	m = wrk_out_new_msg(o);
 	o->files++;
@@ -190,6 +190,31 @@ int wrk_out_file(struct wrk_out *o, int fd, uint64_t off, uint64_t len, bool hot
 	m->fd = fd;
 	m->off = off;
 	m->left = len;
+	return 0;
+}
+
+int wrk_out_move(struct wrk_out *o, struct wrk_out *from)
+{
+	size_t bytes = wrk_out_bytes(from);
+	unsigned msgs = wrk_out_msgs(from), fds = wrk_out_fds(from);
+
+	OM_ASSERT(!from->cold);
+	if ((bytes && !wrk_out_room(o, bytes)) || !wrk_out_room_msgs(o, msgs, fds))
+		return -OBJM_STATUS_OUT_OF_MEMORY;
+	if (bytes)
+		memcpy(o->buf + o->end, from->buf + from->start, bytes);
+	if (fds)
+		memcpy(o->fds + o->fd_end, from->fds + from->fd_start, fds * sizeof(o->fds[0]));
+	if (msgs)
+		memcpy(o->msgs + o->m_end, from->msgs + from->m_start, msgs * sizeof(o->msgs[0]));
+	o->end += bytes;
+	o->fd_end += fds;
+	o->m_end += msgs;
+	o->files += from->files;
+	from->start = from->end = 0;
+	from->fd_start = from->fd_end = 0;
+	from->m_start = from->m_end = 0;
+	from->files = 0;
 	return 0;
 }
 

@@ -86,6 +86,12 @@ int wrk_out_fd_byte(struct wrk_out *o, const struct wrk_out_fd *fd) OM_MUST_USE;
 int wrk_out_file(struct wrk_out *o, int fd, uint64_t off, uint64_t len, bool hot) OM_MUST_USE;
 
 /**
+ * Append all of `from`, which is empty afterwards. Nothing of it may have begun to leave.
+ * @return as wrk_out_frame(); then `from` is as it was
+ */
+int wrk_out_move(struct wrk_out *o, struct wrk_out *from) OM_MUST_USE;
+
+/**
  * Send what can be sent without waiting.
  * @param fd_room  descriptors that may be put in flight now; *ret_fds: those that were
  * @param ret_sent  bytes that left, of files too (progress, for timeouts)

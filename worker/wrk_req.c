@@ -38,8 +38,19 @@ struct wrk_req *wrk_req_new(struct wrk_conn *c)
 	r->next = c->reqs;
 	if (c->reqs)
 		c->reqs->prev = r;
+	else
+		c->reqs_oldest = r;
 	c->reqs = r;
 	return r;
+}
+
+static void wrk_req_count(struct wrk_req *r)
+{
+	if (r->counted || !r->conn)
+		return;
+	r->counted = true;
+	r->conn->n_reqs++;
+	r->conn->n_heavy += r->heavy;
 }
 
 bool wrk_req_wait(struct wrk_req *r)
@@ -55,10 +66,7 @@ bool wrk_req_wait(struct wrk_req *r)
 		r->uri = copy;
 		r->uri_owned = true;
 	}
-	if (!r->counted && r->conn) {
-		r->counted = true;
-		r->conn->n_reqs++;
-	}
+	wrk_req_count(r);
 	return true;
 }
 
@@ -74,8 +82,16 @@ static void wrk_req_unlink(struct wrk_req *r)
 		c->reqs = r->next;
 	if (r->next)
 		r->next->prev = r->prev;
-	if (r->counted)
+	else
+		c->reqs_oldest = r->prev;
+	if (r->counted) {
 		c->n_reqs--;
+		c->n_heavy -= r->heavy;
+	}
+	if (r->parked) {
+		c->parked_held -= wrk_out_held(r->stage);
+		c->parked_bytes -= wrk_out_bytes(r->stage);
+	}
 	if (c->payload == r)
 		c->payload = NULL; /* the rest of it is thrown away */
 	r->conn = NULL;
@@ -88,6 +104,10 @@ static void wrk_req_free(struct wrk_req *r)
 	free(r->full);
 	free(r->list.buf);
 	free(r->last);
+	if (r->stage) {
+		wrk_out_fini(r->stage);
+		free(r->stage);
+	}
 	if (wrk_req_spares >= WRK_REQ_SPARE_MAX) {
 		free(r);
 		return;
@@ -97,17 +117,72 @@ static void wrk_req_free(struct wrk_req *r)
 	wrk_req_spares++;
 }
 
+/* Its answer must keep its order, and others are still due before it: it is gathered apart. @return false: closed */
+static bool wrk_req_stage(struct wrk_req *r)
+{
+	r->stage = malloc(sizeof(*r->stage));
+	if (!r->stage) {
+		wrk_conn_close(r->conn);
+		return false;
+	}
+	wrk_out_init(r->stage, r->w->fdcache);
+	return true;
+}
+
+static void wrk_req_park(struct wrk_req *r)
+{
+	struct wrk_conn *c = r->conn;
+
+	wrk_req_count(r);
+	r->parked = true;
+	c->parked_held += wrk_out_held(r->stage);
+	c->parked_bytes += wrk_out_bytes(r->stage);
+	wrk_conn_touch(c);
+}
+
+/* The oldest request has ended: answers whose turn it is leave. What is next and not done goes on without a stage. */
+static void wrk_req_release(struct wrk_conn *c)
+{
+	struct wrk_req *r;
+
+	while (c->state != WRK_CONN_DEAD && (r = c->reqs_oldest) && r->stage) {
+		struct wrk_out *stage = r->stage;
+		bool parked = r->parked;
+
+		if (parked)
+			wrk_req_unlink(r);
+		r->stage = NULL;
+		if (wrk_out_move(&c->out, stage) < 0) {
+			om_log(OM_MSG_PEER_LIMIT, "out of memory for an answer to uid %d: the connection is closed", (int)c->uid);
+			wrk_conn_close(c);
+		}
+		wrk_out_fini(stage);
+		free(stage);
+		if (!parked)
+			return;
+		wrk_req_free(r);
+	}
+}
+
 void wrk_req_end(struct wrk_req *r)
 {
 	struct wrk_req *group = r->group;
+	struct wrk_conn *c = r->conn;
+	bool oldest = c && c->reqs_oldest == r;
 
-	OM_ASSERT(!r->job.busy && !r->ring_req);
-	if (r->conn)
-		wrk_conn_touch(r->conn);
+	OM_ASSERT(!r->job.busy && !r->ring_req && !r->parked);
+	if (c && r->stage) { /* it is not the oldest, or it had none any more */
+		wrk_req_park(r);
+		return;
+	}
+	if (c)
+		wrk_conn_touch(c);
 	wrk_req_unlink(r);
 	wrk_req_free(r);
 	if (group && --group->left == 0)
 		wrk_req_end(group);
+	if (oldest)
+		wrk_req_release(c);
 }
 
 void wrk_req_conn_gone(struct wrk_conn *c)
@@ -119,6 +194,7 @@ void wrk_req_conn_gone(struct wrk_conn *c)
 		if (r->ring_req)
 			wrk_ring_forget(r->w->ring, r->ring_req);
 		r->ring_req = 0;
+		r->parked = false;
 		if (r->job.busy || r->left) { /* ends with its job; a group with its last part */
 			r->next = NULL;
 			continue;
@@ -203,6 +279,9 @@ static void wrk_req_begin_old(struct wrk_conn *c, const struct wrk_req_item *ite
 	if (!r)
 		return;
 	r->form = c->version;
+	r->heavy = !item->light;
+	if (item->ordered && r->next && !wrk_req_stage(r))
+		return;
 	r->op = OM_PROTO_OP_GET;
 	r->id = q->id;
 	r->mode = q->mode;
@@ -410,6 +489,9 @@ static void wrk_req_begin_ext(struct wrk_conn *c, const struct wrk_req_item *ite
 	if (!r)
 		return;
 	r->form = WRK_REQ_EXT;
+	r->heavy = !item->light;
+	if (item->ordered && r->next && !wrk_req_stage(r))
+		return;
 	r->op = ext->op;
 	r->id = ext->id;
 	r->flags = ext->flags;

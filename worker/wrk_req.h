@@ -6,6 +6,9 @@
  * takes a copy (wrk_req_own). A connection that closes leaves its waiting requests behind with `conn` NULL: whoever ends
  * the wait sees that, gives back what it got, and frees the request.
  *
+ * Order. The connection's list has the unanswered requests, the oldest last. A request that must keep its order and is begun
+ * behind another one answers into a queue of its own (`stage`), is parked when it has ended, and leaves when it is the oldest.
+ *
  * A GET of several URIs is a group: a request of its own that counts the answers still due, and one request a URI.
  */
 #ifndef WRK_REQ_H
@@ -46,6 +49,9 @@ struct wrk_req {
 	bool keyed;
 	bool has_slot;
 	bool counted; /* among the connection's unanswered ones */
+	bool heavy;   /* nothing that must keep its order is begun before it has ended */
+	bool parked;  /* done; `stage` waits for its turn */
+	struct wrk_out *stage; /* its answer must not overtake earlier ones: it is gathered here */
 	uint8_t tries;
 	uint32_t bucket;
 	uint32_t slot;
@@ -71,10 +77,12 @@ struct wrk_req {
 struct wrk_req *wrk_req_new(struct wrk_conn *c);
 /** It is going to wait: copy the URI, count it as unanswered. @return false: out of memory, and answered so */
 bool wrk_req_wait(struct wrk_req *r);
-/** Answered, or given up: free it. The connection goes on at the end of the turn. */
+/** Answered, or given up: free it, or park it until its turn. The connection goes on at the end of the turn. */
 void wrk_req_end(struct wrk_req *r);
 /** The connection closes. */
 void wrk_req_conn_gone(struct wrk_conn *c);
+/** Where the answer goes: the connection's queue, or the request's own. The connection must be there. */
+static inline struct wrk_out *wrk_req_out(const struct wrk_req *r) { return r->stage ? r->stage : &r->conn->out; }
 /** Free the spare ones (tests). */
 void wrk_req_fini(void);
 

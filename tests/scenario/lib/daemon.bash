@@ -146,6 +146,7 @@ worker_pids() { status_of "' '.join(str(w['pid']) for w in s['workers'])"; }
 # The first Python that the test user may run: root's own may lie below a closed directory.
 for PYTHON in "$(command -v python3)" /usr/bin/python3; do as_user test -x "$PYTHON" && as_user "$PYTHON" -c '' 2>/dev/null && break; done
 v1v2() { as_user "$PYTHON" -B "$LIB/v1v2.py" "$@"; }
+wire() { as_user "$PYTHON" -B "$LIB/wire.py" "$@"; }
 ext() { as_user "$PYTHON" -B "$LIB/ext.py" "$@"; }
 # ext_begin ...: the same in the background; its id is in EXT.
 # shellcheck disable=SC2034 # callers read EXT

@@ -331,6 +331,7 @@ def cmd_bad(path, good):
     c.sock.sendall(struct.pack(">BIB", 1, 7, 0) + b"9" + struct.pack(">H", len(good)) + good)
     expect(c.recv().status, INVALID_MODE, "unknown mode")
     c.sock.sendall(b"\x77" * 30)
+    expect(c.read(2), b"\x03\x02", "CLOSE, reason error, after an unknown message")
     try:
         assert c.sock.recv(1) == b"", "an unknown message was answered"
     except ConnectionResetError:

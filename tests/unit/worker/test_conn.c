@@ -1,7 +1,7 @@
 /*
  * test_conn.c: connections of a worker, over real sockets: versions 1 and 2 byte for byte, order, limits, bad peers.
  */
-#include "wrk_harness.h"
+#include "wrk_wire.h"
 
 #include <fcntl.h>
 #include <sys/socket.h>
@@ -11,102 +11,15 @@
 #include "common/proto/om_proto.h"
 #include "worker/wrk_conn.h"
 
-/* ---------------------------------------------------------------- helpers */
-
-static size_t v1_req(uint8_t *buf, char mode, const char *uri)
-{
-	struct om_proto_req q = { .mode = (uint8_t)mode, .uri = uri, .uri_len = (uint16_t)strlen(uri) };
-	int n = om_proto_v1_req_encode(&q, buf, 8192);
-
-	assert_true(n > 0);
-	return (size_t)n;
-}
-
-static size_t v2_req(uint8_t *buf, uint32_t id, uint8_t flags, char mode, const char *uri)
-{
-	struct om_proto_req q = { .id = id, .flags = flags, .mode = (uint8_t)mode, .uri = uri, .uri_len = (uint16_t)strlen(uri) };
-	int n = om_proto_v2_req_encode(&q, buf, 8192);
-
-	assert_true(n > 0);
-	return (size_t)n;
-}
-
-static uint64_t be(const uint8_t *p, unsigned n)
-{
-	uint64_t v = 0;
-
-	while (n--)
-		v = v << 8 | *p++;
-	return v;
-}
-
-struct resp { /* of version 1 or 2, read with read(2) */
-	uint32_t id;
-	uint8_t status;
-	uint64_t content_len, size;
-	uint16_t meta_len;
-	uint8_t meta[2048];
-};
-
-static void read_resp(int fd, int version, struct resp *r)
-{
-	uint8_t h[OM_PROTO_V2_RESP_HDR], *p = h;
-	struct om_proto_meta m;
-	size_t pos = 0;
-
-	harness_read(fd, h, version == 1 ? OM_PROTO_V1_RESP_HDR : OM_PROTO_V2_RESP_HDR);
-	r->id = 0;
-	r->size = 0;
-	if (version == 2) {
-		assert_int_equal(p[0], OM_PROTO_T_RESPONSE);
-		r->id = (uint32_t)be(p + 1, 4);
-		p += 5;
-	}
-	r->status = p[0];
-	r->content_len = be(p + 1, 8);
-	r->meta_len = (uint16_t)be(p + 9, 2);
-	assert_true(r->meta_len <= sizeof(r->meta));
-	harness_read(fd, r->meta, r->meta_len);
-	while (om_proto_meta_next(r->meta, r->meta_len, &pos, &m) == 1)
-		if (m.type == OM_PROTO_META_SIZE)
-			r->size = om_proto_meta_num(&m);
-}
-
-static void expect_file(int fd, const char *want)
-{
-	char buf[256];
-	ssize_t n = read(fd, buf, sizeof(buf));
-
-	assert_int_equal(n, strlen(want));
-	assert_memory_equal(buf, want, strlen(want));
-	(void)close(fd);
-}
-
-static int v2_connect(struct harness *h, uint16_t caps, uint16_t pipeline, struct om_proto_hello *ret)
-{
-	uint8_t buf[32], ack[OM_PROTO_HELLO_ACK_LEN];
-	struct om_proto_hello hello = { .caps = caps, .max_pipeline = pipeline };
-	struct om_proto_out out;
-	size_t need;
-	int fd = harness_connect(h), n = om_proto_hello_encode(&hello, buf, sizeof(buf));
-
-	harness_write(fd, buf, (size_t)n);
-	harness_read(fd, ack, sizeof(ack));
-	assert_int_equal(om_proto_out_decode(2, false, 0, ack, sizeof(ack), &out, &need), sizeof(ack));
-	if (ret)
-		*ret = out.u.hello;
-	return fd;
-}
-
 /* ---------------------------------------------------------------- version 1 */
 
 static void test_v1_fdpass(void **state)
 {
 	struct harness *h = harness_start(NULL, true);
 	uint8_t req[8192];
-	struct resp r;
+	struct wire_resp r;
 	int fd = harness_connect(h);
-	size_t n = v1_req(req, '1', "/logo");
+	size_t n = wire_v1(req, '1', "/logo");
 
 	(void)state;
 	(void)harness_object(h, "/logo", "hello", 5, 0);
@@ -115,13 +28,13 @@ static void test_v1_fdpass(void **state)
 		if (cut < n)
 			(void)usleep(2000);
 		harness_write(fd, req + cut, n - cut);
-		read_resp(fd, 1, &r);
+		wire_resp(fd, 1, &r);
 		assert_int_equal(r.status, 0);
 		assert_int_equal(r.content_len, 0);
 		assert_int_equal(r.size, 5);
 		int obj = harness_read_fd_byte(fd);
 		assert_int_equal(fcntl(obj, F_GETFL) & O_ACCMODE, O_RDONLY);
-		expect_file(obj, "hello");
+		wire_file(obj, "hello");
 	}
 	assert_true(harness_quiet(fd, 20)); /* nothing too much */
 	(void)close(fd);
@@ -141,13 +54,13 @@ static void test_v1_header_alone(void **state)
 
 	(void)state;
 	(void)harness_object(h, "/logo", "hello", 5, 1);
-	harness_write(fd, req, v1_req(req, '1', "/logo"));
+	harness_write(fd, req, wire_v1(req, '1', "/logo"));
 	(void)usleep(20000);
 	m.msg_iov->iov_len = OM_PROTO_V1_RESP_HDR;
 	assert_int_equal(recvmsg(fd, &m, 0), OM_PROTO_V1_RESP_HDR);
 	assert_null(CMSG_FIRSTHDR(&m));
-	harness_read(fd, req, be((uint8_t *)big + 9, 2)); /* metadata */
-	expect_file(harness_read_fd_byte(fd), "hello");
+	harness_read(fd, req, wire_be((uint8_t *)big + 9, 2)); /* metadata */
+	wire_file(harness_read_fd_byte(fd), "hello");
 	(void)close(fd);
 	harness_stop(h);
 }
@@ -157,7 +70,7 @@ static void test_v1_copy(void **state)
 	struct harness *h = harness_start(NULL, true);
 	uint8_t req[8192];
 	char *big = malloc(3u << 20), *got = malloc(3u << 20);
-	struct resp r;
+	struct wire_resp r;
 	int fd = harness_connect(h);
 
 	(void)state;
@@ -169,8 +82,8 @@ static void test_v1_copy(void **state)
 		(void)snprintf(uri, sizeof(uri), "/big%u", tier);
 		(void)harness_object(h, uri, big, 3u << 20, tier);
 		for (char mode = '2'; mode <= '3'; mode++) {
-			harness_write(fd, req, v1_req(req, mode, uri));
-			read_resp(fd, 1, &r);
+			harness_write(fd, req, wire_v1(req, mode, uri));
+			wire_resp(fd, 1, &r);
 			assert_int_equal(r.status, 0);
 			assert_int_equal(r.content_len, 3u << 20);
 			harness_read(fd, got, 3u << 20);
@@ -179,11 +92,11 @@ static void test_v1_copy(void **state)
 	}
 	/* an empty object: a descriptor byte follows in copy mode too */
 	(void)harness_object(h, "/empty", "", 0, 0);
-	harness_write(fd, req, v1_req(req, '2', "/empty"));
-	read_resp(fd, 1, &r);
+	harness_write(fd, req, wire_v1(req, '2', "/empty"));
+	wire_resp(fd, 1, &r);
 	assert_int_equal(r.status, 0);
 	assert_int_equal(r.content_len, 0);
-	expect_file(harness_read_fd_byte(fd), "");
+	wire_file(harness_read_fd_byte(fd), "");
 	(void)close(fd);
 	free(big);
 	free(got);
@@ -194,13 +107,13 @@ static void test_v1_errors(void **state)
 {
 	struct harness *h = harness_start(NULL, true);
 	uint8_t req[16384];
-	struct resp r;
+	struct wire_resp r;
 	int fd = harness_connect(h);
 
 	(void)state;
 	(void)harness_object(h, "/a", "A", 1, 0);
-	harness_write(fd, req, v1_req(req, '1', "/none"));
-	read_resp(fd, 1, &r);
+	harness_write(fd, req, wire_v1(req, '1', "/none"));
+	wire_resp(fd, 1, &r);
 	assert_int_equal(r.status, OBJM_STATUS_NOT_FOUND);
 	assert_int_equal(r.content_len, 0);
 	assert_int_equal(r.meta[0], OM_PROTO_META_ERROR);
@@ -210,23 +123,23 @@ static void test_v1_errors(void **state)
 	req[1] = 0x10;
 	req[2] = 0x01; /* 4097 */
 	harness_write(fd, req, 3 + 4097);
-	read_resp(fd, 1, &r);
+	wire_resp(fd, 1, &r);
 	assert_int_equal(r.status, OBJM_STATUS_URI_TOO_LONG);
 	harness_write(fd, "1\0\0", 3); /* empty */
-	read_resp(fd, 1, &r);
+	wire_resp(fd, 1, &r);
 	assert_int_equal(r.status, OBJM_STATUS_INVALID_REQUEST);
 	harness_write(fd, "1\0\2\xc0\x80", 5); /* not UTF-8 */
-	read_resp(fd, 1, &r);
+	wire_resp(fd, 1, &r);
 	assert_int_equal(r.status, OBJM_STATUS_INVALID_REQUEST);
-	harness_write(fd, req, v1_req(req, '4', "/a")); /* segmented: not negotiated */
-	read_resp(fd, 1, &r);
+	harness_write(fd, req, wire_v1(req, '4', "/a")); /* segmented: not negotiated */
+	wire_resp(fd, 1, &r);
 	assert_int_equal(r.status, OBJM_STATUS_INVALID_MODE);
-	harness_write(fd, req, v1_req(req, '1', "/delete/a")); /* a name like any other here */
-	read_resp(fd, 1, &r);
+	harness_write(fd, req, wire_v1(req, '1', "/delete/a")); /* a name like any other here */
+	wire_resp(fd, 1, &r);
 	assert_int_equal(r.status, OBJM_STATUS_NOT_FOUND);
-	harness_write(fd, req, v1_req(req, '1', "/a"));
-	read_resp(fd, 1, &r);
-	expect_file(harness_read_fd_byte(fd), "A");
+	harness_write(fd, req, wire_v1(req, '1', "/a"));
+	wire_resp(fd, 1, &r);
+	wire_file(harness_read_fd_byte(fd), "A");
 	(void)close(fd);
 	harness_stop(h);
 }
@@ -236,7 +149,7 @@ static void test_v1_pipelined(void **state)
 	struct harness *h = harness_start(NULL, true);
 	uint8_t buf[65536];
 	size_t n = 0;
-	struct resp r;
+	struct wire_resp r;
 	int fd = harness_connect(h);
 
 	(void)state;
@@ -247,7 +160,7 @@ static void test_v1_pipelined(void **state)
 		(void)snprintf(data, sizeof(data), "data %d", i);
 		if (i % 10 != 9)
 			(void)harness_object(h, uri, data, strlen(data), (unsigned)i % 2);
-		n += v1_req(buf + n, '1', uri);
+		n += wire_v1(buf + n, '1', uri);
 	}
 	for (int round = 0; round < 3; round++) {
 		harness_write(fd, buf, n);
@@ -255,12 +168,12 @@ static void test_v1_pipelined(void **state)
 			char data[32];
 
 			(void)snprintf(data, sizeof(data), "data %d", i);
-			read_resp(fd, 1, &r);
+			wire_resp(fd, 1, &r);
 			if (i % 10 == 9) {
 				assert_int_equal(r.status, OBJM_STATUS_NOT_FOUND);
 			} else {
 				assert_int_equal(r.status, 0);
-				expect_file(harness_read_fd_byte(fd), data);
+				wire_file(harness_read_fd_byte(fd), data);
 			}
 		}
 	}
@@ -294,13 +207,13 @@ static void test_v2_hello(void **state)
 {
 	struct harness *h = harness_start(limit_pipeline, true);
 	struct om_proto_hello ack;
-	int fd = v2_connect(h, 0xffff, 0, &ack);
+	int fd = wire_connect(h, 0xffff, 0, &ack);
 
 	(void)state;
 	assert_int_equal(ack.caps, OM_PROTO_CAP_OOO | OM_PROTO_CAP_PIPELINING | OM_PROTO_CAP_EXTENSION);
 	assert_int_equal(ack.max_pipeline, 64);
 	(void)close(fd);
-	fd = v2_connect(h, OM_PROTO_CAP_PIPELINING, 5, &ack);
+	fd = wire_connect(h, OM_PROTO_CAP_PIPELINING, 5, &ack);
 	assert_int_equal(ack.caps, OM_PROTO_CAP_PIPELINING);
 	assert_int_equal(ack.max_pipeline, 5);
 	assert_true(ack.parallelism > 0);
@@ -314,12 +227,12 @@ static void test_v2_split(void **state)
 	uint8_t buf[8192];
 	struct om_proto_hello hello = { .caps = OM_PROTO_CAP_PIPELINING };
 	size_t n = (size_t)om_proto_hello_encode(&hello, buf, sizeof(buf));
-	struct resp r;
+	struct wire_resp r;
 
 	(void)state;
 	(void)harness_object(h, "/logo", "hello", 5, 0);
-	n += v2_req(buf + n, 7, 0, '1', "/logo");
-	n += v2_req(buf + n, 8, 0, '2', "/logo");
+	n += wire_v2(buf + n, 7, 0, '1', "/logo");
+	n += wire_v2(buf + n, 8, 0, '2', "/logo");
 	for (size_t cut = 1; cut < n; cut++) {
 		uint8_t ack[OM_PROTO_HELLO_ACK_LEN], body[5];
 		int fd = harness_connect(h);
@@ -329,10 +242,10 @@ static void test_v2_split(void **state)
 		harness_write(fd, buf + cut, n - cut);
 		harness_read(fd, ack, sizeof(ack));
 		assert_memory_equal(ack, "OBJM\x02", 5);
-		read_resp(fd, 2, &r);
+		wire_resp(fd, 2, &r);
 		assert_int_equal(r.id, 7);
-		expect_file(harness_read_fd_byte(fd), "hello");
-		read_resp(fd, 2, &r);
+		wire_file(harness_read_fd_byte(fd), "hello");
+		wire_resp(fd, 2, &r);
 		assert_int_equal(r.id, 8);
 		assert_int_equal(r.content_len, 5);
 		harness_read(fd, body, 5);
@@ -347,29 +260,29 @@ static void order(uint16_t caps, uint8_t flags2, bool expect_overtake)
 	struct harness *h = harness_start(NULL, false);
 	uint8_t buf[8192];
 	size_t n;
-	struct resp r;
-	int fd = v2_connect(h, caps, 0, NULL);
+	struct wire_resp r;
+	int fd = wire_connect(h, caps, 0, NULL);
 
 	(void)harness_hidden(h, "/slow", "slow", 4, 0);
 	(void)harness_object(h, "/hot", "hot", 3, 0);
 	h->sup_hold = true;
-	n = v2_req(buf, 1, 0, '1', "/slow");
-	n += v2_req(buf + n, 2, flags2, '1', "/hot");
+	n = wire_v2(buf, 1, 0, '1', "/slow");
+	n += wire_v2(buf + n, 2, flags2, '1', "/hot");
 	harness_write(fd, buf, n);
 	if (expect_overtake) {
-		read_resp(fd, 2, &r);
+		wire_resp(fd, 2, &r);
 		assert_int_equal(r.id, 2);
-		expect_file(harness_read_fd_byte(fd), "hot");
+		wire_file(harness_read_fd_byte(fd), "hot");
 	}
 	assert_true(harness_quiet(fd, 50));
 	h->sup_hold = false;
-	read_resp(fd, 2, &r);
+	wire_resp(fd, 2, &r);
 	assert_int_equal(r.id, 1);
-	expect_file(harness_read_fd_byte(fd), "slow");
+	wire_file(harness_read_fd_byte(fd), "slow");
 	if (!expect_overtake) {
-		read_resp(fd, 2, &r);
+		wire_resp(fd, 2, &r);
 		assert_int_equal(r.id, 2);
-		expect_file(harness_read_fd_byte(fd), "hot");
+		wire_file(harness_read_fd_byte(fd), "hot");
 	}
 	(void)close(fd);
 	harness_stop(h);
@@ -389,7 +302,7 @@ static void test_v2_max_pipeline(void **state)
 	uint8_t buf[65536];
 	size_t n = 0;
 	bool seen[50] = { 0 };
-	int fd = v2_connect(h, OM_PROTO_CAP_PIPELINING | OM_PROTO_CAP_OOO, 4, NULL);
+	int fd = wire_connect(h, OM_PROTO_CAP_PIPELINING | OM_PROTO_CAP_OOO, 4, NULL);
 
 	(void)state;
 	for (int i = 0; i < 50; i++) {
@@ -397,7 +310,7 @@ static void test_v2_max_pipeline(void **state)
 
 		(void)snprintf(uri, sizeof(uri), "/p%d", i);
 		(void)harness_hidden(h, uri, uri, strlen(uri), 0);
-		n += v2_req(buf + n, (uint32_t)i, 0, '2', uri);
+		n += wire_v2(buf + n, (uint32_t)i, 0, '2', uri);
 	}
 	h->sup_hold = true;
 	harness_write(fd, buf, n);
@@ -405,10 +318,10 @@ static void test_v2_max_pipeline(void **state)
 	assert_int_equal(h->lookups, 0);
 	h->sup_hold = false;
 	for (int i = 0; i < 50; i++) { /* none is dropped */
-		struct resp r;
+		struct wire_resp r;
 		char data[16], uri[16];
 
-		read_resp(fd, 2, &r);
+		wire_resp(fd, 2, &r);
 		assert_int_equal(r.status, 0);
 		assert_true(r.id < 50 && !seen[r.id]);
 		seen[r.id] = true;
@@ -425,19 +338,19 @@ static void test_v2_close(void **state)
 	struct harness *h = harness_start(NULL, false);
 	uint8_t buf[8192], ack[OM_PROTO_CLOSE_ACK_LEN];
 	size_t n;
-	struct resp r;
-	int fd = v2_connect(h, OM_PROTO_CAP_OOO, 0, NULL);
+	struct wire_resp r;
+	int fd = wire_connect(h, OM_PROTO_CAP_OOO, 0, NULL);
 
 	(void)state;
 	(void)harness_hidden(h, "/slow", "slow", 4, 0);
 	h->sup_hold = true;
-	n = v2_req(buf, 1, 0, '1', "/slow");
+	n = wire_v2(buf, 1, 0, '1', "/slow");
 	n += (size_t)om_proto_close_encode(0, buf + n, 16);
 	harness_write(fd, buf, n);
 	assert_true(harness_quiet(fd, 30));
 	h->sup_hold = false;
-	read_resp(fd, 2, &r); /* what is outstanding is finished first */
-	expect_file(harness_read_fd_byte(fd), "slow");
+	wire_resp(fd, 2, &r); /* what is outstanding is finished first */
+	wire_file(harness_read_fd_byte(fd), "slow");
 	harness_read(fd, ack, sizeof(ack));
 	assert_memory_equal(ack, "\x04\0\0\0\0\0", 6);
 	assert_true(harness_at_end(fd));
@@ -455,7 +368,7 @@ static void test_drain(void **state)
 {
 	struct harness *h = harness_start(NULL, true);
 	uint8_t close_msg[2];
-	int v2 = v2_connect(h, OM_PROTO_CAP_OOO, 0, NULL), v1 = harness_connect(h);
+	int v2 = wire_connect(h, OM_PROTO_CAP_OOO, 0, NULL), v1 = harness_connect(h);
 
 	(void)state;
 	(void)usleep(20000);
@@ -479,7 +392,7 @@ static void test_two_sequential_readers(void **state)
 	char data[1000], got[2][1000];
 	size_t n[2] = { 0, 0 };
 	int fd[2];
-	struct resp r;
+	struct wire_resp r;
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(data); i++)
@@ -488,8 +401,8 @@ static void test_two_sequential_readers(void **state)
 	for (int k = 0; k < 2; k++) {
 		int c = harness_connect(h);
 
-		harness_write(c, req, v1_req(req, '1', "/seq"));
-		read_resp(c, 1, &r);
+		harness_write(c, req, wire_v1(req, '1', "/seq"));
+		wire_resp(c, 1, &r);
 		fd[k] = harness_read_fd_byte(c);
 		(void)close(c);
 	}
@@ -513,7 +426,7 @@ static void test_uninvited(void **state)
 	uint8_t req[8192];
 	int fd = harness_connect(h), pipes[2], keep[200];
 	uint64_t before = harness_counter(OM_C_FDS_UNINVITED);
-	struct resp r;
+	struct wire_resp r;
 	char byte;
 
 	(void)state;
@@ -523,7 +436,7 @@ static void test_uninvited(void **state)
 		keep[i] = pipes[1];
 	{
 		_Alignas(struct cmsghdr) char ctl[CMSG_SPACE(sizeof(keep))] = { 0 };
-		struct iovec iov = { req, v1_req(req, '1', "/logo") };
+		struct iovec iov = { req, wire_v1(req, '1', "/logo") };
 		struct msghdr m = { .msg_iov = &iov, .msg_iovlen = 1, .msg_control = ctl, .msg_controllen = sizeof(ctl) };
 		struct cmsghdr *c = CMSG_FIRSTHDR(&m);
 
@@ -534,8 +447,8 @@ static void test_uninvited(void **state)
 		assert_int_equal(sendmsg(fd, &m, 0), (ssize_t)iov.iov_len);
 	}
 	(void)close(pipes[1]);
-	read_resp(fd, 1, &r);
-	expect_file(harness_read_fd_byte(fd), "hello");
+	wire_resp(fd, 1, &r);
+	wire_file(harness_read_fd_byte(fd), "hello");
 	assert_int_equal(harness_counter(OM_C_FDS_UNINVITED), before + 200);
 	assert_int_equal(read(pipes[0], &byte, 1), 0); /* all copies have been closed */
 	(void)close(pipes[0]);
@@ -556,7 +469,7 @@ static void test_silence(void **state)
 	struct harness *h = harness_start(short_times, true);
 	uint8_t msg[2];
 	uint64_t t = om_now_ns();
-	int half = harness_connect(h), v2 = v2_connect(h, 0, 0, NULL), v1 = harness_connect(h);
+	int half = harness_connect(h), v2 = wire_connect(h, 0, 0, NULL), v1 = harness_connect(h);
 
 	(void)state;
 	harness_write(half, "1\0\5/l", 5);
@@ -579,16 +492,16 @@ static void test_connection_limit(void **state)
 {
 	struct harness *h = harness_start(few_connections, true);
 	uint8_t req[8192];
-	struct resp r;
+	struct wire_resp r;
 	int fd[3], more;
 
 	(void)state;
 	(void)harness_object(h, "/a", "A", 1, 0);
 	for (int i = 0; i < 3; i++) {
 		fd[i] = harness_connect(h);
-		harness_write(fd[i], req, v1_req(req, '1', "/a"));
-		read_resp(fd[i], 1, &r);
-		expect_file(harness_read_fd_byte(fd[i]), "A");
+		harness_write(fd[i], req, wire_v1(req, '1', "/a"));
+		wire_resp(fd[i], 1, &r);
+		wire_file(harness_read_fd_byte(fd[i]), "A");
 	}
 	more = harness_connect(h);
 	assert_true(harness_at_end(more));
@@ -596,9 +509,9 @@ static void test_connection_limit(void **state)
 	(void)close(fd[0]);
 	(void)usleep(20000);
 	more = harness_connect(h);
-	harness_write(more, req, v1_req(req, '1', "/a"));
-	read_resp(more, 1, &r);
-	expect_file(harness_read_fd_byte(more), "A");
+	harness_write(more, req, wire_v1(req, '1', "/a"));
+	wire_resp(more, 1, &r);
+	wire_file(harness_read_fd_byte(more), "A");
 	(void)close(more);
 	(void)close(fd[1]);
 	(void)close(fd[2]);
@@ -614,7 +527,7 @@ static void few_unread(struct om_boot_limits *l)
 static void *pump(void *arg) /* 5,000 requests, written as fast as they are taken */
 {
 	uint8_t req[8192];
-	size_t n = v1_req(req, '1', "/a");
+	size_t n = wire_v1(req, '1', "/a");
 
 	for (int i = 0; i < 5000; i++)
 		if (write(*(int *)arg, req, n) != (ssize_t)n)
@@ -627,7 +540,7 @@ static void test_does_not_read(void **state)
 {
 	struct harness *h = harness_start(few_unread, true);
 	uint8_t req[8192];
-	struct resp r;
+	struct wire_resp r;
 	int lazy = harness_connect(h), other = harness_connect(h);
 	pthread_t t;
 	void *failed;
@@ -638,14 +551,14 @@ static void test_does_not_read(void **state)
 	(void)usleep(100000);
 	assert_true(harness_counter(OM_C_FDS_SENT) <= 64);
 	for (int i = 0; i < 100; i++) {
-		harness_write(other, req, v1_req(req, '1', "/a"));
-		read_resp(other, 1, &r);
-		expect_file(harness_read_fd_byte(other), "A");
+		harness_write(other, req, wire_v1(req, '1', "/a"));
+		wire_resp(other, 1, &r);
+		wire_file(harness_read_fd_byte(other), "A");
 	}
 	for (int i = 0; i < 5000; i++) {
-		read_resp(lazy, 1, &r);
+		wire_resp(lazy, 1, &r);
 		assert_int_equal(r.status, 0);
-		expect_file(harness_read_fd_byte(lazy), "A");
+		wire_file(harness_read_fd_byte(lazy), "A");
 	}
 	(void)pthread_join(t, &failed);
 	assert_null(failed);
@@ -660,17 +573,17 @@ static void test_incomplete_index(void **state)
 {
 	struct harness *h = harness_start(NULL, false);
 	uint8_t req[8192];
-	struct resp r;
+	struct wire_resp r;
 	int fd = harness_connect(h);
 
 	(void)state;
 	(void)harness_hidden(h, "/hidden", "found", 5, 1);
-	harness_write(fd, req, v1_req(req, '1', "/hidden"));
-	read_resp(fd, 1, &r);
+	harness_write(fd, req, wire_v1(req, '1', "/hidden"));
+	wire_resp(fd, 1, &r);
 	assert_int_equal(r.status, 0);
-	expect_file(harness_read_fd_byte(fd), "found");
-	harness_write(fd, req, v1_req(req, '1', "/none"));
-	read_resp(fd, 1, &r);
+	wire_file(harness_read_fd_byte(fd), "found");
+	harness_write(fd, req, wire_v1(req, '1', "/none"));
+	wire_resp(fd, 1, &r);
 	assert_int_equal(r.status, OBJM_STATUS_NOT_FOUND);
 	assert_int_equal(h->lookups, 2);
 	(void)close(fd);
@@ -682,29 +595,29 @@ static void test_moved_and_gone(void **state)
 	struct harness *h = harness_start(NULL, true);
 	struct idxr_tier absent = { .state = OM_TIERS_ABSENT };
 	uint8_t req[8192];
-	struct resp r;
+	struct wire_resp r;
 	int fd = harness_connect(h);
 	uint64_t id = harness_object(h, "/lost", "x", 1, 0);
 
 	(void)state;
 	harness_unlink(h, id, 0);
-	harness_write(fd, req, v1_req(req, '1', "/lost"));
-	read_resp(fd, 1, &r);
+	harness_write(fd, req, wire_v1(req, '1', "/lost"));
+	wire_resp(fd, 1, &r);
 	assert_int_equal(r.status, OBJM_STATUS_STORAGE);
 	harness_file(h, id, "y", 1, 1); /* moved: the slot names the other tier */
 	harness_index(h, "/lost", id, 1, 1, 0);
-	harness_write(fd, req, v1_req(req, '1', "/lost"));
-	read_resp(fd, 1, &r);
-	expect_file(harness_read_fd_byte(fd), "y");
+	harness_write(fd, req, wire_v1(req, '1', "/lost"));
+	wire_resp(fd, 1, &r);
+	wire_file(harness_read_fd_byte(fd), "y");
 	harness_index(h, "/lost", id, 1, 1, om_wall_ns() / 1000000000u - 1); /* expired */
-	harness_write(fd, req, v1_req(req, '1', "/lost"));
-	read_resp(fd, 1, &r);
+	harness_write(fd, req, wire_v1(req, '1', "/lost"));
+	wire_resp(fd, 1, &r);
 	assert_int_equal(r.status, OBJM_STATUS_NOT_FOUND);
 	(void)pthread_mutex_lock(&h->lock);
 	idxw_tier(h->idx, 1, &absent);
 	(void)pthread_mutex_unlock(&h->lock);
-	harness_write(fd, req, v1_req(req, '1', "/none")); /* might be on the tier that is away */
-	read_resp(fd, 1, &r);
+	harness_write(fd, req, wire_v1(req, '1', "/none")); /* might be on the tier that is away */
+	wire_resp(fd, 1, &r);
 	assert_int_equal(r.status, OBJM_STATUS_UNAVAILABLE);
 	(void)close(fd);
 	harness_stop(h);
