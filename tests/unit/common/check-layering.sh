@@ -1,4 +1,4 @@
-#!/usr/bin/env bash
+#!/bin/bash
 # House rules that a compiler does not check, as TAP: who may include whom (doc/architecture.md, "Rooms"), no bare assert(),
 # no magic number twice, no message id twice.
 set -u
