@@ -212,6 +212,9 @@ int sup_engine_open(const struct om_conf *conf, const char *const *adopt, const 
 	if (!e || e->kick_fd < 0 || e->inbox_fd < 0)
 		goto fail;
 	e->adopt = adopt;
+	err = sup_asks_new(&e->asks);
+	if (err < 0)
+		goto fail;
 	err = open_state(e);
 	if (err < 0)
 		goto fail;
@@ -309,7 +312,7 @@ static void free_mail(struct sup_mail *mail)
 {
 	while (mail) {
 		struct sup_mail *next = mail->next;
-		if (mail->kind == SUP_MAIL_JOB) {
+		if (mail->kind == SUP_MAIL_JOB || mail->kind == SUP_MAIL_TASK) {
 			while (mail->job->answer) {
 				struct sup_out *out = mail->job->answer;
 				mail->job->answer = out->next;
@@ -358,6 +361,7 @@ void sup_engine_close(struct sup_engine *e)
 	for (unsigned i = 0; i < e->n_tiers; i++)
 		sup_tier_close(&e->tiers[i]);
 	free_tables(e);
+	sup_asks_free(e->asks);
 	idxw_free(e->index);
 	idx_heat_detach(&e->heat);
 	idxr_detach(&e->heat_idx);

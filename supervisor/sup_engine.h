@@ -106,4 +106,53 @@ void sup_engine_stat(struct sup_engine *e, struct sup_engine_stat *ret);
  */
 int sup_engine_rebuild(struct sup_engine *e, const char *tier) OM_MUST_USE;
 
+/* ---- questions whose answer comes later ---- */
+
+/* One record of an object, as a tier's catalog has it. */
+struct sup_engine_record {
+	uint64_t id, size, mtime_ns, expiry_s;
+	uint32_t rev, flags; /* enum om_obj_flag */
+	uint8_t tier, home;  /* numbers */
+	bool serves;	     /* the record that GET answers with */
+};
+
+struct sup_engine_answer {
+	int status; /* 0 or negative; -TIMEOUT: no answer in time; -UNAVAILABLE: the lifecycle process is not there, or it ended */
+	/* of sup_engine_task(): what the lifecycle process wrote; nobody has checked it. Not terminated; NULL: nothing */
+	const char *text;
+	size_t text_len;
+	/* of sup_engine_lookup(), when the status is 0 */
+	unsigned n_records;
+	struct sup_engine_record records[OM_TIERS_MAX];
+	char type[OM_TYPE_MAX + 1]; /* content type */
+	uint32_t meta_len;	    /* bytes of custom metadata */
+	double heat;		    /* 0..1 */
+	uint64_t last_access_s;	    /* since 1970, 0: never seen */
+	uint32_t accesses;	    /* decayed */
+};
+
+/* Called once for each question, on the main loop's thread, from sup_engine_asks(); `a` is borrowed. */
+typedef void sup_engine_done_fn(void *arg, const struct sup_engine_answer *a);
+
+struct sup_engine_task {
+	enum om_task_kind kind;
+	uint8_t tier; /* number, or OM_TIER_NONE */
+	uint64_t arg;
+	const char *uri; /* borrowed; NULL: none */
+	size_t uri_len;
+	uint32_t wait_ms; /* then -TIMEOUT */
+};
+
+/** Ask the lifecycle process. @return 0: `done` will be called; -TRY_AGAIN: too many questions are open; -OUT_OF_MEMORY */
+int sup_engine_task(struct sup_engine *e, const struct sup_engine_task *task, sup_engine_done_fn *done, void *arg) OM_MUST_USE;
+/** Ask a catalog reader for all records of a URI (valid: om_uri_valid()). As sup_engine_task(). */
+int sup_engine_lookup(struct sup_engine *e, const char *uri, size_t uri_len, uint32_t wait_ms, sup_engine_done_fn *done,
+		      void *arg) OM_MUST_USE;
+/** Readable when answers wait. Borrowed. */
+int sup_engine_asks_fd(const struct sup_engine *e);
+/** Hand out what has come and give up what is overdue: when the descriptor is readable, and at least once a second. */
+void sup_engine_asks(struct sup_engine *e, uint64_t now_ns);
+/** Number of a tier by its name; OM_TIER_NONE: there is none, or it never was here. */
+uint8_t sup_engine_tier_no(const struct sup_engine *e, const char *name);
+
 #endif

@@ -37,6 +37,7 @@
 #define SUP_KEY_WAIT_MAX 64u	    /* ops waiting for one key: past it TRY_AGAIN */
 #define SUP_UNLINK_MAX (UINT64_C(1) << 20) /* bytes of a memory tier's file that is unlinked at once: some 50 us */
 #define SUP_READERS 2u
+#define SUP_ASKS_MAX 64u /* questions of the main loop that are open */
 #define SUP_FILL_CHUNK 4096u
 #define SUP_FILL_AHEAD 8u
 #define SUP_GROW_STEP 16384u
@@ -187,7 +188,7 @@ struct sup_child {
 };
 
 /* ---- work for the readers ---- */
-enum sup_job_kind { SUP_JOB_LOOKUP, SUP_JOB_LIST, SUP_JOB_IDS, SUP_JOB_RESOLVE, SUP_JOB_STALE, SUP_JOB_TOMBS };
+enum sup_job_kind { SUP_JOB_LOOKUP, SUP_JOB_LIST, SUP_JOB_IDS, SUP_JOB_RESOLVE, SUP_JOB_STALE, SUP_JOB_TOMBS, SUP_JOB_ASK };
 struct sup_job {
 	struct sup_job *next;
 	enum sup_job_kind kind;
@@ -237,7 +238,7 @@ struct sup_fill {
 };
 
 /* What comes to the publisher from other threads. */
-enum sup_mail_kind { SUP_MAIL_OPS, SUP_MAIL_JOB, SUP_MAIL_FILL, SUP_MAIL_ATTACH, SUP_MAIL_DETACH, SUP_MAIL_ACK, SUP_MAIL_REBUILD, SUP_MAIL_NUDGE };
+enum sup_mail_kind { SUP_MAIL_OPS, SUP_MAIL_JOB, SUP_MAIL_FILL, SUP_MAIL_ATTACH, SUP_MAIL_DETACH, SUP_MAIL_ACK, SUP_MAIL_REBUILD, SUP_MAIL_NUDGE, SUP_MAIL_TASK };
 struct sup_mail {
 	struct sup_mail *next;
 	enum sup_mail_kind kind;
@@ -268,6 +269,7 @@ struct sup_engine {
 	/* main loop */
 	uint32_t place_serial[SUP_CHILDREN_MAX]; /* 0: empty */
 	uint32_t next_serial;
+	struct sup_asks *asks; /* sup_engine_task.c */
 
 	/* segment that new children get; under seg_lock */
 	pthread_mutex_t seg_lock;
@@ -405,6 +407,17 @@ void sup_watch_note(struct sup_engine *e, const struct sup_op *op, enum om_chang
 void *sup_read_main(void *arg);
 void *sup_fill_main(void *arg);
 void sup_read_queue(struct sup_engine *e, struct sup_job *job);
+
+/* sup_engine_task.c: questions of the main loop */
+int sup_asks_new(struct sup_asks **ret);
+void sup_asks_free(struct sup_asks *q);
+/* Any thread: the question ends without an answer, or with what a reader found. */
+void sup_ask_fail(struct sup_engine *e, uint64_t cookie, int status);
+void sup_ask_found(struct sup_engine *e, struct sup_job *job, const struct sup_engine_answer *a);
+/* Publisher: give a TASK to the lifecycle process (takes the job); that process died; it answered (false: not a TASKED). */
+void sup_task_send(struct sup_engine *e, struct sup_job *job);
+void sup_task_lost(struct sup_engine *e);
+bool sup_task_done(struct sup_engine *e, const struct om_op_tasked *m);
 
 /* sup_engine_reap.c: removals, orphans, rebuilds; publisher */
 void sup_reap_add(struct sup_engine *e, struct sup_tier *t, uint64_t id, enum sup_removal_kind kind);

@@ -400,6 +400,15 @@ static bool take_reaped(struct msg_ctx *c, const void *msg, size_t len)
 	return true;
 }
 
+static bool take_tasked(struct msg_ctx *c, const void *msg, size_t len)
+{
+	const struct om_op_tasked *m = msg;
+
+	if (m->text_len != len - sizeof(*m) || !sup_task_done(c->e, m))
+		return broken(c, "bad TASKED");
+	return true;
+}
+
 static const struct msg_row {
 	uint16_t type;
 	uint8_t roles;	 /* bit of enum om_role */
@@ -419,6 +428,7 @@ static const struct msg_row {
 	{ OM_OP_FOUND, L, false, sizeof(struct om_op_found), take_found },
 	{ OM_OP_SCANNED, L, false, sizeof(struct om_op_scanned), take_scanned },
 	{ OM_OP_REAPED, L, false, sizeof(struct om_op_reaped), take_reaped },
+	{ OM_OP_TASKED, L, false, sizeof(struct om_op_tasked), take_tasked },
 #undef W
 #undef L
 };

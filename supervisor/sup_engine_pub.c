@@ -182,6 +182,7 @@ static void detach(struct sup_engine *e, unsigned place)
 	if (lifecycle) {
 		sup_reap_lost(e);
 		sup_scan_lost(e);
+		sup_task_lost(e);
 	}
 }
 
@@ -435,6 +436,9 @@ static void take_mail(struct sup_engine *e, struct sup_mail *mail)
 		break;
 	case SUP_MAIL_REBUILD:
 		start_rebuild(e, mail->tier);
+		break;
+	case SUP_MAIL_TASK:
+		sup_task_send(e, mail->job);
 		break;
 	case SUP_MAIL_NUDGE:
 		break;

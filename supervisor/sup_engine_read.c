@@ -271,6 +271,53 @@ static void do_resolve(struct sup_engine *e, struct sup_job *job)
 	close_snaps(snaps, n);
 }
 
+/* All records of a URI, for who administers: no merging, what each catalog says. */
+static void do_ask(struct sup_engine *e, struct sup_job *job)
+{
+	const struct om_op_task *m = (const void *)job->msg.bytes;
+	const char *uri = (const char *)(m + 1);
+	struct idx_cat_snap *snaps[OM_TIERS_MAX];
+	struct sup_engine_answer a = { .status = 0 };
+	struct om_op_record heat = { .id = 0 };
+	struct om_rec rec, best;
+	unsigned serves = 0;
+	int err;
+	unsigned n = open_snaps(e, snaps, &err);
+
+	for (unsigned i = 0; i < n; i++) {
+		int one = idx_cat_snap_peek(snaps[i], uri, m->uri_len, &rec);
+		if (one < 0 && one != -OBJM_STATUS_NOT_FOUND)
+			err = one;
+		if (one < 0)
+			continue;
+		if (!a.n_records || idx_cat_rec_wins(&rec, &best)) {
+			best = rec;
+			serves = a.n_records;
+		}
+		a.records[a.n_records++] = (struct sup_engine_record){
+			.id = rec.id, .size = rec.size, .mtime_ns = rec.mtime_ns, .expiry_s = rec.expiry_s, .rev = rec.rev,
+			.flags = rec.flags, .tier = rec.tier, .home = rec.home,
+		};
+	}
+	for (unsigned i = 0; i < a.n_records; i++) /* a cached copy of the version that counts is what GET answers with */
+		if (a.records[i].id == best.id && a.records[i].tier != a.records[i].home)
+			serves = i;
+	if (a.n_records) {
+		a.records[serves].serves = true;
+		if (best.type_len)
+			memcpy(a.type, best.type, OM_MIN((size_t)best.type_len, sizeof(a.type) - 1));
+		a.meta_len = best.meta_len;
+		fill_heat(e, uri, m->uri_len, &heat);
+		a.heat = heat.heat_ppm / 1e6;
+		a.last_access_s = heat.last_access_s;
+		a.accesses = heat.access_count;
+	} else {
+		a.status = err < 0 ? err : miss_status(e, -OBJM_STATUS_NOT_FOUND);
+	}
+	close_snaps(snaps, n);
+	sup_ask_found(e, job, &a);
+}
+
 /* A block of ids, durable before the first of it is given out. */
 static void do_ids(struct sup_engine *e, struct sup_job *job)
 {
@@ -352,6 +399,9 @@ void *sup_read_main(void *arg)
 			break;
 		case SUP_JOB_STALE:
 			do_stale(e, job);
+			break;
+		case SUP_JOB_ASK:
+			do_ask(e, job);
 			break;
 		}
 		struct sup_mail *mail = calloc(1, sizeof(*mail));
