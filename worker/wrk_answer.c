@@ -293,7 +293,8 @@ static bool wrk_answer_bytes_head(struct wrk_req *r, uint64_t off, uint64_t len)
 
 void wrk_answer_bytes(struct wrk_req *r, int fd, uint64_t off, uint64_t len)
 {
-	bool hot = r->w->tiers[r->ent.tier].row.type == OM_TIER_MEMORY;
+	enum wrk_out_how how = r->w->tiers[r->ent.tier].row.type == OM_TIER_MEMORY ? WRK_OUT_HOT :
+			       r->mode == OM_PROTO_MODE_SPLICE ? WRK_OUT_SPLICE : WRK_OUT_COPY;
 
 	if (len == 0 && r->form != WRK_REQ_EXT) { /* existing clients wait for a descriptor byte then */
 		wrk_answer_fd(r, &(struct wrk_out_fd){ .fd = fd, .own = true });
@@ -312,7 +313,7 @@ void wrk_answer_bytes(struct wrk_req *r, int fd, uint64_t off, uint64_t len)
 	if (len == 0) {
 		(void)close(fd);
 		wrk_req_end(r);
-	} else if (wrk_out_file(wrk_req_out(r), fd, off, len, hot) == 0) {
+	} else if (wrk_out_file(wrk_req_out(r), fd, off, len, how) == 0) {
 		wrk_req_end(r);
 	} else {
 		(void)close(fd);

@@ -8,6 +8,7 @@
  */
 #include "worker/wrk_out.h"
 
+#include <poll.h>
 #include <sys/sendfile.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
@@ -15,13 +16,12 @@
 #include "common/om_counter.h"
 
 #define WRK_OUT_BATCH 64u		/* messages to one sendmmsg */
-#define WRK_OUT_TURN_BYTES (1u << 20) /* of files, to one flush */
 
 struct wrk_out_msg {
 	bool file;
 	bool alone;   /* nothing may join it */
 	bool started; /* its first byte, and with it its descriptors, has left */
-	bool hot;
+	uint8_t how;  /* file: enum wrk_out_how */
 	uint16_t nfds;
 	uint32_t len;  /* bytes in buf */
 	int fd;	       /* file: owned */
@@ -176,7 +176,7 @@ int wrk_out_fd_byte(struct wrk_out *o, const struct wrk_out_fd *fd)
 	return 0;
 }
 
-int wrk_out_file(struct wrk_out *o, int fd, uint64_t off, uint64_t len, bool hot)
+int wrk_out_file(struct wrk_out *o, int fd, uint64_t off, uint64_t len, enum wrk_out_how how)
 {
 	struct wrk_out_msg *m;
 
@@ -186,7 +186,7 @@ int wrk_out_file(struct wrk_out *o, int fd, uint64_t off, uint64_t len, bool hot
 	m = wrk_out_new_msg(o);
 	o->files++;
 	m->file = true;
-	m->hot = hot;
+	m->how = (uint8_t)how;
 	m->fd = fd;
 	m->off = off;
 	m->left = len;
@@ -338,6 +338,55 @@ static enum wrk_out_result wrk_out_flush_msgs(struct wrk_out *o, int sock, unsig
 	return WRK_OUT_DONE;
 }
 
+/* Bytes of the file at the front have left. */
+static void wrk_out_file_sent(struct wrk_out *o, struct wrk_out_msg *m, uint64_t n)
+{
+	OM_ASSERT(m->file && n <= m->left);
+	om_count_own(OM_C_BYTES_SENT, n);
+	m->off += n;
+	m->left -= n;
+	if (m->left)
+		return;
+	(void)close(m->fd);
+	o->files--;
+	o->m_start++;
+}
+
+/* sendfile of a file whose bytes lie in memory. */
+static ssize_t wrk_out_send_hot(struct wrk_out_msg *m, int sock, size_t want)
+{
+	off_t off = (off_t)m->off;
+	ssize_t n = sendfile(sock, m->fd, &off, want);
+
+	if (n < 0 && errno == EINVAL) { /* this filesystem can not */
+		m->how = WRK_OUT_COPY;
+		errno = EINTR; /* come again */
+	}
+	return n;
+}
+
+/* What an I/O thread has read. */
+static ssize_t wrk_out_send_cold(struct wrk_out *o, int sock, size_t want)
+{
+	ssize_t n = send(sock, o->cold + o->cold_at, OM_MIN(o->cold_len - o->cold_at, want), MSG_DONTWAIT | MSG_NOSIGNAL);
+
+	if (n < 0)
+		return n;
+	o->cold_at += (size_t)n;
+	if (o->cold_at == o->cold_len) {
+		free(o->cold);
+		o->cold = NULL;
+	}
+	return n;
+}
+
+static bool wrk_out_writable(int sock)
+{
+	struct pollfd p = { .fd = sock, .events = POLLOUT };
+
+	return poll(&p, 1, 0) > 0;
+}
+
 /* Send up to a chunk of the file at the front. */
 static enum wrk_out_result wrk_out_flush_file(struct wrk_out *o, int sock, uint64_t *ret_sent)
 {
@@ -347,11 +396,11 @@ static enum wrk_out_result wrk_out_flush_file(struct wrk_out *o, int sock, uint6
 	ssize_t n;
 
 	if (o->cold) {
-		n = send(sock, o->cold + o->cold_at, OM_MIN(o->cold_len - o->cold_at, want), MSG_DONTWAIT | MSG_NOSIGNAL);
-	} else if (m->hot) {
-		off_t off = (off_t)m->off;
-
-		n = sendfile(sock, m->fd, &off, want);
+		n = wrk_out_send_cold(o, sock, want);
+	} else if (m->how == WRK_OUT_SPLICE) {
+		return wrk_out_writable(sock) ? WRK_OUT_KERNEL : WRK_OUT_FULL;
+	} else if (m->how == WRK_OUT_HOT) {
+		n = wrk_out_send_hot(m, sock, want);
 		if (n == 0)
 			return WRK_OUT_SHORT;
 	} else {
@@ -365,24 +414,21 @@ static enum wrk_out_result wrk_out_flush_file(struct wrk_out *o, int sock, uint6
 		n = send(sock, chunk, (size_t)have, MSG_DONTWAIT | MSG_NOSIGNAL);
 	}
 	if (n < 0)
-		return errno == EIO ? WRK_OUT_SHORT : wrk_out_error();
+		return errno == EIO ? WRK_OUT_SHORT : errno == EINTR ? WRK_OUT_YIELD : wrk_out_error();
 	*ret_sent += (uint64_t)n;
-	om_count_own(OM_C_BYTES_SENT, (uint64_t)n);
-	m->off += (uint64_t)n;
-	m->left -= (uint64_t)n;
-	if (o->cold) {
-		o->cold_at += (size_t)n;
-		if (o->cold_at == o->cold_len || m->left == 0) {
-			free(o->cold);
-			o->cold = NULL;
-		}
-	}
-	if (m->left == 0) {
-		(void)close(m->fd);
-		o->files--;
-		o->m_start++;
-	}
+	wrk_out_file_sent(o, m, (uint64_t)n);
 	return WRK_OUT_DONE;
+}
+
+void wrk_out_moved(struct wrk_out *o, uint64_t n, bool copy)
+{
+	struct wrk_out_msg *m = &o->msgs[o->m_start];
+
+	OM_ASSERT(!wrk_out_empty(o) && m->how == WRK_OUT_SPLICE);
+	if (copy)
+		m->how = WRK_OUT_COPY;
+	wrk_out_file_sent(o, m, n);
+	wrk_out_rewind(o);
 }
 
 enum wrk_out_result wrk_out_flush(struct wrk_out *o, int sock, unsigned fd_room, unsigned *ret_fds, uint64_t *ret_sent)
@@ -393,7 +439,7 @@ enum wrk_out_result wrk_out_flush(struct wrk_out *o, int sock, unsigned fd_room,
 	*ret_sent = 0;
 	while (res == WRK_OUT_DONE && !wrk_out_empty(o)) {
 		if (o->msgs[o->m_start].file) {
-			if (*ret_sent >= WRK_OUT_TURN_BYTES)
+			if (*ret_sent >= WRK_OUT_TURN)
 				return WRK_OUT_YIELD;
 			res = wrk_out_flush_file(o, sock, ret_sent);
 		} else {
@@ -411,7 +457,7 @@ void wrk_out_cold(const struct wrk_out *o, int *ret_fd, uint64_t *ret_off, size_
 	OM_ASSERT(!wrk_out_empty(o) && m->file && !o->cold);
 	*ret_fd = m->fd;
 	*ret_off = m->off;
-	*ret_len = (size_t)OM_MIN(m->left, (uint64_t)WRK_OUT_CHUNK);
+	*ret_len = (size_t)OM_MIN(m->left, (uint64_t)(m->how == WRK_OUT_SPLICE ? WRK_OUT_TURN : WRK_OUT_CHUNK));
 }
 
 void wrk_out_cold_done(struct wrk_out *o, uint8_t *buf, size_t len)

@@ -17,6 +17,7 @@
 #define WRK_OUT_MSG_BYTES 65536u /* to one message */
 #define WRK_OUT_FDS_MAX 253u	 /* to one message: the kernel's SCM_MAX_FD */
 #define WRK_OUT_CHUNK 131072u	 /* of a file, read at once */
+#define WRK_OUT_TURN (1u << 20)	 /* of files, to one flush, or moved at once by an I/O thread */
 
 struct wrk_out_fd {
 	int fd;
@@ -45,6 +46,7 @@ enum wrk_out_result {
 	WRK_OUT_FDS,	    /* the next message has more descriptors than `fd_room` allows */
 	WRK_OUT_REFS,	    /* the kernel allows no more descriptors in flight (ETOOMANYREFS), or has no memory: a timer */
 	WRK_OUT_COLD,	    /* the next bytes are not in memory: wrk_out_cold() says which */
+	WRK_OUT_KERNEL,	    /* the same, and the socket takes some: an I/O thread is to sendfile them, then wrk_out_moved() */
 	WRK_OUT_YIELD,	    /* enough for one turn; call again */
 	WRK_OUT_GONE,	    /* the peer does not read any more */
 	WRK_OUT_SHORT,	    /* a file is shorter than was promised, or cannot be read: close the connection, log */
@@ -78,12 +80,17 @@ int wrk_out_frame(struct wrk_out *o, size_t n, const struct wrk_out_fd *fds, uns
 /** Queue the byte `X` with one descriptor as a message of its own. @return as wrk_out_frame() */
 int wrk_out_fd_byte(struct wrk_out *o, const struct wrk_out_fd *fd) OM_MUST_USE;
 
+enum wrk_out_how {
+	WRK_OUT_COPY,	/* read what is in memory, leave the rest to WRK_OUT_COLD */
+	WRK_OUT_HOT,	/* its bytes lie in memory, reading never waits: sendfile */
+	WRK_OUT_SPLICE, /* sendfile, which may wait for the disk: WRK_OUT_KERNEL */
+};
+
 /**
  * Queue `len` bytes of a file from `off`. Takes over `fd` (a description that nobody else has) on success.
- * @param hot  its bytes lie in memory: reading never waits
  * @return as wrk_out_frame()
  */
-int wrk_out_file(struct wrk_out *o, int fd, uint64_t off, uint64_t len, bool hot) OM_MUST_USE;
+int wrk_out_file(struct wrk_out *o, int fd, uint64_t off, uint64_t len, enum wrk_out_how how) OM_MUST_USE;
 
 /**
  * Append all of `from`, which is empty afterwards. Nothing of it may have begun to leave.
@@ -98,10 +105,13 @@ int wrk_out_move(struct wrk_out *o, struct wrk_out *from) OM_MUST_USE;
  */
 enum wrk_out_result wrk_out_flush(struct wrk_out *o, int sock, unsigned fd_room, unsigned *ret_fds, uint64_t *ret_sent);
 
-/** After WRK_OUT_COLD: what an I/O thread is to read (borrowed descriptor, at most WRK_OUT_CHUNK bytes). */
+/** After WRK_OUT_COLD or WRK_OUT_KERNEL: what an I/O thread is to read or to move (borrowed descriptor, at most
+ * WRK_OUT_CHUNK, WRK_OUT_TURN bytes). */
 void wrk_out_cold(const struct wrk_out *o, int *ret_fd, uint64_t *ret_off, size_t *ret_len);
 /** And its result: takes over `buf` (malloc) with `len` bytes. */
 void wrk_out_cold_done(struct wrk_out *o, uint8_t *buf, size_t len);
+/** What became of WRK_OUT_KERNEL: `n` bytes have left; `copy`: this file cannot be spliced, its bytes must be copied. */
+void wrk_out_moved(struct wrk_out *o, uint64_t n, bool copy);
 
 /** Give back one descriptor that was never queued. */
 void wrk_out_fd_drop(struct wrk_fdcache *cache, const struct wrk_out_fd *fd);

@@ -444,6 +444,26 @@ uint64_t harness_object(struct harness *h, const char *uri, const void *data, si
 	return id;
 }
 
+uint64_t harness_sparse(struct harness *h, const char *uri, uint64_t size, unsigned tier)
+{
+	uint64_t id = harness_hidden(h, uri, "", 0, tier);
+	char path[OM_OBJ_PATH_MAX];
+	int dirfd = h->w.tiers[tier].objects_fd, fd;
+
+	harness_path(path, dirfd, id);
+	assert_int_equal(unlinkat(dirfd, path, 0), 0);
+	fd = openat(dirfd, path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0400);
+	assert_true(fd >= 0);
+	assert_int_equal(ftruncate(fd, (off_t)size), 0);
+	assert_int_equal(pwrite(fd, "head", 4, 0), 4);
+	if (size > (1ull << 32) + 5)
+		assert_int_equal(pwrite(fd, "4GiB", 4, (off_t)(1ull << 32)), 4);
+	assert_int_equal(pwrite(fd, "E", 1, (off_t)size - 1), 1);
+	(void)close(fd);
+	harness_index(h, uri, id, size, tier, 0);
+	return id;
+}
+
 uint64_t harness_counter(enum om_counter c) { return atomic_load(&om_counter_self->v[c]); }
 
 /* ---------------------------------------------------------------- the client */

@@ -54,6 +54,9 @@ void harness_stop(struct harness *h);
 uint64_t harness_object(struct harness *h, const char *uri, const void *data, size_t len, unsigned tier);
 /* The same, but the index does not know it: only the fake supervisor does. */
 uint64_t harness_hidden(struct harness *h, const char *uri, const void *data, size_t len, unsigned tier);
+/* A sparse object of `size` bytes (more than 4): "head" at its beginning, 'E' as its last byte, and where they lie below the
+ * last 5 bytes "4GiB" at 2^32; zeros else. */
+uint64_t harness_sparse(struct harness *h, const char *uri, uint64_t size, unsigned tier);
 /* Write the file of an id. */
 void harness_file(struct harness *h, uint64_t id, const void *data, size_t len, unsigned tier);
 void harness_unlink(struct harness *h, uint64_t id, unsigned tier);

@@ -1,0 +1,45 @@
+/*
+ * wrk_conn_int.h: what wrk_conn.c (life), wrk_conn_rx.c (reading) and wrk_conn_tx.c (sending, time) share. Nobody else
+ * includes it.
+ */
+#ifndef WRK_CONN_INT_H
+#define WRK_CONN_INT_H
+
+#include "worker/wrk_conn.h"
+
+#define WRK_CONN_IN_BYTES 131072u /* read at once */
+#define WRK_CONN_UIDS 256u	  /* buckets */
+
+struct wrk_conn_set {
+	struct wrk *w;
+	struct wrk_conn *head;
+	unsigned n, max, max_per_uid;
+	unsigned nofile; /* RLIMIT_NOFILE at the start */
+	size_t queue_bytes;
+	unsigned held_fds, held_max; /* descriptors that answers which could not leave keep open, of all connections */
+	struct wrk_flight_set flight;
+	struct wrk_uid *uids[WRK_CONN_UIDS];
+	uint8_t in[WRK_CONN_IN_BYTES];
+};
+
+/* ---- wrk_conn_rx.c */
+
+/** No further request is begun while this is true. */
+bool wrk_conn_must_hold(const struct wrk_conn *c);
+/** Use `len` bytes at `buf` (c->in: what was kept); what is left over is kept. */
+void wrk_conn_use(struct wrk_conn *c, const uint8_t *buf, size_t len);
+/** Read once and use what came. @return false: nothing more to read now */
+bool wrk_conn_read(struct wrk_conn *c);
+
+/* ---- wrk_conn_tx.c */
+
+/** Send what can be sent; what remains waits for epoll, a timer or an I/O thread. @return what the socket should wait for */
+uint32_t wrk_conn_flush(struct wrk_conn *c);
+/** Queue CLOSE, once, to peers of version 2. */
+void wrk_conn_say_close(struct wrk_conn *c, uint8_t reason);
+/** Set the timer for a peer that does nothing. */
+void wrk_conn_arm(struct wrk_conn *c);
+void wrk_conn_timer(void *arg);
+void wrk_conn_tx_timer(void *arg);
+
+#endif

@@ -1,0 +1,171 @@
+/*
+ * wrk_conn_rx.c: client connections (process objmapper-worker, loop thread): reading, and holding back what may not begin yet.
+ */
+#include "worker/wrk_conn_int.h"
+
+#include <sys/socket.h>
+
+#include "common/om_counter.h"
+#include "common/om_fdpass.h"
+#include "worker/wrk_decode.h"
+#include "worker/wrk_reap.h"
+#include "worker/wrk_req.h"
+
+#define WRK_CONN_OUT_MSGS 4096u	/* queued messages past which no request is begun */
+#define WRK_CONN_BURST 64u	/* descriptors opened before the first of them is sent */
+
+/* ---------------------------------------------------------------- reading */
+
+/* Descriptors that answers in the queue may keep open: a burst, or one at a time when many connections do not read. */
+static unsigned wrk_conn_burst(const struct wrk_conn *c)
+{
+	const struct wrk_conn_set *s = c->w->conns;
+
+	if (s->held_fds >= s->held_max)
+		return 1;
+	return OM_MIN(wrk_flight_ready(&s->flight, &c->flight), WRK_CONN_BURST);
+}
+
+/* No further request is begun while this is true. */
+bool wrk_conn_must_hold(const struct wrk_conn *c)
+{
+	const struct wrk_conn_set *s = c->w->conns;
+
+	if (c->skip || c->payload_left) /* the rest of a request that has begun */
+		return false;
+	return (c->max_pipeline && c->n_reqs >= c->max_pipeline) || c->n_reqs >= WRK_REQ_CONN_MAX ||
+	       (wrk_conn_in_order(c) && c->n_reqs >= wrk_conn_burst(c)) || /* each may end up as a descriptor that waits */
+	       wrk_out_bytes(&c->out) + c->parked_bytes > s->queue_bytes ||
+	       (c->tx_wait && wrk_out_held(&c->out) > 0) || wrk_out_held(&c->out) + c->parked_held >= wrk_conn_burst(c) ||
+	       wrk_out_msgs(&c->out) > WRK_CONN_OUT_MSGS ||
+	       (c->order_wait && c->n_reqs > 0) || wrk_ring_full(c->w->ring);
+}
+
+/* Descriptors that nobody asked for: away with them, not here (their close may block). */
+static void wrk_conn_uninvited(struct wrk_conn *c, struct msghdr *h)
+{
+	for (struct cmsghdr *m = CMSG_FIRSTHDR(h); m; m = CMSG_NXTHDR(h, m)) {
+		size_t n = (m->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+
+		if (m->cmsg_level != SOL_SOCKET || m->cmsg_type != SCM_RIGHTS)
+			continue;
+		for (size_t i = 0; i < n; i++) {
+			int fd;
+
+			memcpy(&fd, CMSG_DATA(m) + i * sizeof(int), sizeof(fd));
+			wrk_reap_fd(c->w->reap, fd);
+		}
+		om_count(OM_C_FDS_UNINVITED, n);
+	}
+}
+
+static ssize_t wrk_conn_recv(struct wrk_conn *c, void *buf, size_t cap)
+{
+	_Alignas(struct cmsghdr) char ctl[CMSG_SPACE(sizeof(int) * OM_FDPASS_MAX)];
+	struct iovec iov = { buf, cap };
+	struct msghdr h = { .msg_iov = &iov, .msg_iovlen = 1 };
+	ssize_t n;
+
+	if (!c->fd_cleanup)
+		return recv(c->fd, buf, cap, MSG_DONTWAIT);
+	h.msg_control = ctl;
+	h.msg_controllen = sizeof(ctl);
+	n = recvmsg(c->fd, &h, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+	if (n >= 0 && h.msg_controllen)
+		wrk_conn_uninvited(c, &h);
+	if (n >= 0 && (h.msg_flags & MSG_CTRUNC)) /* more than fit, or we have none free: the kernel has dropped the rest */
+		om_count(OM_C_FDS_UNINVITED, 1);
+	return n;
+}
+
+/* Keep what was not used. `p` may be c->in itself. */
+static bool wrk_conn_keep(struct wrk_conn *c, const uint8_t *p, size_t len)
+{
+	if (len == 0) {
+		free(c->in);
+		c->in = NULL;
+		c->in_len = c->in_cap = 0;
+		return true;
+	}
+	if (p >= c->in && p < c->in + c->in_cap && c->in) {
+		memmove(c->in, p, len);
+	} else {
+		if (c->in_cap < len) {
+			uint8_t *in = malloc(len);
+
+			if (!in)
+				return false;
+			free(c->in);
+			c->in = in;
+			c->in_cap = len;
+		}
+		memcpy(c->in, p, len);
+	}
+	c->in_len = len;
+	return true;
+}
+
+/* Use `len` bytes at `buf`; what is left over is kept. */
+void wrk_conn_use(struct wrk_conn *c, const uint8_t *buf, size_t len)
+{
+	size_t used;
+	bool half;
+
+	c->held = wrk_conn_must_hold(c);
+	used = c->held ? 0 : wrk_decode(c, buf, len, wrk_conn_must_hold);
+	if (c->state == WRK_CONN_DEAD)
+		return;
+	if (!wrk_conn_keep(c, buf + used, len - used)) {
+		om_log(OM_MSG_PEER_LIMIT, "out of memory for the request of uid %d: the connection is closed", (int)c->uid);
+		wrk_conn_close(c);
+		return;
+	}
+	c->held = wrk_conn_must_hold(c);
+	half = c->in_len > 0 || c->payload_left > 0 || c->skip > 0;
+	/* A message has its time from its first byte on; a payload is only asked to go on. */
+	if (!half || c->held)
+		c->half_since_ns = 0;
+	else if (!c->half_since_ns || used)
+		c->half_since_ns = c->w->loop.now_ns;
+}
+
+/* @return false: nothing more to read now */
+bool wrk_conn_read(struct wrk_conn *c)
+{
+	struct wrk_conn_set *s = c->w->conns;
+	bool large = c->in_need > sizeof(s->in);
+	uint8_t *buf = s->in;
+	size_t cap = sizeof(s->in);
+	ssize_t n;
+
+	if (large) { /* a frame above what is read at once: its own buffer, of its own size */
+		if (c->in_cap < c->in_need) {
+			uint8_t *in = realloc(c->in, c->in_need);
+
+			if (!in) {
+				wrk_conn_close(c);
+				return false;
+			}
+			c->in = in;
+			c->in_cap = c->in_need;
+		}
+		buf = c->in;
+		cap = c->in_cap;
+	} else if (c->in_len) {
+		memcpy(buf, c->in, c->in_len);
+	}
+	OM_ASSERT(c->in_len < cap);
+	n = wrk_conn_recv(c, buf + c->in_len, cap - c->in_len);
+	if (n < 0) {
+		if (errno != EAGAIN && errno != EINTR)
+			wrk_conn_close(c);
+		return false;
+	}
+	if (n == 0) {
+		c->eof = true;
+		return false;
+	}
+	c->active_ns = c->w->loop.now_ns;
+	wrk_conn_use(c, buf, c->in_len + (size_t)n);
+	return c->state == WRK_CONN_OPEN && (size_t)n == cap - c->in_len;
+}
