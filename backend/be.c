@@ -43,3 +43,13 @@ int be_scan(struct be *be, uint64_t id_from, uint64_t id_to, be_scan_fn *fn, voi
 {
 	return be->ops->scan(be, id_from, id_to, fn, arg);
 }
+
+int be_describe(const struct be *be, uint64_t id, uint8_t buf[static BE_ATTR_MAX], struct be_found *ret)
+{
+	return be->ops->describe(be, id, buf, ret);
+}
+
+int be_clone(const struct be *be, int from_fd, struct be_file *ret_file)
+{
+	return be->ops->clone ? be->ops->clone(be, from_fd, ret_file) : -OBJM_STATUS_UNSUPPORTED_OP;
+}

@@ -8,6 +8,12 @@
  * A struct be is the caller's, immutable after be_dir_init() but for the few words marked; it may be shared by threads.
  * A struct be_file belongs to one thread at a time. Calls may block as the tier's disk does; on a memory tier they do not.
  *
+ * Three kinds of driver fit it, and what differs between them is told by what a call gives, never by asking for the kind:
+ *	directory, memory   be_open() is an openat; be_begin() makes the file where it stays; be_clone() may share blocks
+ *	object store        be_open() fetches the bytes into a local file of its own and gives a descriptor of that; be_begin() makes a
+ *			    local file, be_link() uploads it under the id, be_sync() waits until the store has it; be_clone() is not
+ *			    there. (A small one is a test: tests/unit/backend/test_be_store.c.)
+ *
  * The way of a file:
  *	be_begin()	a nameless file; `rwfd` goes to the writer, `fd` is ours
  *	be_quiet()	the lease: nobody can write any more, as far as the kernel can tell
@@ -56,6 +62,9 @@ struct be_ops {
 	int (*remove_sync)(struct be *be, struct be_batch *batch);
 	int (*scan)(struct be *be, uint64_t id_from, uint64_t id_to, be_scan_fn *fn, void *arg);
 	int (*usage)(const struct be *be, struct be_usage *ret);
+	int (*describe)(const struct be *be, uint64_t id, uint8_t *buf, struct be_found *ret);
+	/* NULL: never possible */
+	int (*clone)(const struct be *be, int from_fd, struct be_file *ret_file);
 };
 
 #define BE_DIRS_KNOWN 8u
@@ -63,6 +72,7 @@ struct be_ops {
 struct be {
 	const struct be_ops *ops;
 	uint32_t caps; /* enum om_tier_cap */
+	void *priv;    /* the driver's own; the directory driver has none */
 	uint32_t who;  /* in the names of temporary files: the worker's number */
 	int objects_fd; /* borrowed */
 	int staging_fd; /* borrowed */
@@ -180,6 +190,22 @@ void be_drop(struct be_file *file);
 
 int be_usage(const struct be *be, struct be_usage *ret) OM_MUST_USE;
 
+/* ---------------------------------------------------------------- moving between tiers (lifecycle process) */
+
+/**
+ * A new file, as of be_begin() with rwfd closed, that shares the blocks of `from_fd`: no byte is copied. For committed files of
+ * our own only (never for what a client may still write: see be_copy).
+ * @return 0; -OBJM_STATUS_UNSUPPORTED_OP: not between these two places; others as be_begin()
+ */
+int be_clone(const struct be *be, int from_fd, struct be_file *ret_file) OM_MUST_USE;
+
+#define BE_SUM_NAME "user.objm.xxh3" /* XXH3-128 of an object's bytes, canonical: set where a move has computed it */
+#define BE_SUM_BYTES 16u
+/** Remember a checksum of the bytes with the file. Before be_freeze(). A tier that cannot has none: no error. */
+void be_sum_set(const struct be_file *file, const uint8_t sum[static BE_SUM_BYTES]);
+/** @return true: `fd` has one */
+bool be_sum_get(int fd, uint8_t ret_sum[static BE_SUM_BYTES]);
+
 /* ---------------------------------------------------------------- removing and finding (lifecycle process) */
 
 #define BE_BATCH_DIRS 64u
@@ -213,6 +239,13 @@ struct be_found {
  * @return 0; what fn returned; a status of om_status_errno(): the walk ended early
  */
 int be_scan(struct be *be, uint64_t id_from, uint64_t id_to, be_scan_fn *fn, void *arg) OM_MUST_USE;
+
+/**
+ * What one file says of itself.
+ * @param buf  BE_ATTR_MAX bytes that outlive *ret: its strings point into it
+ * @return 0, see ret->has_attr; -OBJM_STATUS_NOT_FOUND: no such file; others of om_status_errno()
+ */
+int be_describe(const struct be *be, uint64_t id, uint8_t buf[static BE_ATTR_MAX], struct be_found *ret) OM_MUST_USE;
 
 /**
  * Remove what staging/ holds and nobody uses: names of files that have their real name, files that no process has open, files

@@ -81,6 +81,8 @@ static const struct be_ops dir_ops = {
 	.remove_sync = be_dir_remove_sync,
 	.scan = be_dir_scan,
 	.usage = dir_usage,
+	.describe = be_dir_describe,
+	.clone = be_dir_clone,
 };
 
 int be_dir_init(struct be *be, int objects_fd, int staging_fd, uint32_t caps, uint32_t who)

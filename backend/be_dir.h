@@ -32,6 +32,8 @@ int be_dir_link(struct be *be, struct be_file *file, uint64_t id, const struct o
 int be_dir_sync(struct be *be, struct be_file *const *files, unsigned n) OM_MUST_USE;
 int be_dir_remove(struct be *be, uint64_t id, struct be_batch *batch) OM_MUST_USE;
 int be_dir_remove_sync(struct be *be, struct be_batch *batch) OM_MUST_USE;
+int be_dir_clone(const struct be *be, int from_fd, struct be_file *ret_file) OM_MUST_USE;
+int be_dir_describe(const struct be *be, uint64_t id, uint8_t *buf, struct be_found *ret) OM_MUST_USE;
 int be_dir_scan(struct be *be, uint64_t id_from, uint64_t id_to, be_scan_fn *fn, void *arg) OM_MUST_USE;
 
 #endif

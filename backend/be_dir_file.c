@@ -9,6 +9,8 @@
 
 #include <fcntl.h>
 #include <linux/falloc.h>
+#include <linux/fs.h>
+#include <sys/ioctl.h>
 #include <sys/random.h>
 #include <sys/stat.h>
 #include <sys/xattr.h>
@@ -145,6 +147,38 @@ int be_dir_copy(const struct be *be, const struct be_file *from, struct be_file 
 	}
 	*ret_file = f;
 	return 0;
+}
+
+/* ---- clone: between committed files of our own, which nobody can write any more ---- */
+
+int be_dir_clone(const struct be *be, int from_fd, struct be_file *ret_file)
+{
+	struct be_file f;
+	int rc = be_dir_begin(be, 0, &f);
+
+	if (rc < 0)
+		return rc;
+	if (ioctl(f.rwfd, FICLONE, from_fd) < 0) {
+		int saved = errno;
+		rc = om_status_errno(saved) == OBJM_STATUS_NO_SPACE ? -OBJM_STATUS_NO_SPACE : -OBJM_STATUS_UNSUPPORTED_OP;
+		be_drop(&f);
+		errno = saved;
+		return rc;
+	}
+	om_close(&f.rwfd);
+	*ret_file = f;
+	return 0;
+}
+
+void be_sum_set(const struct be_file *file, const uint8_t sum[static BE_SUM_BYTES])
+{
+	/* full, or too much for an inode: the object moves without it, and is verified all the same */
+	(void)!fsetxattr(file->fd, BE_SUM_NAME, sum, BE_SUM_BYTES, 0);
+}
+
+bool be_sum_get(int fd, uint8_t ret_sum[static BE_SUM_BYTES])
+{
+	return fgetxattr(fd, BE_SUM_NAME, ret_sum, BE_SUM_BYTES) == (ssize_t)BE_SUM_BYTES;
 }
 
 /* ---- lease and freeze ---- */

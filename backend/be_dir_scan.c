@@ -69,25 +69,44 @@ static void read_attr(int dirfd, int fd, uint8_t *buf, size_t cap, struct be_fou
 	f->has_attr = true;
 }
 
-static int found(struct scan *s, int dirfd, const char *name, uint64_t id)
+/* @return 0; -OBJM_STATUS_NOT_FOUND: no such file, or none of ours; a status of om_status_errno() */
+static int describe(int dirfd, const char *name, uint64_t id, uint8_t *buf, struct be_found *ret)
 {
-	uint8_t buf[BE_ATTR_MAX];
-	struct be_found f = { .id = id, .rec.id = id };
 	struct stat st;
 	OM_AUTO_FD fd = openat(dirfd, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
 
-	if (fd < 0 && errno == ENOENT)
-		return 0; /* removed meanwhile */
+	*ret = (struct be_found){ .id = id, .rec.id = id };
 	if (fd < 0 || fstat(fd, &st) < 0) {
-		f.why = "it cannot be opened";
-		return s->fn(s->arg, &f);
+		ret->why = "it cannot be opened";
+		return be_dir_errno();
 	}
 	if (!S_ISREG(st.st_mode))
-		return 0; /* not ours */
-	f.rec.size = (uint64_t)st.st_size;
-	f.rec.mtime_ns = (uint64_t)st.st_mtim.tv_sec * 1000000000u + (uint64_t)st.st_mtim.tv_nsec;
-	read_attr(dirfd, fd, buf, sizeof(buf), &f);
-	return s->fn(s->arg, &f);
+		return -OBJM_STATUS_NOT_FOUND;
+	ret->rec.size = (uint64_t)st.st_size;
+	ret->rec.mtime_ns = (uint64_t)st.st_mtim.tv_sec * 1000000000u + (uint64_t)st.st_mtim.tv_nsec;
+	read_attr(dirfd, fd, buf, BE_ATTR_MAX, ret);
+	return 0;
+}
+
+static int found(struct scan *s, int dirfd, const char *name, uint64_t id)
+{
+	uint8_t buf[BE_ATTR_MAX];
+	struct be_found f;
+
+	/* not there: removed meanwhile */
+	return describe(dirfd, name, id, buf, &f) == -OBJM_STATUS_NOT_FOUND ? 0 : s->fn(s->arg, &f);
+}
+
+int be_dir_describe(const struct be *be, uint64_t id, uint8_t *buf, struct be_found *ret)
+{
+	char path[OM_OBJ_PATH_MAX];
+
+	om_obj_dir(id, path);
+	OM_AUTO_FD dir = openat(be->objects_fd, path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (dir < 0)
+		return be_dir_errno();
+	om_obj_path(id, path);
+	return describe(dir, strchr(path, '/') + 1, id, buf, ret);
 }
 
 /* A side file whose object is not there: half of a PUT that died, or of a removal. Young ones may be half of one that

@@ -1,0 +1,301 @@
+/*
+ * lcy_copy.c: copying and verifying, see lcy_copy.h. On the mover threads of objmapper-lifecycle.
+ *
+ * Why reading and writing by hand, where copy_file_range() could do it: the checksum wants every byte of the source anyway, and
+ * what it would save between two filesystems of one machine is nothing. Within one filesystem FICLONE copies nothing at all.
+ */
+#include "lifecycle/lcy_copy.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <xxhash.h>
+
+#include "common/om_fault.h"
+
+#define ALIGN 4096u
+#define OWED_NS UINT64_C(1000000000)
+#define NAP_NS UINT64_C(50000000)
+
+void lcy_rate_take(struct lcy_rate *rate, uint64_t bytes)
+{
+	uint64_t per_s = atomic_load(&rate->per_s), now = om_now_ns(), at, next;
+
+	if (per_s == 0)
+		return;
+	uint64_t cost = (uint64_t)((double)bytes * 1e9 / (double)per_s);
+	at = atomic_load(&rate->free_ns);
+	do {
+		/* what was not used is lost: no burst after a pause; and what is owed is bounded, should the rate have been tiny */
+		uint64_t start = OM_MIN(OM_MAX(at, now), now + OWED_NS);
+		next = start + cost;
+	} while (!atomic_compare_exchange_weak(&rate->free_ns, &at, next));
+	uint64_t until = OM_MIN(next, now + 10 * OWED_NS);
+	while ((now = om_now_ns()) < until && atomic_load(&rate->per_s) == per_s) {
+		struct timespec ts = { .tv_nsec = (long)OM_MIN(until - now, NAP_NS) };
+		(void)nanosleep(&ts, NULL);
+	}
+}
+
+static int negative_errno(void) { return -om_status_errno(errno); }
+
+/* True if the descriptor now goes past the page cache. */
+static bool go_direct(int fd, bool memory, uint64_t size)
+{
+	if (memory || size < LCY_COPY_DIRECT)
+		return false;
+	int flags = fcntl(fd, F_GETFL);
+
+	return flags >= 0 && fcntl(fd, F_SETFL, flags | O_DIRECT) == 0;
+}
+
+static void end_direct(int fd)
+{
+	int flags = fcntl(fd, F_GETFL);
+
+	if (flags >= 0)
+		(void)fcntl(fd, F_SETFL, flags & ~O_DIRECT);
+}
+
+struct side {
+	int fd;
+	bool direct;
+};
+
+/* Fill `len` bytes from `at`; past the end is an error. A filesystem that accepts O_DIRECT and then refuses it gets none. */
+static int read_all(struct side *s, char *buf, size_t len, uint64_t at)
+{
+	for (size_t got = 0; got < len;) {
+		/* unaligned lengths occur at the end only: the buffer has room for the whole block */
+		size_t want = s->direct ? (len - got + ALIGN - 1) / ALIGN * ALIGN : len - got;
+		ssize_t n = pread(s->fd, buf + got, want, (off_t)(at + got));
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0 && errno == EINVAL && s->direct) {
+			end_direct(s->fd);
+			s->direct = false;
+			continue;
+		}
+		if (n < 0)
+			return negative_errno();
+		if (n == 0)
+			return -OBJM_STATUS_CORRUPT; /* it was cut: nobody of ours does that */
+		got += OM_MIN((size_t)n, len - got);
+		if (s->direct && got < len && got % ALIGN != 0) {
+			end_direct(s->fd);
+			s->direct = false;
+		}
+	}
+	return 0;
+}
+
+static int write_all(struct side *s, const char *buf, size_t len, uint64_t at)
+{
+	for (size_t done = 0; done < len;) {
+		size_t want = len - done;
+		if (s->direct && want % ALIGN != 0) {
+			if (want > ALIGN) {
+				want -= want % ALIGN;
+			} else { /* the last piece: through the page cache, made durable with the rest */
+				end_direct(s->fd);
+				s->direct = false;
+			}
+		}
+		ssize_t n = pwrite(s->fd, buf + done, want, (off_t)(at + done));
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0 && errno == EINVAL && s->direct) {
+			end_direct(s->fd);
+			s->direct = false;
+			continue;
+		}
+		if (n <= 0) {
+			if (n == 0)
+				errno = EIO;
+			return negative_errno();
+		}
+		done += (size_t)n;
+		if (s->direct && done < len && done % ALIGN != 0) {
+			end_direct(s->fd);
+			s->direct = false;
+		}
+	}
+	return 0;
+}
+
+/* Where data goes on and where it ends, from `at`. A filesystem that does not know says that all is data. */
+static void next_extent(int fd, uint64_t at, uint64_t size, uint64_t *ret_from, uint64_t *ret_to)
+{
+	off_t from = lseek(fd, (off_t)at, SEEK_DATA);
+
+	*ret_from = at;
+	*ret_to = size;
+	if (from < 0) {
+		if (errno == ENXIO)
+			*ret_from = size; /* nothing but a hole */
+		return;
+	}
+	off_t to = lseek(fd, from, SEEK_HOLE);
+	/* whole blocks, for O_DIRECT's sake */
+	*ret_from = OM_MIN((uint64_t)from / ALIGN * ALIGN, size);
+	if (to > from)
+		*ret_to = OM_MIN(((uint64_t)to + ALIGN - 1) / ALIGN * ALIGN, size);
+	*ret_from = OM_MAX(*ret_from, at);
+}
+
+static void hash_zeros(XXH3_state_t *h, uint64_t n)
+{
+	static const char zeros[65536];
+
+	for (; n > 0; n -= OM_MIN(n, sizeof(zeros)))
+		(void)XXH3_128bits_update(h, zeros, OM_MIN(n, sizeof(zeros)));
+}
+
+/* All bytes through `buf`: into the hash, and to `to` unless that is NULL. */
+static int pass(struct lcy_copy *c, struct side *from, struct side *to, uint64_t size, XXH3_state_t *h, bool *ret_reading)
+{
+	uint64_t at = 0;
+	int rc = 0;
+
+	while (at < size) {
+		uint64_t start, end;
+		next_extent(from->fd, at, size, &start, &end);
+		hash_zeros(h, start - at);
+		for (at = start; at < end;) {
+			size_t n = (size_t)OM_MIN(end - at, LCY_COPY_CHUNK);
+			if (c->stop && atomic_load_explicit(c->stop, memory_order_relaxed))
+				return -OBJM_STATUS_GONE;
+			if (to && c->rate)
+				lcy_rate_take(c->rate, n);
+			int injected = om_fault(to ? OM_FAULT_MOVE_COPY : OM_FAULT_MOVE_VERIFY);
+			*ret_reading = true;
+			if (injected && !to)
+				return -om_status_errno(injected);
+			rc = read_all(from, c->buf, n, at);
+			if (rc < 0)
+				return rc;
+			(void)XXH3_128bits_update(h, c->buf, n);
+			*ret_reading = false;
+			if (to) {
+				rc = injected ? -om_status_errno(injected) : write_all(to, c->buf, n, at);
+				if (rc < 0)
+					return rc;
+			}
+			at += n;
+		}
+	}
+	return 0;
+}
+
+static int hash_pass(struct lcy_copy *c, struct side *from, struct side *to, uint64_t size, uint8_t *ret_sum, bool *ret_reading)
+{
+	XXH3_state_t *h = XXH3_createState();
+	XXH128_canonical_t canon;
+
+	if (!h)
+		return -OBJM_STATUS_OUT_OF_MEMORY;
+	(void)XXH3_128bits_reset(h);
+	int rc = pass(c, from, to, size, h, ret_reading);
+	XXH128_canonicalFromHash(&canon, XXH3_128bits_digest(h));
+	(void)XXH3_freeState(h);
+	memcpy(ret_sum, canon.digest, BE_SUM_BYTES);
+	return rc;
+}
+
+static int open_waiting(const struct be *be, uint64_t id, int *ret_fd)
+{
+	for (unsigned i = 0; i < 100; i++) { /* somebody took a lease of ours: a freeze under way gives it back at once */
+		int rc = be_open(be, id, ret_fd);
+		if (rc != -OBJM_STATUS_WOULD_BLOCK)
+			return rc;
+		struct timespec ts = { .tv_nsec = 1000000 };
+		(void)nanosleep(&ts, NULL);
+	}
+	return -OBJM_STATUS_TIMEOUT;
+}
+
+static int copy_into(struct lcy_copy *c, int fd, uint64_t size, bool sparse, struct be_file *f, bool *ret_reading)
+{
+	struct side from = { .fd = fd }, to;
+	uint8_t was[BE_SUM_BYTES];
+	int rc;
+
+	*ret_reading = false;
+	/* all of it reserved, so that a full disk says so now; a sparse one stays sparse */
+	rc = be_begin(c->to, sparse ? 0 : size, f);
+	if (rc < 0)
+		return rc;
+	to = (struct side){ .fd = f->rwfd };
+	from.direct = go_direct(fd, c->from_memory, size);
+	to.direct = go_direct(f->rwfd, c->to_memory, size);
+	if (!from.direct)
+		(void)posix_fadvise(fd, 0, 0, POSIX_FADV_SEQUENTIAL);
+	rc = hash_pass(c, &from, &to, size, c->sum, ret_reading);
+	if (rc == 0 && ftruncate(f->rwfd, (off_t)size) < 0) /* a hole at the end */
+		rc = negative_errno();
+	if (rc == 0 && be_sum_get(fd, was) && memcmp(was, c->sum, BE_SUM_BYTES) != 0) {
+		*ret_reading = true;
+		rc = -OBJM_STATUS_CORRUPT;
+	}
+	om_close(&f->rwfd);
+	if (rc == 0)
+		be_sum_set(f, c->sum);
+	return rc;
+}
+
+int lcy_copy_object(struct lcy_copy *c, uint64_t id, uint64_t size, struct be_file *ret_file, bool *ret_reading)
+{
+	struct be_file f = BE_FILE_INIT;
+	OM_AUTO_FD fd = -1;
+	struct stat st;
+
+	*ret_reading = true;
+	c->shared = false;
+	int rc = open_waiting(c->from, id, &fd);
+	if (rc < 0)
+		return rc;
+	if (fstat(fd, &st) < 0)
+		return negative_errno();
+	if ((uint64_t)st.st_size != size)
+		return -OBJM_STATUS_CORRUPT;
+	if (!c->from_memory && !c->to_memory && be_clone(c->to, fd, &f) == 0) {
+		c->shared = true;
+		if (be_sum_get(fd, c->sum))
+			be_sum_set(&f, c->sum);
+		*ret_file = f;
+		return 0;
+	}
+	bool sparse = (uint64_t)st.st_blocks * 512u + ALIGN < size;
+	rc = copy_into(c, fd, size, sparse, &f, ret_reading);
+	/* A copy on a faster tier serves from now on: these pages are of no more use. A source that goes takes its pages along. */
+	if (rc == 0 && !c->from_memory && c->to_memory)
+		(void)posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED);
+	if (rc < 0) {
+		int saved = errno;
+		be_drop(&f);
+		errno = saved;
+		return rc;
+	}
+	*ret_file = f;
+	return 0;
+}
+
+int lcy_copy_verify(struct lcy_copy *c, uint64_t id, uint64_t size)
+{
+	uint8_t sum[BE_SUM_BYTES];
+	OM_AUTO_FD fd = -1;
+	bool reading;
+	int rc = open_waiting(c->to, id, &fd);
+
+	if (rc < 0)
+		return rc;
+	/* from the disk, not from what the kernel still holds of our writing */
+	if (!c->to_memory)
+		(void)posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED);
+	struct side from = { .fd = fd, .direct = go_direct(fd, c->to_memory, size) };
+	rc = hash_pass(c, &from, NULL, size, sum, &reading);
+	if (!c->to_memory && !from.direct)
+		(void)posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED);
+	if (rc < 0)
+		return rc;
+	return memcmp(sum, c->sum, BE_SUM_BYTES) == 0 ? 0 : -OBJM_STATUS_CORRUPT;
+}

@@ -1,0 +1,52 @@
+/*
+ * lcy_copy.h: the bytes of one object from one tier to another, and the proof that they arrived.
+ *
+ * Linked by objmapper-lifecycle and its tests. No state but what the caller passes; blocks as the disks do: mover threads only.
+ *
+ * The page cache is left alone: what is large is read and written past it (O_DIRECT) where the filesystem can, what is small is
+ * written through it in batches and dropped from it after it is durable. Holes stay holes.
+ */
+#ifndef LCY_COPY_H
+#define LCY_COPY_H
+
+#include <stdatomic.h>
+
+#include "backend/be.h"
+
+#define LCY_COPY_CHUNK ((size_t)1 << 20)
+#define LCY_COPY_DIRECT (UINT64_C(256) << 10) /* from this size on past the page cache */
+
+/* Bytes a second over all movers: a bucket that fills with time. */
+struct lcy_rate {
+	_Atomic uint64_t per_s;	  /* 0: no bound */
+	_Atomic uint64_t free_ns; /* CLOCK_MONOTONIC: when the next bytes may go */
+};
+/** Wait until `bytes` may go; at most about a second at a time is owed. Any thread. */
+void lcy_rate_take(struct lcy_rate *rate, uint64_t bytes);
+
+struct lcy_copy {
+	const struct be *from, *to;
+	bool from_memory, to_memory; /* O_DIRECT makes no sense there */
+	struct lcy_rate *rate;	     /* NULL: no bound */
+	const _Atomic bool *stop;    /* true: end with -OBJM_STATUS_GONE; NULL: never */
+	void *buf;		     /* LCY_COPY_CHUNK bytes, aligned to 4096; the thread's own */
+	/* of lcy_copy_object(): */
+	bool shared; /* the blocks are the source's own: nothing was copied */
+	uint8_t sum[BE_SUM_BYTES]; /* of the source's bytes; not set when shared */
+};
+
+/**
+ * Make a file on `to` with the bytes of object `id` of `size` bytes, not frozen yet, rwfd closed, its checksum remembered with it.
+ * @return 0; -OBJM_STATUS_CORRUPT: the source is not what it was (its checksum or its length differs); -OBJM_STATUS_NOT_FOUND: its file
+ *         is gone; -OBJM_STATUS_GONE: stopped; others of om_status_errno(): *ret_reading says whether reading failed, else writing did
+ */
+int lcy_copy_object(struct lcy_copy *c, uint64_t id, uint64_t size, struct be_file *ret_file, bool *ret_reading) OM_MUST_USE;
+
+/**
+ * Read back what `to` holds under the id, after it is durable, and compare it with c->sum. Not needed for one that is shared: its
+ * blocks are the very blocks that were the source's.
+ * @return 0; -OBJM_STATUS_CORRUPT: it differs; others of om_status_errno()
+ */
+int lcy_copy_verify(struct lcy_copy *c, uint64_t id, uint64_t size) OM_MUST_USE;
+
+#endif

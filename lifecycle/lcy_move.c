@@ -1,0 +1,212 @@
+/*
+ * lcy_move.c: the table of jobs and the way of a job between loop, threads and supervisor, see lcy_move.h. What the threads do
+ * with files is in lcy_mover.c.
+ */
+#include "lifecycle/lcy_mover.h"
+
+void lcy_moves_init(struct lcy_moves *m, const struct lcy_moves_conf *conf)
+{
+	memset(m, 0, sizeof(*m));
+	m->conf = *conf;
+	m->todo_end = &m->todo;
+	m->names_end = &m->names;
+	m->done_end = &m->done;
+	pthread_mutex_init(&m->lock, NULL);
+	pthread_cond_init(&m->wake, NULL);
+}
+
+int lcy_moves_tier(struct lcy_moves *m, uint8_t no, int objects_fd, int staging_fd, uint32_t caps, bool memory)
+{
+	OM_ASSERT(no < OM_TIERS_MAX);
+	for (unsigned i = 0; i < OM_ARRAY_SIZE(m->mover); i++) {
+		/* `who` tells the names in staging/ apart; 0 and 1 are the loop's and the scan's */
+		int err = be_dir_init(&m->mover[i].be[no], objects_fd, staging_fd, caps, 0x10000u + i);
+		if (err < 0)
+			return err;
+	}
+	m->tier_on[no] = true;
+	m->tier_memory[no] = memory;
+	return 0;
+}
+
+int lcy_moves_start(struct lcy_moves *m)
+{
+	for (unsigned i = 0; i < OM_ARRAY_SIZE(m->mover); i++) {
+		struct lcy_mover *t = &m->mover[i];
+		t->all = m;
+		t->names_only = i == LCY_MOVERS;
+		t->copy.rate = &m->rate;
+		t->copy.stop = &m->stop;
+		t->copy.buf = aligned_alloc(4096, LCY_COPY_CHUNK);
+		if (!t->copy.buf)
+			return -OBJM_STATUS_OUT_OF_MEMORY;
+		if (pthread_create(&t->thread, NULL, lcy_mover_main, t) != 0)
+			return -OBJM_STATUS_OUT_OF_MEMORY;
+		t->on = true;
+	}
+	return 0;
+}
+
+static void job_fini(struct lcy_job *job)
+{
+	be_drop(&job->file);
+	free(job->attr);
+	free(job);
+}
+
+void lcy_moves_stop(struct lcy_moves *m)
+{
+	pthread_mutex_lock(&m->lock);
+	atomic_store(&m->stop, true);
+	pthread_cond_broadcast(&m->wake);
+	pthread_mutex_unlock(&m->lock);
+	for (unsigned i = 0; i < OM_ARRAY_SIZE(m->mover); i++) {
+		struct lcy_mover *t = &m->mover[i];
+		if (t->on)
+			(void)pthread_join(t->thread, NULL);
+		free(t->copy.buf);
+		for (unsigned k = 0; k < OM_TIERS_MAX; k++)
+			be_fini(&t->be[k]);
+	}
+	for (unsigned i = 0; i < LCY_JOBS_MAX; i++)
+		if (m->job[i])
+			job_fini(m->job[i]);
+	pthread_mutex_destroy(&m->lock);
+	pthread_cond_destroy(&m->wake);
+}
+
+struct lcy_job *lcy_moves_new(struct lcy_moves *m)
+{
+	if (m->n_jobs == LCY_JOBS_MAX)
+		return NULL;
+	struct lcy_job *job = calloc(1, sizeof(*job));
+	if (!job)
+		return NULL;
+	job->attr = malloc(BE_ATTR_MAX);
+	if (!job->attr) {
+		free(job);
+		return NULL;
+	}
+	job->file = BE_FILE_INIT;
+	job->other = OM_TIER_NONE;
+	while (m->job[job->at])
+		job->at++;
+	m->job[job->at] = job;
+	/* the place, and a number that a late answer to an earlier job of that place does not have */
+	m->req[job->at] = (uint64_t)++m->serial << 16 | job->at;
+	m->n_jobs++;
+	return job;
+}
+
+void lcy_moves_free(struct lcy_moves *m, struct lcy_job *job)
+{
+	m->job[job->at] = NULL;
+	m->n_jobs--;
+	job_fini(job);
+}
+
+static void give(struct lcy_moves *m, struct lcy_job *job, bool names)
+{
+	job->next = NULL;
+	pthread_mutex_lock(&m->lock);
+	if (names) {
+		*m->names_end = job;
+		m->names_end = &job->next;
+	} else {
+		*m->todo_end = job;
+		m->todo_end = &job->next;
+	}
+	pthread_cond_broadcast(&m->wake);
+	pthread_mutex_unlock(&m->lock);
+}
+
+void lcy_moves_go(struct lcy_moves *m, struct lcy_job *job)
+{
+	atomic_store(&job->stage, LCY_STAGE_NAME);
+	give(m, job, job->kind != LCY_JOB_MOVE || m->tier_memory[job->from]);
+}
+
+struct lcy_job *lcy_moves_find(const struct lcy_moves *m, uint64_t id)
+{
+	for (unsigned i = 0; i < LCY_JOBS_MAX; i++)
+		if (m->job[i] && m->job[i]->id == id && m->job[i]->kind != LCY_JOB_NAME)
+			return m->job[i];
+	return NULL;
+}
+
+void lcy_job_end(struct lcy_moves *m, struct lcy_job *job, int status)
+{
+	job->status = status;
+	atomic_store(&job->stage, LCY_STAGE_ENDED);
+	job->next = NULL;
+	pthread_mutex_lock(&m->lock);
+	*m->done_end = job;
+	m->done_end = &job->next;
+	pthread_mutex_unlock(&m->lock);
+	m->conf.wake(m->conf.arg);
+}
+
+int lcy_job_send(struct lcy_moves *m, struct lcy_job *job, uint16_t type)
+{
+	struct om_op_hdr hdr = { .type = type, .req = m->req[job->at] };
+	const struct om_rec *r = &job->found.rec;
+	union {
+		struct om_op_hdr hdr;
+		struct om_op_move move;
+		struct om_op_drop drop;
+	} u;
+	size_t fixed;
+
+	memset(&u, 0, sizeof(u));
+	if (type == OM_OP_DROP) {
+		fixed = sizeof(u.drop);
+		u.drop = (struct om_op_drop){ .id = job->id, .rev = job->rev, .tier = job->from, .why = job->drop_why,
+					      .uri_len = r->uri_len };
+	} else {
+		fixed = sizeof(u.move);
+		u.move = (struct om_op_move){ .id = job->id, .size = job->size, .rev = job->rev, .from = job->from, .to = job->to,
+					      .kind = job->move_kind, .uri_len = r->uri_len };
+	}
+	u.hdr = hdr;
+	u.hdr.len = (uint32_t)(fixed + r->uri_len);
+	struct iovec iov[2] = { { &u, fixed }, { (void *)(uintptr_t)r->uri, r->uri_len } };
+	return m->conf.send(m->conf.arg, iov, 2);
+}
+
+bool lcy_moves_verdict(struct lcy_moves *m, const struct om_op_verdict *v)
+{
+	unsigned at = (unsigned)(v->hdr.req & 0xffff);
+	struct lcy_job *job = at < LCY_JOBS_MAX ? m->job[at] : NULL;
+
+	if (!job || m->req[at] != v->hdr.req)
+		return false;
+	int stage = atomic_load(&job->stage);
+	if (stage == LCY_STAGE_ASKED && job->kind == LCY_JOB_MOVE && v->status == 0) {
+		job->begun = true;
+		atomic_store(&job->stage, LCY_STAGE_COPY);
+		give(m, job, false);
+		return true;
+	}
+	if (stage != LCY_STAGE_ASKED && stage != LCY_STAGE_COMMIT)
+		return false;
+	if (stage == LCY_STAGE_COMMIT)
+		(void)om_fault(OM_FAULT_MOVE_VERDICT);
+	job->asked = true;
+	lcy_job_end(m, job, v->status);
+	return true;
+}
+
+void lcy_moves_turn(struct lcy_moves *m)
+{
+	pthread_mutex_lock(&m->lock);
+	struct lcy_job *job = m->done;
+	m->done = NULL;
+	m->done_end = &m->done;
+	pthread_mutex_unlock(&m->lock);
+	while (job) {
+		struct lcy_job *next = job->next;
+		m->conf.ended(m->conf.arg, job);
+		lcy_moves_free(m, job);
+		job = next;
+	}
+}

@@ -1,0 +1,125 @@
+/*
+ * lcy_move.h: jobs of the lifecycle process that touch files and end in a word of the supervisor: moves, copies, drops.
+ *
+ * Linked by objmapper-lifecycle and its tests. Jobs are made, started and ended on the loop's thread; what blocks is done by
+ * threads of this module: LCY_MOVERS that copy, and one that only reads names for drops, so that room can be made while a large
+ * object is on its way.
+ *
+ *	job      thread                                     then
+ *	MOVE     reads URI and attribute of the source      MOVE_BEGIN; on its verdict
+ *		 copies, links, syncs (small ones together), reads back   MOVE_COMMIT; on its verdict: ended
+ *	DROP     reads the URI                              DROP; on its verdict: ended
+ *	NAME     reads the URI                              ended
+ *
+ * A job that cannot go on after MOVE_BEGIN was allowed says MOVE_ABORT. A process that dies says nothing: the supervisor has
+ * recorded the intent and cleans up.
+ */
+#ifndef LCY_MOVE_H
+#define LCY_MOVE_H
+
+#include <pthread.h>
+#include <sys/uio.h>
+
+#include "common/msg_ring.h"
+#include "lifecycle/lcy_copy.h"
+
+#define LCY_JOBS_MAX 512u	  /* under way at once, at the most */
+#define LCY_MOVERS 2u
+#define LCY_BATCH_FILES 64u	  /* copies that are made durable together, at most */
+#define LCY_BATCH_BYTES (UINT64_C(32) << 20)
+
+enum lcy_job_kind { LCY_JOB_MOVE, LCY_JOB_DROP, LCY_JOB_NAME };
+/* Why: what is done when it has ended depends on it. */
+enum lcy_why { LCY_WHY_CYCLE, LCY_WHY_CACHE, LCY_WHY_ROOM, LCY_WHY_EXPIRED, LCY_WHY_DRAIN, LCY_WHY_TASK, LCY_WHYS };
+
+enum lcy_stage { LCY_STAGE_NAME, LCY_STAGE_ASKED, LCY_STAGE_COPY, LCY_STAGE_COMMIT, LCY_STAGE_ENDED };
+
+struct lcy_job {
+	struct lcy_job *next; /* in the queue that holds it */
+	/* set by who makes it */
+	enum lcy_job_kind kind;
+	enum lcy_why why;
+	uint64_t id, size;
+	uint32_t rev;
+	uint32_t slot;	   /* where the index had it */
+	uint8_t from;	   /* MOVE: its home; DROP, NAME: the tier whose record it is */
+	uint8_t to;	   /* MOVE */
+	uint8_t other;	   /* a second tier that may know its URI, or OM_TIER_NONE */
+	uint8_t move_kind; /* enum om_move_kind */
+	uint8_t drop_why;  /* enum om_drop_why */
+	void *arg;	   /* the maker's */
+	/* when it has ended */
+	int status;    /* 0 or negative */
+	bool by_source; /* the source could not be read, or is damaged */
+	bool by_target; /* the target could not be written */
+	bool asked;	/* the supervisor said no (or yes): the status is its word */
+	/* the module's */
+	uint32_t at; /* in the table */
+	_Atomic int stage;
+	bool begun; /* MOVE_BEGIN was allowed: it must be committed or aborted */
+	uint8_t *attr; /* BE_ATTR_MAX bytes */
+	struct be_found found; /* its strings are in `attr` */
+	struct be_file file;
+	uint8_t sum[BE_SUM_BYTES];
+	bool shared;
+};
+
+struct lcy_moves;
+struct lcy_mover {
+	struct lcy_moves *all;
+	pthread_t thread;
+	bool on, names_only;
+	struct be be[OM_TIERS_MAX]; /* of its own: link and sync are one thread's */
+	struct lcy_copy copy;
+};
+
+struct lcy_moves_conf {
+	/** Put a message into the ring; any thread. 0 or negative. */
+	int (*send)(void *arg, const struct iovec *iov, int n);
+	/** Wake the loop: jobs have ended; any thread. */
+	void (*wake)(void *arg);
+	/** A job has ended; loop's thread, from lcy_moves_turn(). It is freed afterwards. */
+	void (*ended)(void *arg, struct lcy_job *job);
+	void *arg;
+};
+
+struct lcy_moves {
+	struct lcy_moves_conf conf;
+	bool tier_on[OM_TIERS_MAX], tier_memory[OM_TIERS_MAX];
+	struct lcy_mover mover[LCY_MOVERS + 1];
+	struct lcy_rate rate;
+	_Atomic bool stop;
+	/* loop's thread */
+	struct lcy_job *job[LCY_JOBS_MAX];
+	uint32_t serial;
+	uint64_t req[LCY_JOBS_MAX];
+	unsigned n_jobs;
+	/* under lock */
+	pthread_mutex_t lock;
+	pthread_cond_t wake;
+	struct lcy_job *todo, **todo_end;   /* for movers */
+	struct lcy_job *names, **names_end; /* for the thread that reads names */
+	struct lcy_job *done, **done_end;
+};
+
+void lcy_moves_init(struct lcy_moves *m, const struct lcy_moves_conf *conf);
+/** A tier; its directories are borrowed for good. Before start. 0 or negative */
+int lcy_moves_tier(struct lcy_moves *m, uint8_t no, int objects_fd, int staging_fd, uint32_t caps, bool memory) OM_MUST_USE;
+/** Start the threads. 0 or negative */
+int lcy_moves_start(struct lcy_moves *m) OM_MUST_USE;
+/** End the threads: jobs under way are left as they are. For tests; the process itself just ends. */
+void lcy_moves_stop(struct lcy_moves *m);
+
+/** A new job, all zero but `other`; NULL: too many are under way, or no memory. */
+struct lcy_job *lcy_moves_new(struct lcy_moves *m);
+/** Give back one that was not started. */
+void lcy_moves_free(struct lcy_moves *m, struct lcy_job *job);
+void lcy_moves_go(struct lcy_moves *m, struct lcy_job *job);
+/** The job that works on this object now; NULL: none. */
+struct lcy_job *lcy_moves_find(const struct lcy_moves *m, uint64_t id);
+/** A verdict from the supervisor. False: it answers nothing that was asked. */
+bool lcy_moves_verdict(struct lcy_moves *m, const struct om_op_verdict *v);
+/** Jobs that have ended are handed to conf.ended(). */
+void lcy_moves_turn(struct lcy_moves *m);
+
+#endif
