@@ -284,6 +284,24 @@ OBJM_API int objm_put_fd(objm_t *s, const char *uri, int fd, const struct objm_p
 OBJM_API int objm_put_file(objm_t *s, const char *uri, const char *path, const struct objm_put_options *opt,
 			   struct objm_info *ret_info);
 
+/* One object of objm_put_many(); borrowed for the call. */
+struct objm_put_item {
+	const char *uri;
+	const void *data;
+	size_t len;
+};
+/**
+ * Store many objects, the small ones with few round trips: up to 253 requests are under way at once. Each is a put of its
+ * own: another may fail, or be seen by readers before it, whatever their order here.
+ *
+ * @param opt          of all of them; may be NULL. A condition holds for each; `progress` is not called
+ * @param ret_results  n results in the order of `items`, always written in full: status and info; fd is -1
+ * @return 0: every object has its own status in its result; negative: the call broke off. Objects that were not answered
+ *         then have the error; with a condition, those that the server may have begun have -TIMEOUT, "outcome unknown"
+ */
+OBJM_API int objm_put_many(objm_t *s, const struct objm_put_item *items, size_t n, const struct objm_put_options *opt,
+			   struct objm_result *ret_results);
+
 /* A put in steps: the program writes into the object's own file. */
 typedef struct objm_put objm_put_t;
 /** Begin. Nobody sees the object before the commit. Free with a commit that succeeds, or with objm_put_abort(). */

@@ -13,7 +13,7 @@
 #include <poll.h>
 #include <sys/socket.h>
 
-#define IO_BUF_FIRST 16384u
+#define IO_BUF_FIRST 32768u /* the answers to one full batch of descriptors, in one receive */
 #define IO_REFS_NAP_MS 1 /* pause when the kernel has too many descriptors of ours in flight */
 
 union fd_control {
@@ -30,7 +30,8 @@ void objm_io_init(struct objm_io *io, int sock)
 static void close_queue(struct objm_io *io)
 {
 	while (io->fd_count > 0)
-		(void)close(io->fds[--io->fd_count]);
+		(void)close(io->fds[(io->fd_first + --io->fd_count) % OBJM_IO_FDS_QUEUE]);
+	io->fd_first = 0;
 }
 
 void objm_io_fini(struct objm_io *io)
@@ -173,7 +174,7 @@ static int queue_fds(struct objm_io *io, struct msghdr *msg)
 				(void)close(fd);
 				io->fds_dropped++;
 			} else {
-				io->fds[io->fd_count++] = fd;
+				io->fds[(io->fd_first + io->fd_count++) % OBJM_IO_FDS_QUEUE] = fd;
 			}
 		}
 	}
@@ -298,9 +299,9 @@ int objm_io_take_fd(struct objm_io *io, int *ret_fd)
 {
 	if (io->fd_count == 0)
 		return io->fds_lost ? -OBJM_STATUS_LIMIT_EXCEEDED : -OBJM_STATUS_PROTO_ERROR;
-	*ret_fd = io->fds[0];
+	*ret_fd = io->fds[io->fd_first];
+	io->fd_first = (io->fd_first + 1) % OBJM_IO_FDS_QUEUE;
 	io->fd_count--;
-	memmove(io->fds, io->fds + 1, sizeof(io->fds[0]) * io->fd_count);
 	return 0;
 }
 

@@ -21,8 +21,8 @@ struct objm_io {
 	uint8_t *buf; /* received bytes not yet consumed: [start, end) */
 	size_t cap, start, end;
 
-	int fds[OBJM_IO_FDS_QUEUE]; /* in the order of their arrival; the first fd_count are valid */
-	unsigned fd_count;
+	int fds[OBJM_IO_FDS_QUEUE]; /* a ring, in the order of their arrival: fd_count of them from fd_first on */
+	unsigned fd_first, fd_count;
 	/*
 	 * Descriptors of a message got lost because this process has none free (MSG_CTRUNC). How many is not known, so
 	 * no descriptor that comes later may be given out: it would go to the wrong message. Cleared by

@@ -97,6 +97,17 @@ struct objm_req {
  * s->err.
  */
 int objm_call(objm_t *s, struct objm_req *req);
+/*
+ * Pieces of objm_call(), for who has several requests under way (objm_put_many.c).
+ * connect: 0 if there is a connection that shook hands, as objm_open(). disconnect: close it; no more of it comes.
+ * next_message: the server's next message, up to its payload: its length, still to be consumed. stale: the server has
+ * closed, or speaks without being asked. fail_status: the message of a failed request; `text`: the server's, or NULL.
+ */
+int objm_connect(objm_t *s);
+void objm_disconnect(objm_t *s);
+int objm_next_message(objm_t *s, bool greeted, struct om_proto_out *ret_out);
+bool objm_stale(const objm_t *s);
+int objm_fail_status(objm_t *s, const struct objm_req *req, int status, const struct om_proto_str *text);
 /** Store a message and return `status`. */
 int objm_fail(objm_t *s, int status, const char *fmt, ...) OM_PRINTF(3, 4);
 /** Count a public call: in, then out with its result, which is returned. */

@@ -7,17 +7,9 @@
  * it began on: when that is lost, the server drops it, and the whole begins again from the source.
  */
 #include "client/objm_copy.h"
+#include "client/objm_put_spec.h"
 
 #include <fcntl.h>
-
-/* A put's request body, and what its pointers point at. */
-struct put_spec {
-	struct om_proto_body body;
-	struct objm_put_options o;
-	const char *uri;
-	bool conditional;
-	uint8_t meta[OM_META_MAX];
-};
 
 struct objm_put {
 	objm_t *s;
@@ -30,7 +22,7 @@ struct objm_put {
 
 /* ---------------------------------------------------------------- requests */
 
-static int spec_init(objm_t *s, struct put_spec *p, const char *uri, const struct objm_put_options *opt)
+int objm_put_spec_init(objm_t *s, struct objm_put_spec *p, const char *uri, const struct objm_put_options *opt)
 {
 	struct om_proto_body *b = &p->body;
 	int r;
@@ -68,7 +60,7 @@ static int spec_init(objm_t *s, struct put_spec *p, const char *uri, const struc
 	return 0;
 }
 
-static int put_inline(objm_t *s, struct put_spec *p, const void *data, size_t len, struct objm_info *ret_info)
+static int put_inline(objm_t *s, struct objm_put_spec *p, const void *data, size_t len, struct objm_info *ret_info)
 {
 	struct objm_req req = {.op = OM_PROTO_OP_PUT_INLINE,
 			       .body = p->body,
@@ -114,7 +106,7 @@ static void drop(struct objm_put *put)
 	memcpy(s->err, saved, sizeof(saved));
 }
 
-static int begin(objm_t *s, struct put_spec *p, uint64_t size_hint, struct objm_put *put)
+static int begin(objm_t *s, struct objm_put_spec *p, uint64_t size_hint, struct objm_put *put)
 {
 	struct objm_req req = {
 		.op = OM_PROTO_OP_PUT_BEGIN, .body = p->body, .uri = p->uri, .frame = begin_frame, .arg = put};
@@ -157,7 +149,7 @@ static int commit(struct objm_put *put, bool once, bool patient, struct objm_inf
 /* ---------------------------------------------------------------- in one call */
 
 /* BEGIN, copy, COMMIT, once. -NO_SESSION: nothing was applied, the connection was lost on the way. */
-static int put_stream(objm_t *s, struct put_spec *p, struct objm_src *src, struct objm_info *ret_info)
+static int put_stream(objm_t *s, struct objm_put_spec *p, struct objm_src *src, struct objm_info *ret_info)
 {
 	struct objm_put put = {.fd = -1, .uri = (char *)p->uri};
 	int r;
@@ -174,7 +166,7 @@ static int put_stream(objm_t *s, struct put_spec *p, struct objm_src *src, struc
 	return r;
 }
 
-static int put_src(objm_t *s, struct put_spec *p, struct objm_src *src, struct objm_info *ret_info)
+static int put_src(objm_t *s, struct objm_put_spec *p, struct objm_src *src, struct objm_info *ret_info)
 {
 	char quoted[OBJM_QUOTE_MAX];
 	uint64_t until = 0;
@@ -211,10 +203,10 @@ static int put_end(objm_t *s, const char *uri, struct objm_src *src, int r, cons
 		   struct objm_info *ret_info)
 {
 	struct objm_info info = {0};
-	struct put_spec p;
+	struct objm_put_spec p;
 
 	if (r == 0)
-		r = spec_init(s, &p, uri, opt);
+		r = objm_put_spec_init(s, &p, uri, opt);
 	if (r == 0)
 		r = put_src(s, &p, src, &info);
 	if (r == 0 && ret_info)
@@ -271,12 +263,12 @@ static void put_free(objm_put_t *put)
 
 int objm_put_begin(objm_t *s, const char *uri, const struct objm_put_options *opt, objm_put_t **ret_put)
 {
-	struct put_spec p;
+	struct objm_put_spec p;
 	objm_put_t *put;
 	int r;
 
 	objm_enter(s);
-	r = spec_init(s, &p, uri, opt);
+	r = objm_put_spec_init(s, &p, uri, opt);
 	if (r < 0)
 		return objm_leave(s, r);
 	put = calloc(1, sizeof(*put));

@@ -92,7 +92,7 @@ const char *objm_quote(const char *uri, char buf[OBJM_QUOTE_MAX])
 }
 
 /* "GET /a: no such object", with the server's words behind it if it had any. They are quoted: terminals show them. */
-static int fail_status(objm_t *s, const struct objm_req *req, int status, const struct om_proto_str *text)
+int objm_fail_status(objm_t *s, const struct objm_req *req, int status, const struct om_proto_str *text)
 {
 	char uri[OBJM_QUOTE_MAX], words[OBJM_QUOTE_MAX], raw[OBJM_QUOTE_MAX];
 	size_t n = text ? OM_MIN((size_t)text->len, sizeof(raw) - 1) : 0;
@@ -153,7 +153,7 @@ static int socket_timeout(int sock, uint32_t ms)
 
 /* ---------------------------------------------------------------- connecting */
 
-static void disconnect(objm_t *s)
+void objm_disconnect(objm_t *s)
 {
 	struct objm_io old = s->io;
 
@@ -219,7 +219,7 @@ static int dial(objm_t *s, int *ret_sock)
 }
 
 /* The next message of the server, whole up to its payload; its length is still to be consumed. */
-static int next_message(objm_t *s, bool greeted, struct om_proto_out *ret_out)
+int objm_next_message(objm_t *s, bool greeted, struct om_proto_out *ret_out)
 {
 	size_t need = 1;
 	int n, r;
@@ -246,7 +246,7 @@ static int hello(objm_t *s)
 
 	(void)om_proto_hello_encode(&want, buf, sizeof(buf)); /* the buffer has its size */
 	r = objm_io_send(&s->io, &iov, 1, NULL, 0);
-	n = r < 0 ? r : next_message(s, false, &out);
+	n = r < 0 ? r : objm_next_message(s, false, &out);
 	if (n < 0)
 		return objm_fail(s, n, "handshake with %s: %s", s->path, objm_status_text(n));
 	objm_io_consume(&s->io, (size_t)n);
@@ -285,7 +285,7 @@ static int attach(objm_t *s)
 	return exchange(s, &req, &sent);
 }
 
-static int connect_session(objm_t *s)
+int objm_connect(objm_t *s)
 {
 	int sock = -1, r;
 
@@ -302,7 +302,7 @@ static int connect_session(objm_t *s)
 	if (r == 0 && socket_timeout(sock, s->opt.call_timeout_ms) < 0)
 		r = objm_fail(s, -OBJM_STATUS_SYSTEM, "connect %s: socket options: %s", s->path, strerror(errno));
 	if (r < 0) {
-		disconnect(s);
+		objm_disconnect(s);
 		return r;
 	}
 	s->leaving = false;
@@ -387,7 +387,7 @@ static int deliver(objm_t *s, struct objm_req *req, const struct om_proto_ext *e
 		(void)objm_fail(s, r, "%s: a descriptor was received and lost: this process has no free one (ulimit -n)",
 				om_proto_op_name(req->op));
 	} else if (f.status < 0) {
-		(void)fail_status(s, req, f.status, (body.have & OM_PROTO_BIT(ERROR_TEXT)) ? &body.error_text : NULL);
+		(void)objm_fail_status(s, req, f.status, (body.have & OM_PROTO_BIT(ERROR_TEXT)) ? &body.error_text : NULL);
 	}
 	if (req->frame)
 		call = req->frame(req->arg, &f);
@@ -416,7 +416,7 @@ static int receive(objm_t *s, struct objm_req *req, uint32_t id, bool *ret_whole
 	bool more = true;
 
 	while (more) {
-		n = next_message(s, true, &out);
+		n = objm_next_message(s, true, &out);
 		if (n < 0)
 			return n;
 		if (out.kind == OM_PROTO_OUT_CLOSE || out.kind == OM_PROTO_OUT_CLOSE_ACK) {
@@ -475,9 +475,9 @@ static int exchange(objm_t *s, struct objm_req *req, bool *ret_sent)
 	/* The answer may still come, or half of it has: this connection has no future. */
 	text = (struct om_proto_str){r == -OBJM_STATUS_SYSTEM ? strerror(errno) : "", 0};
 	text.len = (uint32_t)strlen(text.p);
-	(void)fail_status(s, req, r, &text);
+	(void)objm_fail_status(s, req, r, &text);
 	req->conn_lost = r == -OBJM_STATUS_GONE || r == -OBJM_STATUS_SYSTEM;
-	disconnect(s);
+	objm_disconnect(s);
 	return r;
 }
 
@@ -505,7 +505,7 @@ static int unknown_outcome(objm_t *s, const struct objm_req *req)
  * likelihood):
  * for a change that must not be repeated that is better known before than after.
  */
-static bool stale(const objm_t *s)
+bool objm_stale(const objm_t *s)
 {
 	uint8_t byte;
 	ssize_t n;
@@ -523,12 +523,12 @@ static int try_once(objm_t *s, struct objm_req *req, bool *ret_again)
 	int r;
 
 	*ret_again = false;
-	if (s->io.sock >= 0 && ((s->leaving && req->conn_serial == 0) || (req->once && stale(s))))
-		disconnect(s);
+	if (s->io.sock >= 0 && ((s->leaving && req->conn_serial == 0) || (req->once && objm_stale(s))))
+		objm_disconnect(s);
 	if (req->conn_serial != 0 && (s->io.sock < 0 || s->conn_serial != req->conn_serial))
 		return objm_fail(s, -OBJM_STATUS_NO_SESSION,
 				 "%s: the connection on which the put began is gone; begin again", om_proto_op_name(req->op));
-	r = connect_session(s);
+	r = objm_connect(s);
 	if (r < 0) {
 		/* Nothing was sent. Lost in the handshake: a server on its way down or up. */
 		*ret_again = r == -OBJM_STATUS_UNAVAILABLE || r == -OBJM_STATUS_GONE || r == -OBJM_STATUS_TRY_AGAIN;
@@ -670,7 +670,7 @@ static int open_session(objm_t *s, const char *path, const struct objm_options *
 		return objm_fail(s, -OBJM_STATUS_OUT_OF_MEMORY, "out of memory");
 	from = om_now_ns();
 	for (;;) {
-		r = connect_session(s);
+		r = objm_connect(s);
 		if (r != -OBJM_STATUS_UNAVAILABLE && r != -OBJM_STATUS_GONE)
 			break;
 		/* A server that took the connection and left within the handshake is restarting: it is worth what a lost one is. */
@@ -708,7 +708,7 @@ void objm_close(objm_t *s)
 {
 	if (!s)
 		return;
-	disconnect(s);
+	objm_disconnect(s);
 	free(s->tx);
 	free(s->path);
 	free(s);
