@@ -3,11 +3,11 @@
  * without looking anything up. No server can be faster over the same socket.
  */
 #include <fcntl.h>
-#include <poll.h>
+#include <ftw.h>
 #include <signal.h>
-#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 
 #include "bench/bench.h"
@@ -56,9 +56,51 @@ static bool send_fds(int sock, void *buf, size_t len, const int *fds, unsigned n
 	return true;
 }
 
-/* The server: reads a batch of requests, answers with a batch of descriptors. Ends with its peer. */
-static void serve(int sock, const struct bench_opts *o, int objfd, const char *path)
+/* What is opened for --open: one file, or those of a directory tree at random. */
+struct files {
+	int dirfd;
+	char **names; /* relative to it */
+	size_t count;
+};
+
+static const struct bench_opts *walk_opts; /* nftw() has no argument for its user */
+static struct files *walk_files;
+static size_t walk_skip;
+
+static int walk(const char *path, const struct stat *st, int type, struct FTW *ftw)
 {
+	struct files *f = walk_files;
+
+	(void)ftw;
+	if (type != FTW_F || !S_ISREG(st->st_mode) || f->count >= walk_opts->objects)
+		return 0;
+	f->names[f->count] = strdup(path + walk_skip);
+	return f->names[f->count++] ? 0 : -1;
+}
+
+static bool files_open(const struct bench_opts *o, const char *path, struct files *ret)
+{
+	static char *one[1];
+
+	ret->dirfd = open(o->files ? o->files : "/", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	ret->count = 0;
+	if (!o->files) {
+		one[0] = (char *)path + 1;
+		ret->names = one;
+		ret->count = 1;
+		return ret->dirfd >= 0;
+	}
+	ret->names = calloc(o->objects, sizeof(*ret->names));
+	walk_opts = o;
+	walk_files = ret;
+	walk_skip = strlen(o->files) + 1;
+	return ret->dirfd >= 0 && ret->names && nftw(o->files, walk, 16, FTW_PHYS) == 0 && ret->count > 0;
+}
+
+/* The server: reads a batch of requests, answers with a batch of descriptors. Ends with its peer. */
+static void serve(int sock, const struct bench_opts *o, int objfd, const struct files *files)
+{
+	uint64_t random = 1;
 	static char in[BENCH_DEPTH_MAX * REQUEST_BYTES], out[BENCH_DEPTH_MAX * RESPONSE_BYTES];
 	int fds[BENCH_DEPTH_MAX];
 
@@ -66,7 +108,9 @@ static void serve(int sock, const struct bench_opts *o, int objfd, const char *p
 		bool ok;
 
 		for (unsigned i = 0; i < o->depth; i++)
-			fds[i] = o->open ? open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK) : objfd;
+			fds[i] = o->open ? openat(files->dirfd, files->names[(unsigned __int128)bench_random(&random) * files->count >> 64],
+						  O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK)
+					 : objfd;
 		ok = send_fds(sock, out, (size_t)o->depth * RESPONSE_BYTES, fds, o->depth);
 		for (unsigned i = 0; o->open && i < o->depth; i++)
 			(void)close(fds[i]);
@@ -117,7 +161,7 @@ static int ask(int sock, const struct bench_opts *o, struct bench_result *r)
 		    !receive(sock, (size_t)o->depth * RESPONSE_BYTES, &fds))
 			return bench_fail("floor: the pair broke: %s", strerror(errno));
 		now = om_now_ns();
-		bench_hist_add(&r->hist, now - before, 1);
+		bench_hist_add(&r->hist[BENCH_GETS], now - before, 1);
 		r->ops += fds;
 		r->errors += o->depth - OM_MIN(fds, o->depth);
 	}
@@ -131,10 +175,17 @@ int bench_floor(const struct bench_opts *o)
 	char path[] = "/dev/shm/objm-bench-XXXXXX";
 	int pair[2], r = BENCH_FAILED, cpu = o->client_cpu;
 	OM_AUTO_FD objfd = mkstemp(path);
+	struct files files = {.dirfd = -1};
 	pid_t pid;
 
+	if (o->files && !o->open)
+		return bench_fail("floor: --files goes with --open"), BENCH_USAGE;
 	if (objfd < 0 || ftruncate(objfd, (off_t)o->size) < 0 || socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0)
 		return bench_fail("floor: %s", strerror(errno));
+	if (o->open && !files_open(o, path, &files)) {
+		(void)unlink(path);
+		return bench_fail("floor: %s: no files that can be opened", o->files ? o->files : path);
+	}
 	if (o->same_cpu && cpu < 0)
 		cpu = 0;
 	pid = fork();
@@ -142,7 +193,7 @@ int bench_floor(const struct bench_opts *o)
 		(void)prctl(PR_SET_PDEATHSIG, SIGKILL);
 		(void)close(pair[0]);
 		(void)bench_pin(o->same_cpu ? cpu : o->server_cpu);
-		serve(pair[1], o, objfd, path);
+		serve(pair[1], o, objfd, &files);
 		_exit(0);
 	}
 	(void)close(pair[1]);

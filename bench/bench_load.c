@@ -1,233 +1,163 @@
 /*
- * bench_load.c: get and put through libobjm, with as many connections as asked for, a thread each.
+ * bench_load.c: get, put and mix: threads that each drive one connection of a driver, closed loop or at a fixed rate.
  *
- * get stores its objects first, PREFIX/0 to PREFIX/N-1, and removes them at the end unless they are to be kept. A
- * descriptor that was got is closed at once; with --read every byte of it is read before. With --copy the bytes come through the socket, by
- * version 2 of the protocol, pipelined.
+ * get and mix store their objects first, PREFIX/0 to PREFIX/N-1, and remove them at the end unless they are to be kept.
+ * Names are made before a clock starts. Closed loop: a latency is that of a batch of --depth requests. At a fixed rate
+ * (open loop): requests are due at fixed times whether earlier ones are answered or not, and a latency counts from the
+ * time at which the request was due, so a server that stalls is charged for everything that it kept waiting.
  */
 #include <pthread.h>
-#include <sys/socket.h>
-#include <sys/un.h>
 
 #include "bench/bench.h"
-#include "client/objm.h"
 
-#define URI_MAX 256
-#define PREPARE_THREADS 16u
+#define PREPARE_THREADS 8u
+#define PREPARE_DEPTH 64u
+
+struct batch {
+	struct bench_item items[BENCH_DEPTH_MAX];
+	char uris[BENCH_DEPTH_MAX][BENCH_URI_MAX];
+	uint64_t due[BENCH_DEPTH_MAX];
+};
 
 struct load {
 	const struct bench_opts *o;
+	const struct bench_driver *driver;
 	const struct bench_pick *pick;
-	unsigned number;	     /* of this thread */
-	uint64_t start_ns, end_ns;
+	double puts; /* share of batches that are puts */
+	unsigned number;
+	uint64_t start_ns, end_ns, random, next_put;
+	struct batch *batch;
 	struct bench_result result;
 	pthread_t thread;
 	bool failed; /* a message was printed */
 };
 
-static void object_uri(const struct bench_opts *o, uint64_t i, char ret_uri[static URI_MAX])
+/* ---------------------------------------------------------------- one batch */
+
+static void name(struct load *l, unsigned i, uint64_t number)
 {
-	(void)snprintf(ret_uri, URI_MAX, "%s/%llu", o->prefix, (unsigned long long)i);
+	struct bench_item *item = &l->batch->items[i];
+
+	item->number = number;
+	item->uri = l->batch->uris[i];
+	item->uri_len = bench_uri(l->o, number, l->batch->uris[i]);
 }
 
-static const char *socket_of(const struct bench_opts *o)
+/* Threads take turns in the names that they write, so that no two ever write the same one. */
+static uint64_t put_number(struct load *l)
 {
-	const char *env = getenv("OBJM_SOCKET");
+	uint64_t mine = (l->o->objects + l->o->connections - 1 - l->number) / l->o->connections;
 
-	return o->socket ? o->socket : env && *env ? env : OBJM_SOCKET_DEFAULT;
+	return mine ? l->number + (l->next_put++ % mine) * l->o->connections : l->number % l->o->objects;
 }
 
-static bool fail(struct load *l, const char *what, const char *why)
+static enum bench_kind choose(struct load *l, unsigned n)
 {
-	l->failed = true;
-	(void)bench_fail("%s: %s", what, why);
-	return false;
+	bool put = l->puts >= 1 || (l->puts > 0 && (double)(bench_random(&l->random) >> 11) * 0x1p-53 < l->puts);
+
+	for (unsigned i = 0; i < n; i++)
+		name(l, i, put ? put_number(l) : bench_pick_next(l->pick, &l->random));
+	return put ? BENCH_PUTS : BENCH_GETS;
 }
 
-/* ---------------------------------------------------------------- get */
-
-/* Every byte of a descriptor; false if it is shorter than it should be. */
-static bool read_fd(int fd, uint64_t size, struct bench_result *r)
+static bool once(struct load *l, void *h, enum bench_kind kind, unsigned n)
 {
-	static _Thread_local char buf[1 << 18];
-
-	for (uint64_t at = 0; at < size;) {
-		ssize_t n = pread(fd, buf, sizeof(buf), (off_t)at);
-
-		if (n <= 0)
-			return false;
-		at += (uint64_t)n;
-		r->bytes += (uint64_t)n;
-	}
-	return true;
+	return (kind == BENCH_PUTS ? l->driver->put : l->driver->get)(h, l->batch->items, n, &l->result);
 }
 
-static void get_batch(struct load *l, objm_t *s, char (*uris)[URI_MAX], uint64_t *random)
+static void closed_loop(struct load *l, void *h)
 {
-	struct objm_result results[BENCH_DEPTH_MAX];
-	const char *list[BENCH_DEPTH_MAX];
-	uint64_t before;
+	unsigned n = l->driver->block && l->o->depth == 1 ? l->driver->block : l->o->depth;
+	uint64_t before, after;
 
-	for (unsigned i = 0; i < l->o->depth; i++) {
-		object_uri(l->o, bench_pick_next(l->pick, random), uris[i]);
-		list[i] = uris[i];
-	}
-	before = om_now_ns();
-	if (l->o->depth == 1)
-		results[0].status = objm_get(s, list[0], 0, &results[0].info, &results[0].fd);
-	else
-		(void)objm_get_many(s, list, l->o->depth, 0, results); /* each result has its own status */
-	for (unsigned i = 0; i < l->o->depth; i++) {
-		if (results[i].status < 0) {
-			l->result.errors++;
-			continue;
+	do {
+		enum bench_kind kind = choose(l, n);
+
+		before = om_now_ns();
+		if (!once(l, h, kind, n)) {
+			l->failed = true;
+			return;
 		}
-		if (l->o->read && !read_fd(results[i].fd, results[i].info.size, &l->result))
-			l->result.errors++;
-		(void)close(results[i].fd);
-		l->result.ops++;
-	}
-	bench_hist_add(&l->result.hist, om_now_ns() - before, 1);
+		after = om_now_ns();
+		if (l->driver->block)
+			bench_hist_add(&l->result.hist[kind], (after - before + n / 2) / n, n);
+		else
+			bench_hist_add(&l->result.hist[kind], after - before, 1);
+	} while (after < l->end_ns);
 }
 
-/* The same by version 2 and copy: `depth` requests are sent, then their answers are read. */
-static bool copy_batch(struct load *l, objm_connection_t *c, uint64_t *random)
+/* Until shortly before: a sleep wakes late, and what is late here would be charged to the server. */
+static void sleep_until(uint64_t ns)
 {
-	uint64_t before = om_now_ns();
-	char uri[URI_MAX];
-	int r = 0;
+	struct timespec ts;
 
-	for (unsigned i = 0; r == 0 && i < l->o->depth; i++) {
-		objm_request_t req = {.id = i, .mode = OBJM_MODE_COPY, .uri = uri};
-
-		object_uri(l->o, bench_pick_next(l->pick, random), uri);
-		req.uri_len = strlen(uri);
-		r = objm_client_send_request(c, &req);
+	if (ns > om_now_ns() + 200000) {
+		ns -= 100000;
+		ts = (struct timespec){.tv_sec = (time_t)(ns / 1000000000u), .tv_nsec = (long)(ns % 1000000000u)};
+		(void)clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &ts, NULL); /* cut short: what is left is spun */
+		ns += 100000;
 	}
-	for (unsigned i = 0; r == 0 && i < l->o->depth; i++) {
-		objm_response_t *resp;
+	while (om_now_ns() < ns)
+		;
+}
 
-		r = objm_client_recv_response(c, &resp);
-		if (r < 0)
-			break;
-		if (resp->status == OBJM_STATUS_OK) {
-			l->result.ops++;
-			l->result.bytes += resp->content_len;
-		} else {
-			l->result.errors++;
+static void open_loop(struct load *l, void *h)
+{
+	double step = 1e9 * l->o->connections / l->o->rate; /* between two requests of this thread */
+	double first = (double)l->start_ns + step * l->number / l->o->connections;
+	uint64_t sent = 0, due;
+
+	for (;;) {
+		unsigned n = 0;
+		enum bench_kind kind;
+		uint64_t now;
+
+		due = (uint64_t)(first + step * (double)sent);
+		if (due >= l->end_ns)
+			return;
+		sleep_until(due);
+		now = om_now_ns();
+		while (n < l->o->depth && due <= now && due < l->end_ns) {
+			l->batch->due[n++] = due;
+			due = (uint64_t)(first + step * (double)++sent);
 		}
-		objm_response_free(resp);
+		kind = choose(l, n);
+		if (!once(l, h, kind, n)) {
+			l->failed = true;
+			return;
+		}
+		now = om_now_ns();
+		for (unsigned i = 0; i < n; i++)
+			bench_hist_add(&l->result.hist[kind], now - l->batch->due[i], 1);
+		/* A server that does not keep up is told apart by its latencies; nobody waits for the backlog for ever. */
+		if (now > l->end_ns + 2000000000u)
+			return;
 	}
-	bench_hist_add(&l->result.hist, om_now_ns() - before, 1);
-	return r == 0 || fail(l, "get --copy", objm_status_text(r));
 }
 
-static objm_connection_t *copy_connect(struct load *l, int *ret_sock)
+static void *load_thread(void *arg)
 {
-	objm_hello_t hello = {.capabilities = OBJM_CAP_PIPELINING, .max_pipeline = 0};
-	struct sockaddr_un addr = {.sun_family = AF_UNIX};
-	int sock = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	objm_connection_t *c;
+	struct load *l = arg;
+	void *h = NULL;
 
-	(void)snprintf(addr.sun_path, sizeof(addr.sun_path), "%s", socket_of(l->o));
-	if (sock < 0 || connect(sock, (struct sockaddr *)&addr, sizeof(addr)) < 0) {
-		(void)fail(l, addr.sun_path, strerror(errno));
-		if (sock >= 0)
-			(void)close(sock);
-		return NULL;
-	}
-	c = objm_client_create(sock, OBJM_PROTO_V2);
-	if (!c || objm_client_hello(c, &hello, NULL) < 0) {
-		(void)fail(l, addr.sun_path, "the handshake failed");
-		objm_client_destroy(c);
-		(void)close(sock);
-		return NULL;
-	}
-	*ret_sock = sock;
-	return c;
-}
-
-static void wait_for_start(const struct load *l)
-{
-	struct timespec ts = {.tv_sec = (time_t)(l->start_ns / 1000000000u), .tv_nsec = (long)(l->start_ns % 1000000000u)};
-
+	l->random = (l->number + 1) * UINT64_C(0x9e3779b97f4a7c15);
+	l->batch = malloc(sizeof(*l->batch));
 	(void)bench_pin(l->o->client_cpu);
-	while (clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &ts, NULL) == EINTR)
-		;
-}
-
-static void *get_copy_thread(void *arg)
-{
-	struct load *l = arg;
-	uint64_t random = l->number * UINT64_C(0x9e3779b97f4a7c15) + 1;
-	int sock = -1;
-	objm_connection_t *c = copy_connect(l, &sock);
-
-	wait_for_start(l);
-	while (c && om_now_ns() < l->end_ns && copy_batch(l, c, &random))
-		;
-	objm_client_destroy(c);
-	if (sock >= 0)
-		(void)close(sock);
-	return NULL;
-}
-
-static void *get_thread(void *arg)
-{
-	struct load *l = arg;
-	struct objm_options opt = OBJM_OPTIONS_INIT;
-	uint64_t random = l->number * UINT64_C(0x9e3779b97f4a7c15) + 1;
-	char (*uris)[URI_MAX] = calloc(BENCH_DEPTH_MAX, URI_MAX);
-	objm_t *s = NULL;
-
-	/* Nothing here moves a file offset. */
-	opt.promise = OBJM_PROMISE_POSITIONED;
-	if (!uris || objm_open(l->o->socket, &opt, &s) < 0)
-		(void)fail(l, "connect", uris ? objm_error(NULL) : "out of memory");
-	wait_for_start(l);
-	while (s && om_now_ns() < l->end_ns)
-		get_batch(l, s, uris, &random);
-	objm_close(s);
-	free(uris);
-	return NULL;
-}
-
-/* ---------------------------------------------------------------- put */
-
-static int put_one(objm_t *s, const struct bench_opts *o, uint64_t i, const void *data)
-{
-	struct objm_put_options opt = OBJM_PUT_OPTIONS_INIT;
-	char uri[URI_MAX];
-
-	opt.flags = o->ephemeral ? OBJM_EPHEMERAL : 0;
-	object_uri(o, i, uri);
-	return objm_put_buf(s, uri, data, o->size, &opt, NULL);
-}
-
-static void *put_thread(void *arg)
-{
-	struct load *l = arg;
-	void *data = calloc(1, l->o->size ? l->o->size : 1);
-	objm_t *s = NULL;
-
-	if (!data || objm_open(l->o->socket, NULL, &s) < 0)
-		(void)fail(l, "connect", data ? objm_error(NULL) : "out of memory");
-	wait_for_start(l);
-	/* Threads take turns in the names, so that no two ever write the same one. */
-	for (uint64_t i = l->number; s && om_now_ns() < l->end_ns; i += l->o->connections) {
-		uint64_t before = om_now_ns();
-
-		if (put_one(s, l->o, i % l->o->objects, data) < 0) {
-			if (l->result.errors++ == 0)
-				(void)bench_fail("%s", objm_error(s));
-		} else {
-			l->result.ops++;
-			l->result.bytes += l->o->size;
-		}
-		bench_hist_add(&l->result.hist, om_now_ns() - before, 1);
+	if (l->batch)
+		h = l->driver->open(l->o, l->number);
+	if (!h) {
+		if (!l->batch)
+			(void)bench_fail("out of memory");
+		l->failed = true;
+	} else {
+		sleep_until(l->start_ns);
+		if (l->o->rate > 0)
+			open_loop(l, h);
+		else
+			closed_loop(l, h);
+		l->driver->close(h);
 	}
-	objm_close(s);
-	free(data);
+	free(l->batch);
 	return NULL;
 }
 
@@ -235,82 +165,96 @@ static void *put_thread(void *arg)
 
 struct prepare {
 	const struct bench_opts *o;
-	unsigned number;
+	const struct bench_driver *driver;
+	unsigned number, threads;
 	bool remove, failed;
 	pthread_t thread;
 };
 
+static bool prepare_all(struct prepare *p, void *h, struct batch *b)
+{
+	struct bench_result r = {.how = NULL};
+	uint64_t per = (p->o->objects + p->threads - 1) / p->threads, from = per * p->number;
+	uint64_t to = OM_MIN(p->o->objects, from + per);
+	/* Bounded in bytes too: large objects go one by one. */
+	unsigned depth = p->o->size > (64u << 10) ? 1 : PREPARE_DEPTH;
+
+	while (from < to) {
+		unsigned n = 0;
+
+		for (; n < depth && from < to; n++, from++) {
+			b->items[n] = (struct bench_item){.number = from, .uri = b->uris[n]};
+			b->items[n].uri_len = bench_uri(p->o, from, b->uris[n]);
+		}
+		if (!(p->remove ? p->driver->remove : p->driver->put)(h, b->items, n, &r) || r.errors)
+			return false;
+	}
+	return true;
+}
+
 static void *prepare_thread(void *arg)
 {
 	struct prepare *p = arg;
-	void *data = calloc(1, p->o->size ? p->o->size : 1);
-	objm_t *s = NULL;
+	struct bench_opts quiet = *p->o;
+	struct batch *b = malloc(sizeof(*b));
+	void *h = b ? p->driver->open(&quiet, p->number) : NULL;
 
-	p->failed = !data || objm_open(p->o->socket, NULL, &s) < 0;
-	if (p->failed)
-		(void)bench_fail("%s", data ? objm_error(NULL) : "out of memory");
-	for (uint64_t i = p->number; !p->failed && i < p->o->objects; i += PREPARE_THREADS) {
-		char uri[URI_MAX];
-		int r;
-
-		object_uri(p->o, i, uri);
-		r = p->remove ? objm_delete(s, uri, NULL) : put_one(s, p->o, i, data);
-		if (r < 0 && !(p->remove && r == -OBJM_STATUS_NOT_FOUND)) {
-			p->failed = true;
-			(void)bench_fail("%s", objm_error(s));
-		}
-	}
-	objm_close(s);
-	free(data);
+	p->failed = !h || !prepare_all(p, h, b);
+	if (h)
+		p->driver->close(h);
+	free(b);
 	return NULL;
 }
 
-static int prepare(const struct bench_opts *o, bool remove)
+static int prepare(const struct bench_opts *o, const struct bench_driver *driver, bool remove)
 {
 	struct prepare p[PREPARE_THREADS];
+	unsigned threads = (unsigned)OM_MIN((uint64_t)PREPARE_THREADS, o->objects), n = 0;
 	int r = BENCH_OK;
 
-	for (unsigned i = 0; i < PREPARE_THREADS; i++) {
-		p[i] = (struct prepare){.o = o, .number = i, .remove = remove};
-		if (pthread_create(&p[i].thread, NULL, prepare_thread, &p[i]) != 0) {
-			p[i].thread = 0;
+	for (; n < threads; n++) {
+		p[n] = (struct prepare){.o = o, .driver = driver, .number = n, .threads = threads, .remove = remove};
+		if (pthread_create(&p[n].thread, NULL, prepare_thread, &p[n]) != 0) {
 			r = bench_fail("cannot start a thread");
+			break;
 		}
 	}
-	for (unsigned i = 0; i < PREPARE_THREADS; i++) {
-		if (p[i].thread)
-			(void)pthread_join(p[i].thread, NULL);
+	for (unsigned i = 0; i < n; i++) {
+		(void)pthread_join(p[i].thread, NULL);
 		if (p[i].failed)
 			r = BENCH_FAILED;
 	}
-	return r;
+	return r == BENCH_OK ? r : bench_fail("the objects could not be %s", remove ? "removed" : "stored");
 }
 
 /* ---------------------------------------------------------------- the run */
 
-static int run(const struct bench_opts *o, const char *what, void *(*body)(void *), const struct bench_pick *pick)
+static int run(const struct bench_opts *o, const char *what, const struct bench_driver *driver, double puts, const struct bench_pick *pick)
 {
 	struct load *loads = calloc(o->connections, sizeof(*loads));
 	static struct bench_result sum;
 	uint64_t start = om_now_ns() + 100000000u; /* all begin together, connected */
+	uint64_t end = start + (uint64_t)(o->seconds * 1e9);
 	int r = BENCH_OK;
 	unsigned n = 0;
 
 	if (!loads)
 		return bench_fail("out of memory");
 	for (; n < o->connections; n++) {
-		loads[n] = (struct load){.o = o, .pick = pick, .number = n, .start_ns = start, .end_ns = start + (uint64_t)(o->seconds * 1e9)};
-		if (pthread_create(&loads[n].thread, NULL, body, &loads[n]) != 0) {
+		loads[n] = (struct load){.o = o, .driver = driver, .pick = pick, .puts = puts, .number = n, .start_ns = start, .end_ns = end};
+		if (pthread_create(&loads[n].thread, NULL, load_thread, &loads[n]) != 0) {
 			r = bench_fail("cannot start a thread");
 			break;
 		}
 	}
 	for (unsigned i = 0; i < n; i++) {
 		(void)pthread_join(loads[i].thread, NULL);
-		bench_hist_merge(&sum.hist, &loads[i].result.hist);
+		for (int k = 0; k < BENCH_KIND_COUNT; k++)
+			bench_hist_merge(&sum.hist[k], &loads[i].result.hist[k]);
 		sum.ops += loads[i].result.ops;
 		sum.errors += loads[i].result.errors;
 		sum.bytes += loads[i].result.bytes;
+		sum.how = loads[i].result.how;
 		if (loads[i].failed)
 			r = BENCH_FAILED;
 	}
@@ -319,30 +263,50 @@ static int run(const struct bench_opts *o, const char *what, void *(*body)(void 
 	return r == BENCH_OK ? bench_print(what, o, &sum) : r;
 }
 
-int bench_get(const struct bench_opts *o)
+/* Which driver a command line means. */
+static const struct bench_driver *driver_of(const struct bench_opts *o)
 {
-	struct bench_pick *pick = bench_pick_new(o->objects, o->zipf);
-	int r = pick ? BENCH_OK : bench_fail("out of memory");
+	static const struct bench_driver *const peers[] = {&bench_redis, &bench_memcached, &bench_http, &bench_path, &bench_bare, &bench_rename};
 
-	if (r == BENCH_OK && o->server_cpu >= 0)
-		r = bench_pin_server(socket_of(o), o->server_cpu);
+	for (size_t i = 0; o->peer && i < OM_ARRAY_SIZE(peers); i++)
+		if (strcmp(peers[i]->name, o->peer) == 0)
+			return peers[i];
+	if (o->peer) {
+		(void)bench_fail("--peer %s: not one of redis, memcached, http, path, bare, rename", o->peer);
+		return NULL;
+	}
+	return o->cache ? &bench_objm_cache : o->copy ? &bench_objm_copy : &bench_objm;
+}
+
+static int load(const struct bench_opts *o, const char *what, double puts, bool objects)
+{
+	const struct bench_driver *driver = driver_of(o), *store;
+	struct bench_pick *pick = NULL;
+	int r = BENCH_OK;
+
+	if (!driver)
+		return BENCH_USAGE;
+	if ((puts < 1 && !driver->get) || (puts > 0 && !driver->put))
+		return bench_fail("%s: not with %s", what, driver->name), BENCH_USAGE;
+	store = driver->foreign ? driver : &bench_objm;
+	objects = objects && !o->no_prepare && store->put;
+	if (driver->begin && !driver->begin(o))
+		return BENCH_FAILED;
+	pick = bench_pick_new(o->objects, o->zipf);
+	if (!pick)
+		return bench_fail("out of memory");
+	if (o->server_cpu >= 0)
+		r = bench_pin_server(bench_socket(o), o->server_cpu, !driver->foreign);
+	if (r == BENCH_OK && objects)
+		r = prepare(o, store, false);
 	if (r == BENCH_OK)
-		r = prepare(o, false);
-	if (r == BENCH_OK)
-		r = run(o, "get", o->copy ? get_copy_thread : get_thread, pick);
-	if (!o->keep && prepare(o, true) != BENCH_OK)
+		r = run(o, what, driver, puts, pick);
+	if (!o->keep && (objects || puts > 0) && store->remove && prepare(o, store, true) != BENCH_OK)
 		r = BENCH_FAILED;
 	bench_pick_free(pick);
 	return r;
 }
 
-int bench_put(const struct bench_opts *o)
-{
-	int r = o->server_cpu >= 0 ? bench_pin_server(socket_of(o), o->server_cpu) : BENCH_OK;
-
-	if (r == BENCH_OK)
-		r = run(o, "put", put_thread, NULL);
-	if (!o->keep && prepare(o, true) != BENCH_OK)
-		r = BENCH_FAILED;
-	return r;
-}
+int bench_get(const struct bench_opts *o) { return load(o, "get", 0, true); }
+int bench_put(const struct bench_opts *o) { return load(o, "put", 1, false); }
+int bench_mix(const struct bench_opts *o) { return load(o, "mix", o->puts, true); }

@@ -1,16 +1,13 @@
 /*
- * bench_util.c: latencies, random choice, placement on CPUs, and the report of objm-bench.
+ * bench_util.c: latencies, random choice, names and bytes of objects.
  */
 #include "bench/bench.h"
 
-#include <dirent.h>
 #include <math.h>
-#include <sched.h>
 #include <stdarg.h>
-#include <sys/socket.h>
-#include <sys/un.h>
+#include <sys/mman.h>
 
-#include <jansson.h>
+#include "client/objm.h"
 
 int bench_fail(const char *fmt, ...)
 {
@@ -71,31 +68,6 @@ uint64_t bench_hist_ns(const struct bench_hist *h, double share)
 			return value_of(i);
 	}
 	return 0;
-}
-
-/* ---------------------------------------------------------------- report */
-
-int bench_print(const char *what, const struct bench_opts *opts, const struct bench_result *r)
-{
-	double ops = r->seconds > 0 ? (double)r->ops / r->seconds : 0;
-	double p50 = (double)bench_hist_ns(&r->hist, 0.5) / 1000, p99 = (double)bench_hist_ns(&r->hist, 0.99) / 1000;
-	double p999 = (double)bench_hist_ns(&r->hist, 0.999) / 1000;
-
-	if (opts->json) {
-		json_t *o = json_pack("{s:s, s:f, s:f, s:f, s:f, s:I, s:I, s:f, s:I, s:I}", "what", what, "ops_per_s", ops, "p50_us", p50,
-				      "p99_us", p99, "p999_us", p999, "errors", (json_int_t)r->errors, "ops", (json_int_t)r->ops,
-				      "seconds", r->seconds, "depth", (json_int_t)opts->depth, "bytes", (json_int_t)r->bytes);
-
-		if (!o || json_dumpf(o, stdout, JSON_REAL_PRECISION(9)) < 0)
-			return bench_fail("cannot print the result");
-		json_decref(o);
-		putchar('\n');
-	} else {
-		printf("%s: %.0f/s in %.2f s (%llu, %llu errors)\n", what, ops, r->seconds, (unsigned long long)r->ops,
-		       (unsigned long long)r->errors);
-		printf("%s: median %.1f us, 99 %% %.1f us, 99.9 %% %.1f us\n", opts->depth > 1 ? "latency of a batch" : "latency", p50, p99, p999);
-	}
-	return fflush(stdout) == 0 ? BENCH_OK : bench_fail("cannot print the result: %s", strerror(errno));
 }
 
 /* ---------------------------------------------------------------- choice */
@@ -160,77 +132,76 @@ void bench_pick_free(struct bench_pick *p)
 	free(p);
 }
 
-/* ---------------------------------------------------------------- placement */
+/* ---------------------------------------------------------------- objects */
 
-static int pin_task(pid_t tid, int cpu)
+const char *bench_socket(const struct bench_opts *o)
 {
-	cpu_set_t set;
+	const char *env = getenv("OBJM_SOCKET");
 
-	CPU_ZERO(&set);
-	CPU_SET((size_t)cpu, &set);
-	return sched_setaffinity(tid, sizeof(set), &set);
+	return o->socket ? o->socket : env && *env ? env : OBJM_SOCKET_DEFAULT;
 }
 
-int bench_pin(int cpu)
+uint32_t bench_uri(const struct bench_opts *o, uint64_t i, char *ret_uri)
 {
-	return cpu < 0 ? 0 : pin_task(0, cpu);
+	size_t n = strlen(o->prefix), digits = 0;
+	char rev[20];
+
+	do {
+		rev[digits++] = (char)('0' + i % 10);
+		i /= 10;
+	} while (i);
+	memcpy(ret_uri, o->prefix, n);
+	ret_uri[n++] = '/';
+	while (digits > 0)
+		ret_uri[n++] = rev[--digits];
+	ret_uri[n] = '\0';
+	return (uint32_t)n;
 }
 
-/* The process that listens at a socket: the kernel says who called listen(). */
-static pid_t listener_of(const char *path)
+static _Thread_local volatile uint64_t sink;
+
+void bench_consume(const void *data, size_t len)
 {
-	struct sockaddr_un addr = {.sun_family = AF_UNIX};
-	struct ucred cred;
-	socklen_t len = sizeof(cred);
-	OM_AUTO_FD fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	const unsigned char *p = data;
+	uint64_t a = 0, b = 0, w[2];
 
-	if (fd < 0 || strlen(path) >= sizeof(addr.sun_path))
-		return -1;
-	(void)snprintf(addr.sun_path, sizeof(addr.sun_path), "%s", path);
-	if (connect(fd, (struct sockaddr *)&addr, sizeof(addr)) < 0 || getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &cred, &len) < 0)
-		return -1;
-	return cred.pid;
-}
-
-/* Every thread of one process; false if there was none that could be bound. */
-static bool pin_process(pid_t pid, int cpu)
-{
-	char path[64];
-	struct dirent *e;
-	bool any = false;
-	DIR *dir;
-
-	(void)snprintf(path, sizeof(path), "/proc/%d/task", (int)pid);
-	dir = opendir(path);
-	while (dir && (e = readdir(dir)))
-		if (e->d_name[0] != '.' && pin_task((pid_t)strtol(e->d_name, NULL, 10), cpu) == 0)
-			any = true;
-	if (dir)
-		(void)closedir(dir);
-	return any;
-}
-
-int bench_pin_server(const char *socket_path, int cpu)
-{
-	pid_t supervisor = listener_of(socket_path), child;
-	char path[64], comm[32];
-	unsigned pinned = 0;
-	FILE *children;
-
-	if (supervisor <= 0)
-		return bench_fail("--server-cpu: nobody listens at %s", socket_path);
-	(void)snprintf(path, sizeof(path), "/proc/%d/task/%d/children", (int)supervisor, (int)supervisor);
-	children = fopen(path, "re");
-	while (children && fscanf(children, "%d", &child) == 1) {
-		OM_AUTO_FILE f = NULL;
-
-		(void)snprintf(path, sizeof(path), "/proc/%d/comm", (int)child);
-		f = fopen(path, "re");
-		/* The kernel cuts names at 15 characters. */
-		if (f && fgets(comm, sizeof(comm), f) && strncmp(comm, "objmapper-worke", 15) == 0)
-			pinned += pin_process(child, cpu);
+	for (; len >= sizeof(w); p += sizeof(w), len -= sizeof(w)) {
+		memcpy(w, p, sizeof(w));
+		a += w[0];
+		b += w[1];
 	}
-	if (children)
-		(void)fclose(children);
-	return pinned ? BENCH_OK : bench_fail("--server-cpu: no worker of process %d could be bound to CPU %d", (int)supervisor, cpu);
+	while (len-- > 0)
+		a += *p++;
+	sink = sink + a + b;
+}
+
+#define READ_BUFFER (128u << 10)
+#define MAP_FROM (1u << 20) /* below it the page faults of a mapping cost more than the copy */
+
+static bool consume_mapped(int fd, uint64_t size)
+{
+	void *p = mmap(NULL, (size_t)size, PROT_READ, MAP_SHARED | MAP_POPULATE, fd, 0);
+
+	if (p == MAP_FAILED)
+		return false;
+	bench_consume(p, (size_t)size);
+	(void)munmap(p, (size_t)size);
+	return true;
+}
+
+bool bench_consume_fd(int fd, uint64_t size)
+{
+	static _Thread_local char buf[READ_BUFFER];
+
+	if (size >= MAP_FROM && consume_mapped(fd, size))
+		return true;
+	for (uint64_t at = 0; at < size;) {
+		ssize_t n = pread(fd, buf, (size_t)OM_MIN(size - at, (uint64_t)sizeof(buf)), (off_t)at);
+
+		if (n <= 0)
+			return false;
+		bench_consume(buf, (size_t)n);
+		at += (uint64_t)n;
+	}
+	return true;
 }

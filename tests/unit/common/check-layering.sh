@@ -20,7 +20,7 @@ room() { # room FOLDER ALLOWED...: includes of other rooms
 	report "$folder includes only: $folder $*" "$(grep -rnE '^#include "(client|ctl|supervisor|worker|lifecycle|backend|index|common|bench)/' "$folder" --include='*.[ch]' |
 		grep -vE "#include \"(${allowed%|})/")"
 }
-echo "1..12"
+echo "1..13"
 room common
 room index common
 room backend common
@@ -29,6 +29,7 @@ room ctl common client
 room worker backend index common
 room lifecycle backend index common
 room supervisor backend index common
+room bench client index common
 report "worker and lifecycle do not include the index's writer or the catalogs" \
 	"$(grep -rnE '#include "index/(idxw|idx_genw|cat/)' worker lifecycle client --include='*.[ch]')"
 report "no bare assert()" "$(grep -rnE '(^|[^_A-Za-z])assert\(' --include='*.[ch]' client ctl supervisor worker lifecycle backend index common bench | grep -v '\* ')"

@@ -1,0 +1,73 @@
+#!/usr/bin/env bats
+# objm-bench keeps its contract: one JSON object with the promised fields, no errors, the objects gone afterwards; wrong use is
+# told. No number is judged here.
+load lib/daemon.bash
+
+setup() { scenario_setup; MIN_WORKERS=1 MAX_WORKERS=1 write_conf; BENCH=$BUILD/bench/objm-bench; }
+teardown() { scenario_teardown; }
+
+# rated COMMAND...: its JSON has the fields of a load, something was done, nothing failed.
+rated() {
+	"$BENCH" "$@" --seconds 0.3 --json >"$T/out" || { cat "$T/out"; return 1; }
+	[ "$(wc -l <"$T/out")" = 1 ]
+	json 'all(s[k] > 0 for k in ("ops_per_s", "p50_us", "p99_us", "p999_us")) and s["p50_us"] <= s["p99_us"] <= s["p999_us"] and s["errors"] == 0' <"$T/out" | grep -qx True || { cat "$T/out"; return 1; }
+}
+
+@test "get, put, mix and floor" {
+	daemon_start
+	rated get --objects 100
+	rated get --objects 100 --depth 64 --connections 3 --zipf 0.99 --read --size 3000
+	rated get --objects 100 --depth 253 --size 1K
+	rated get --objects 100 --depth 16 --copy --read
+	rated get --objects 100 --rate 2000 --connections 2
+	json 's["ops"]' <"$T/out" | grep -qx "\(59[0-9]\|600\)"
+	rated put --objects 100 --ephemeral
+	rated put --objects 100 --depth 64 --ephemeral --durability none
+	rated put --objects 30 --size 200K --connections 2 --depth 3
+	rated mix --objects 100 --puts 0.5 --depth 4
+	json '"get" in s and "put" in s' <"$T/out" | grep -qx True
+	rated floor --depth 1
+	rated floor --depth 64 --open --same-cpu
+	rated floor --depth 253
+	[ -z "$(objm ls)" ]
+}
+
+@test "--keep, --no-prepare, --server-cpu and --client-cpu" {
+	daemon_start
+	rated get --objects 50 --keep --prefix /kept
+	[ "$(objm ls | wc -l)" = 50 ]
+	rated get --objects 50 --no-prepare --keep --prefix /kept --server-cpu 0 --client-cpu 0
+	for pid in $(worker_pids); do [ "$(sed -n 's/^Cpus_allowed_list:\t//p' "/proc/$pid/status")" = 0 ]; done
+	[ "$(objm ls | wc -l)" = 50 ]
+}
+
+@test "the filesystem as a peer" {
+	mkdir "$T/peer"
+	for peer in path; do rated get --peer $peer --files "$T/peer" --objects 20 --read; done
+	for peer in bare rename; do
+		rated put --peer $peer --files "$T/peer" --objects 20
+		rated put --peer $peer --files "$T/peer" --objects 20 --durability sync
+	done
+	[ -z "$(find "$T/peer" -type f)" ]
+	rated get --peer path --files "$T/peer" --objects 20 --keep
+	rated floor --depth 16 --open --files "$T/peer"
+}
+
+@test "index" {
+	"$BENCH" index --objects 20000 --json --dir "$T" >"$T/out"
+	json 'all(s[k] > 0 for k in ("lookup_ns", "lookup_batch_ns", "lmdb_get_ns", "bytes_per_object"))' <"$T/out" | grep -qx True
+}
+
+@test "wrong use is told, with the option's name" {
+	fails 2 "--depth" "$BENCH" get --depth 254
+	fails 2 "not with floor" "$BENCH" floor --copy
+	fails 2 "no such command" "$BENCH" nonsense
+	fails 2 "one command" "$BENCH"
+	fails 2 "one of them" "$BENCH" get --copy --cache
+	fails 2 "--rate" "$BENCH" get --rate fast
+	fails 2 "durability" "$BENCH" put --durability maybe
+	fails 2 "not one of" "$BENCH" get --peer oracle
+	fails 1 "connect" "$BENCH" get --socket "$T/none"
+	fails 1 "--files" "$BENCH" get --peer path
+	"$BENCH" --help | grep -q -- "--server-cpu"
+}
