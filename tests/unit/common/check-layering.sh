@@ -29,7 +29,7 @@ room ctl common client
 room worker backend index common
 room lifecycle backend index common
 room supervisor backend index common
-room bench client index common
+room bench client lifecycle index common
 report "worker and lifecycle do not include the index's writer or the catalogs" \
 	"$(grep -rnE '#include "index/(idxw|idx_genw|cat/)' worker lifecycle client --include='*.[ch]')"
 report "no bare assert()" "$(grep -rnE '(^|[^_A-Za-z])assert\(' --include='*.[ch]' client ctl supervisor worker lifecycle backend index common bench | grep -v '\* ')"
