@@ -97,6 +97,7 @@ struct om_boot_limits {
 	uint32_t alog_sample;  /* every n-th access is logged; 1: all */
 	uint32_t decay_s;      /* half-life of heat */
 	uint32_t conn_unread_fds; /* answered and unread, a connection */
+	uint32_t list_page;	  /* names to a page of a listing */
 };
 
 /* How objects move between tiers: the section `lifecycle` of the configuration. */

@@ -12,6 +12,7 @@
 #include "common/om_sd.h"
 #include "supervisor/sup_admin_cmd.h"
 #include "supervisor/sup_start.h"
+#include "supervisor/sup_rules.h"
 
 #define MS 1000000u
 #define TICK_MS 50 /* heartbeat of the engine, clocks of the children */
@@ -203,7 +204,7 @@ static int work(struct sup *sup, const struct sup_spawn_exe exe[2])
 /* The access rules as the children get them. */
 static int make_rules(struct sup *sup)
 {
-	int err = om_seg_create("om-rules", 1, OM_SEG_FROZEN, &sup->rules);
+	int err = sup_rules_seg(sup->conf, &sup->rules);
 
 	if (err < 0)
 		om_log(OM_MSG_FATAL, "no memory for the access rules: %s (%m)", om_status_text(err));

@@ -81,7 +81,8 @@ static int decide_user(struct sup *sup, const struct sup_run_opt *opt)
 	}
 	err = om_conf_resolve_ids(sup->conf, (uint32_t)sup->user.uid, &rep);
 	for (size_t i = 0; i < rep.n; i++)
-		om_log(rep.v[i].error ? OM_MSG_FATAL : OM_MSG_CONFIG, "%s: %s: %s", rep.v[i].file, rep.v[i].key, rep.v[i].text);
+		om_log(rep.v[i].error ? OM_MSG_FATAL : OM_MSG_CONFIG, "%s:%u: %s: %s", rep.v[i].file, rep.v[i].line, rep.v[i].key,
+		       rep.v[i].text);
 	om_conf_report_free(&rep);
 	if (err == 0 && sup->user.uid == 0)
 		om_log(OM_MSG_CONFIG, "running as root: name an account in `user` (or --user), so that a fault in the daemon is not "

@@ -15,6 +15,7 @@
 #include "worker/wrk_ring.h"
 
 struct wrk_accept;     /* wrk_accept.h */
+struct wrk_access_set; /* wrk_access.h */
 struct wrk_conn_set;   /* wrk_conn.h */
 struct wrk_fdcache;    /* wrk_fdcache.h */
 struct wrk_io;	       /* wrk_io.h */
@@ -36,7 +37,6 @@ struct wrk {
 	int null_fd; /* (const) /dev/null, opened before the sandbox */
 	int gens_fd; /* (const) generation table, read-only: passed to clients that ask for it */
 	int run_lock_fd;
-	int rules_fd; /* the access rules as they came last; loop thread only */
 	int ctl_fd;
 	bool draining;
 	uint64_t drain_due_ns;
@@ -52,6 +52,7 @@ struct wrk {
 	struct wrk_reap *reap;
 	struct wrk_put_set *puts;
 	struct wrk_legacy_set *legacy;
+	struct wrk_access_set *access;
 };
 
 /** Living state of a tier (index header); ABSENT for one that is not configured or whose directories we do not have. */

@@ -221,6 +221,8 @@ void wrk_answer_error(struct wrk_req *r, int status, const char *text)
 	if (status <= -0x80) /* codes that never leave a process */
 		status = -(int)om_status_old((uint8_t)-status);
 	wrk_answer_count(r, status);
+	if (r->form != WRK_REQ_EXT && status == -OBJM_STATUS_PERMISSION_DENIED)
+		status = -OBJM_STATUS_NOT_FOUND, text = NULL; /* told as if it did not exist, in each byte */
 	if (!text)
 		text = om_status_text(status);
 	if (!r->conn) {

@@ -3,6 +3,7 @@
  */
 #include "worker/wrk_conf.h"
 
+#include "worker/wrk_access.h"
 #include "worker/wrk_conn.h"
 
 /* I/O threads read names and types of tiers, which do not change; the rest is the loop's own. */
@@ -25,6 +26,11 @@ void wrk_conf_apply(struct wrk *w, const struct om_proc_live *live, int rules_fd
 		wrk_conf_tier(w, &live->tiers[i]);
 	om_log_level((enum om_log_prio)live->log_level);
 	wrk_conn_limits(w->conns, &w->boot.limits);
-	om_close(&w->rules_fd);
-	w->rules_fd = rules_fd;
+	int rc = wrk_access_load(w, rules_fd);
+	if (rc < 0) {
+		om_log(OM_MSG_CONFIG, "worker %u cannot read the new access rules: %s: it ends, and another takes its place",
+		       w->boot.child, om_status_text(rc));
+		_exit(1);
+	}
+	wrk_conn_access(w->conns);
 }

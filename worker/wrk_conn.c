@@ -13,6 +13,7 @@
 
 #include "common/om_counter.h"
 #include "common/om_fdpass.h"
+#include "worker/wrk_access.h"
 #include "worker/wrk_reap.h"
 #include "worker/wrk_req.h"
 
@@ -112,6 +113,7 @@ static void wrk_conn_free(struct wrk_conn *c)
 	if (c->tx_cold) /* an I/O thread still has a job of this connection: its end comes back here */
 		return;
 	wrk_task_cancel(&c->w->loop, &c->task);
+	wrk_access_put(c->w, c->access);
 	free(c->in);
 	free(c);
 }
@@ -274,6 +276,7 @@ struct wrk_conn *wrk_conn_new(struct wrk *w, int fd, enum om_listen_kind kind, b
 		(void)close(fd);
 		return NULL;
 	}
+	c->access = wrk_access_get(w, fd, kind, c->uid);
 	u->conns++;
 	c->next = s->head;
 	if (s->head)
@@ -299,6 +302,16 @@ void wrk_conn_drain(struct wrk_conn_set *s)
 			continue;
 		wrk_conn_say_close(c, OM_PROTO_CLOSE_SHUTDOWN);
 		wrk_conn_touch(c); /* one with an open put may go on until it is committed; drain_ms bounds that */
+	}
+}
+
+void wrk_conn_access(struct wrk_conn_set *s)
+{
+	for (struct wrk_conn *c = s->head; c; c = c->next) {
+		const struct wrk_access *old = c->access;
+
+		c->access = wrk_access_get(c->w, c->fd, c->kind, c->uid);
+		wrk_access_put(c->w, old);
 	}
 }
 

@@ -28,6 +28,7 @@
 #include "worker/wrk_out.h"
 #include "worker/wrk_put.h"
 
+struct wrk_access;
 struct wrk_req;
 
 enum wrk_conn_state { WRK_CONN_OPEN, WRK_CONN_CLOSING, WRK_CONN_DEAD };
@@ -41,6 +42,7 @@ struct wrk_conn {
 	struct wrk_conn *next, *prev;
 	struct wrk_flight flight; /* descriptors sent and perhaps not yet received */
 	struct wrk_uid *uid_row;
+	const struct wrk_access *access; /* what the peer may do */
 	uint32_t uid; /* of the peer; UINT32_MAX: not known (TCP) */
 	int fd;
 	enum om_listen_kind kind;
@@ -104,6 +106,8 @@ struct wrk_conn *wrk_conn_new(struct wrk *w, int fd, enum om_listen_kind kind, b
 
 /** Begin to drain: say CLOSE(3) to version 2 peers, close those who owe and are owed nothing. */
 void wrk_conn_drain(struct wrk_conn_set *s);
+/** Other rules are in force (wrk_access_load): every connection's rights are found again. */
+void wrk_conn_access(struct wrk_conn_set *s);
 /** The ring has room again, or the like: connections that were held go on. */
 void wrk_conn_wake_all(struct wrk_conn_set *s);
 

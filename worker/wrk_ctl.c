@@ -102,7 +102,6 @@ int wrk_ctl_boot(struct wrk *w, int ctl_fd, struct wrk_ctl_boot *ret)
 	wrk_ctl_take_tiers(w, fds + OM_BOOT_FD_COUNT + w->boot.n_listen);
 	w->ctl_fd = ctl_fd;
 	w->run_lock_fd = om_take_fd(&ret->fds[OM_BOOT_RUN_LOCK]);
-	w->rules_fd = om_take_fd(&ret->fds[OM_BOOT_RULES]);
 	return 0;
 }
 

@@ -11,6 +11,7 @@
 #include "common/om_counter.h"
 #include "worker/wrk_answer.h"
 #include "worker/wrk_open.h"
+#include "worker/wrk_right.h"
 #include "worker/wrk_write.h"
 
 #define WRK_GET_TRIES 4u
@@ -330,6 +331,8 @@ void wrk_get(struct wrk_req *r)
 		wrk_answer_error(r, -OBJM_STATUS_INVALID_REQUEST, "the URI is not UTF-8, or contains a zero byte");
 		return;
 	}
+	if (!wrk_right(r, OM_RIGHT_READ, r->uri, r->uri_len))
+		return;
 	wrk_get_go(r, wrk_get_lookup(r));
 }
 
@@ -360,6 +363,8 @@ void wrk_get_many(struct wrk_req **reqs, unsigned n)
 			wrk_answer_error(r, -OBJM_STATUS_INVALID_REQUEST, "the URI is not UTF-8, or contains a zero byte");
 			continue;
 		}
+		if (!wrk_right(r, OM_RIGHT_READ, r->uri, r->uri_len))
+			continue;
 		if (status[i] == 0) {
 			r->ent = ents[i];
 			r->slot = slots[i];

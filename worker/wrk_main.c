@@ -15,6 +15,7 @@
 #include "common/om_counter.h"
 #include "common/om_fault.h"
 #include "worker/wrk_accept.h"
+#include "worker/wrk_access.h"
 #include "worker/wrk_conn.h"
 #include "worker/wrk_ctl.h"
 #include "worker/wrk_fdcache.h"
@@ -159,6 +160,9 @@ static void wrk_main_segments(struct wrk *w, struct wrk_ctl_boot *b)
 	rc = idx_gen_map(w->gens_fd, &w->gens);
 	if (rc < 0)
 		wrk_main_fail("generations", rc);
+	rc = wrk_access_load(w, fds[OM_BOOT_RULES]);
+	if (rc < 0)
+		wrk_main_fail("access rules", rc);
 	rc = idx_alogw_attach(fds[OM_BOOT_OWN_SEG], OM_MIN(OM_MAX(w->boot.limits.alog_sample, 1u), 65535u), &w->alog);
 	if (rc < 0)
 		wrk_main_fail("access log", rc);

@@ -414,6 +414,8 @@ int wrk_put_begin(struct wrk_put_set *s, struct wrk_put_owner *o, const struct w
 	return 0;
 }
 
+const struct om_rec *wrk_put_rec(const struct wrk_put *p) { return &p->rec; }
+
 int wrk_put_commit(struct wrk_put_set *s, struct wrk_put *p, wrk_put_done_fn *fn, void *arg, const char **ret_text)
 {
 	if (p->commit_asked || !p->begun || (p->state != WRK_PUT_OPEN && p->state != WRK_PUT_CUT)) {

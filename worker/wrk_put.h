@@ -91,6 +91,9 @@ int wrk_put_begin(struct wrk_put_set *s, struct wrk_put_owner *o, const struct w
 /** A session of this owner by its number; NULL: there is none (NO_SESSION), or an inline one. */
 struct wrk_put *wrk_put_find(struct wrk_put_set *s, const struct wrk_put_owner *o, uint32_t session);
 
+/** What is being put: uri, flags; lives as long as the session. */
+const struct om_rec *wrk_put_rec(const struct wrk_put *p);
+
 /** Commit. @return 0: fn will be called; -OBJM_STATUS_TRY_AGAIN: a commit of this session is under way already, or it has not begun */
 int wrk_put_commit(struct wrk_put_set *s, struct wrk_put *p, wrk_put_done_fn *fn, void *arg, const char **ret_text) OM_MUST_USE;
 

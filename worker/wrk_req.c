@@ -5,6 +5,7 @@
 #include "worker/wrk_req.h"
 
 #include "common/om_counter.h"
+#include "worker/wrk_access.h"
 #include "worker/wrk_answer.h"
 #include "worker/wrk_decode.h"
 #include "worker/wrk_get.h"
@@ -104,6 +105,7 @@ static void wrk_req_free(struct wrk_req *r)
 	free(r->full);
 	free(r->list.buf);
 	free(r->last);
+	wrk_list_page_free(r);
 	if (r->stage) {
 		wrk_out_fini(r->stage);
 		free(r->stage);
@@ -294,7 +296,7 @@ static void wrk_req_begin_old(struct wrk_conn *c, const struct wrk_req_item *ite
 	rc = wrk_req_check_old(c, q, &text);
 	if (rc < 0)
 		wrk_answer_error(r, rc, text);
-	else if (!(c->kind == OM_LISTEN_LEGACY && wrk_uid_legacy(c->w, c->uid) && wrk_write_legacy(r)))
+	else if (!(c->kind == OM_LISTEN_LEGACY && (c->access->somewhere & OM_RIGHT_LEGACY) && wrk_write_legacy(r)))
 		wrk_get(r);
 }
 
@@ -320,7 +322,7 @@ static void wrk_req_attach(struct wrk_req *r, const struct om_proto_body *body)
 	answer.limits = (struct om_proto_limits){
 		.tlv_max = l->frame_bytes ? OM_MIN(l->frame_bytes, OM_PROTO_TLV_MAX) : 65536,
 		.sessions_max = l->put_sessions_per_uid,
-		.page_max = OM_LIST_LIMIT_MAX,
+		.page_max = OM_MAX(l->list_page, 1u),
 		.uris_max = OM_PROTO_URIS_MAX,
 		.max_fds = (uint8_t)OM_MIN(wrk_conn_max_fds(c), OM_PROTO_FDS_MAX),
 		.durability = home && home->known ? home->row.durability : 0,
@@ -404,7 +406,7 @@ static void wrk_req_set(struct wrk_req *r, const struct om_proto_body *body)
 /* All operations but GET, STAT and PUT_INLINE. */
 static const struct {
 	uint8_t op;
-	bool changes; /* the store: over Unix sockets only, where the kernel says who asks */
+	bool changes; /* the store */
 	void (*fn)(struct wrk_req *r, const struct om_proto_body *body);
 } wrk_req_ops[] = {
 	{ OM_PROTO_OP_PUT_BEGIN, true, wrk_write_put_begin },
@@ -421,6 +423,8 @@ static void wrk_req_dispatch(struct wrk_req *r, const struct wrk_req_item *item)
 {
 	const struct om_proto_ext *ext = &item->in.u.ext;
 	bool local = wrk_conn_is_unix(r->conn);
+	/* on TCP only where a rule says so, and descriptors do not pass there */
+	bool may_change = local || ((r->conn->access->somewhere & OM_RIGHTS_CHANGE) && ext->op != OM_PROTO_OP_PUT_BEGIN);
 
 	if (ext->op == OM_PROTO_OP_GET) {
 		wrk_req_get(r, ext, &item->body);
@@ -430,18 +434,20 @@ static void wrk_req_dispatch(struct wrk_req *r, const struct wrk_req_item *item)
 		wrk_get(r);
 		return;
 	}
-	if (ext->op == OM_PROTO_OP_PUT_INLINE && local) {
+	if (ext->op == OM_PROTO_OP_PUT_INLINE && may_change) {
 		wrk_write_put_inline(r, &item->body, ext->payload_len);
 		return;
 	}
 	for (size_t i = 0; i < OM_ARRAY_SIZE(wrk_req_ops); i++) {
-		if (wrk_req_ops[i].op != ext->op || (wrk_req_ops[i].changes && !local))
+		if (wrk_req_ops[i].op != ext->op || (wrk_req_ops[i].changes && !may_change))
 			continue;
 		wrk_req_ops[i].fn(r, &item->body);
 		return;
 	}
-	if (!local)
-		wrk_answer_error(r, -OBJM_STATUS_READ_ONLY, "changes are taken over Unix sockets only");
+	if (!local && (r->conn->access->somewhere & OM_RIGHTS_CHANGE) && ext->op == OM_PROTO_OP_PUT_BEGIN)
+		wrk_answer_error(r, -OBJM_STATUS_INVALID_MODE, "descriptors pass over Unix sockets only: use PUT_INLINE");
+	else if (!local)
+		wrk_answer_error(r, -OBJM_STATUS_READ_ONLY, "no access rule lets this address change anything");
 	else
 		wrk_answer_error(r, -OBJM_STATUS_UNSUPPORTED_OP, NULL);
 }

@@ -20,6 +20,7 @@
 #define WRK_REQ_CONN_MAX 1024u /* waiting requests of a connection, whatever it negotiated */
 #define WRK_REQ_SPARE_MAX 1024u
 
+struct wrk_list_page; /* wrk_list.c */
 struct wrk_req_item; /* a decoded message (wrk_decode.h) */
 
 /* Content type, metadata and heat, where asked for. */
@@ -68,6 +69,7 @@ struct wrk_req {
 	struct om_proto_wr list; /* LIST: the answer under way */
 	uint16_t last_len;	 /* LIST: the name given last */
 	char *last;
+	struct wrk_list_page *page; /* LIST */
 	struct wrk_io_job job; /* cold open */
 	int job_rc, job_fd, job_err;
 };

@@ -7,8 +7,10 @@
 #include "worker/wrk_write.h"
 
 #include "common/om_counter.h"
+#include "worker/wrk_access.h"
 #include "worker/wrk_answer.h"
 #include "worker/wrk_get.h"
+#include "worker/wrk_right.h"
 
 /* ---------------------------------------------------------------- BEGIN */
 
@@ -64,7 +66,7 @@ void wrk_write_put_begin(struct wrk_req *r, const struct om_proto_body *body)
 	int rc;
 
 	wrk_write_req(body, &q);
-	if (!wrk_req_wait(r))
+	if (!wrk_right(r, wrk_right_put(q.flags), q.uri, q.uri_len) || !wrk_req_wait(r))
 		return;
 	rc = wrk_put_begin(r->w->puts, &c->puts, &q, wrk_write_begun, r, &text);
 	if (rc < 0)
@@ -109,6 +111,9 @@ void wrk_write_put_commit(struct wrk_req *r, const struct om_proto_body *body)
 		wrk_answer_error(r, -OBJM_STATUS_NO_SESSION, wrk_write_no_session);
 		return;
 	}
+	/* the rules may have changed since it began */
+	if (!wrk_right(r, wrk_right_put(wrk_put_rec(p)->flags), wrk_put_rec(p)->uri, wrk_put_rec(p)->uri_len))
+		return;
 	r->session = body->session;
 	if (!wrk_req_wait(r))
 		return;
@@ -171,7 +176,7 @@ void wrk_write_put_inline(struct wrk_req *r, const struct om_proto_body *body, u
 		return;
 	}
 	wrk_write_req(body, &q);
-	if (!wrk_req_wait(r))
+	if (!wrk_right(r, wrk_right_put(q.flags), q.uri, q.uri_len) || !wrk_req_wait(r))
 		return;
 	rc = wrk_put_inline(r->w->puts, &c->puts, &q, payload_len, wrk_write_inline_done, r, &r->put, &text);
 	if (rc < 0)
@@ -228,6 +233,8 @@ void wrk_write_delete(struct wrk_req *r, const struct om_proto_body *body)
 {
 	static const struct om_proto_cond none = { .kind = OM_COND_NONE };
 
+	if (!wrk_right(r, OM_RIGHT_DELETE, body->uri.p, body->uri.len))
+		return;
 	wrk_write_delete_uri(r, body->uri.p, (uint16_t)body->uri.len, (body->have & OM_PROTO_BIT(COND)) ? &body->cond : &none);
 }
 
@@ -248,7 +255,7 @@ bool wrk_write_legacy(struct wrk_req *r)
 	r->op = OM_PROTO_OP_DELETE; /* for the counters: not a GET */
 	if (om_uri_check(uri, len) < 0)
 		wrk_answer_error(r, -OBJM_STATUS_INVALID_REQUEST, "/delete wants the URI of an object behind it");
-	else
+	else if (wrk_right(r, OM_RIGHT_LEGACY | OM_RIGHT_DELETE, uri, len))
 		wrk_write_delete_uri(r, uri, len, &none);
 	return true;
 }
@@ -256,7 +263,7 @@ bool wrk_write_legacy(struct wrk_req *r)
 bool wrk_write_legacy_creates(const struct wrk_req *r)
 {
 	return r->conn && r->form != WRK_REQ_EXT && !r->copy && r->conn->kind == OM_LISTEN_LEGACY &&
-	       wrk_uid_legacy(r->w, r->conn->uid);
+	       wrk_access_may(r->conn->access, OM_RIGHT_LEGACY | wrk_right_put(r->priority ? OM_OBJ_EPHEMERAL : 0), r->uri, r->uri_len);
 }
 
 static void wrk_write_legacy_begun(void *arg, const struct wrk_put_begun *b)

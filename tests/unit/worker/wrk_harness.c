@@ -12,6 +12,7 @@
 #include <sys/un.h>
 
 #include "worker/wrk_accept.h"
+#include "worker/wrk_access.h"
 #include "worker/wrk_conn.h"
 #include "worker/wrk_fdcache.h"
 #include "worker/wrk_io.h"
@@ -287,7 +288,7 @@ static void harness_limits(struct om_boot_limits *l)
 				      .queue_bytes = 1u << 20, .unread_fds = 512, .put_sessions = 64,
 				      .put_sessions_per_uid = 32, .frame_bytes = 65536, .idle_timeout_ms = 0,
 				      .request_timeout_ms = 0, .commit_wait_ms = 100, .drain_ms = 1000, .io_threads = 2,
-				      .inline_bytes = 1u << 20, .alog_sample = 1 };
+				      .inline_bytes = 1u << 20, .alog_sample = 1, .list_page = 1000 };
 }
 
 struct harness *harness_start(void (*tune)(struct om_boot_limits *l), bool complete)
@@ -311,6 +312,7 @@ struct harness *harness_start(void (*tune)(struct om_boot_limits *l), bool compl
 	w->null_fd = open("/dev/null", O_RDWR | O_CLOEXEC);
 	w->ctl_fd = w->run_lock_fd = -1;
 	harness_segments(h, complete);
+	assert_int_equal(wrk_access_load(w, -1), 0);
 	harness_tiers(h);
 	assert_int_equal(wrk_loop_init(&w->loop), 0);
 	harness_rings(h);
@@ -352,6 +354,7 @@ void harness_stop(struct harness *h)
 	wrk_accept_free(w->accept);
 	wrk_io_free(w->io);
 	wrk_conn_set_free(w->conns);
+	wrk_access_free(w);
 	wrk_legacy_free(w->legacy);
 	wrk_put_free(w->puts);
 	wrk_reap_free(w->reap);
