@@ -177,6 +177,8 @@ static struct idx_ent merge(const struct idx_ent *a, const struct idx_ent *b)
 
 	if (a->id != b->id)
 		return a->id > b->id ? *a : *b;
+	if (a->tier == a->home && b->tier == b->home) /* a move that a crash cut short: as idx_cat_rec_wins() decides */
+		return a->rev > b->rev || (a->rev == b->rev && a->tier <= b->tier) ? *a : *b;
 	home = a->tier == a->home ? a : b;
 	copy = home == a ? b : a;
 	ret = *home;

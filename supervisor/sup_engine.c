@@ -346,6 +346,7 @@ static void free_tables(struct sup_engine *e)
 			e->keys[i] = k->hnext;
 			free(k);
 		}
+	sup_move_free(e);
 	sup_reap_free(e);
 }
 

@@ -8,8 +8,11 @@
  * A crash between the two commits leaves removals recorded whose records still stand: the next start sees that when it
  * reads the catalogs and drops them (sup_reap_live). Volatile tiers keep their removals in their own catalog instead.
  */
+#include <sys/stat.h>
+
 #include "common/om_counter.h"
 #include "common/om_fault.h"
+#include "index/cat/idx_tier_mark.h"
 #include "supervisor/sup_engine_int.h"
 
 struct batch {
@@ -62,6 +65,8 @@ static bool wants_cat(const struct batch *b, struct sup_op *op)
 		return false;
 	case SUP_ACT_SETTLE:
 		return op->complete || b->t->is_volatile;
+	case SUP_ACT_INTENT:
+		return b->t->is_volatile;
 	default:
 		return true;
 	}
@@ -72,16 +77,15 @@ static bool wants_cat(const struct batch *b, struct sup_op *op)
 static bool is_op_error(int err)
 {
 	return err == -OBJM_STATUS_INVALID_REQUEST || err == -OBJM_STATUS_URI_TOO_LONG || err == -OBJM_STATUS_TOO_LARGE ||
-	       err == -OBJM_STATUS_NOT_FOUND || err == -OBJM_STATUS_PRECONDITION_FAILED || err == -OBJM_STATUS_COLLISION;
+	       err == -OBJM_STATUS_NOT_FOUND || err == -OBJM_STATUS_PRECONDITION_FAILED || err == -OBJM_STATUS_COLLISION ||
+	       err == -OBJM_STATUS_TRY_AGAIN || err == -OBJM_STATUS_UNAVAILABLE;
 }
 
 static int apply_put(struct batch *b, struct sup_op *op, struct sup_stage *s)
 {
 	struct om_rec have;
 
-	/* ephemeral bytes never reach a persistent tier: checked here, where it would become true, whoever asked */
-	if ((op->rec.flags & OM_OBJ_EPHEMERAL) && !b->t->is_volatile)
-		return -OBJM_STATUS_INVALID_REQUEST;
+	/* ephemeral bytes never reach a persistent tier: idx_cat_txn_put() refuses such a record, whoever asks */
 	if (s->expect && idx_cat_txn_get(b->cat, op->rec.uri, op->rec.uri_len, &have) == -OBJM_STATUS_NOT_FOUND) {
 		om_log(OM_MSG_COLLISION, "tier %s: the key of \"%.*s\" is that of object %llu, whose URI is another one; refused",
 		       b->t->conf->name, (int)op->rec.uri_len, op->rec.uri, (unsigned long long)op->prev_id);
@@ -90,9 +94,100 @@ static int apply_put(struct batch *b, struct sup_op *op, struct sup_stage *s)
 	return idx_cat_txn_put(b->cat, &op->rec, 0, &s->old);
 }
 
+/* The record of op's URI in another tier's catalog, with this very version? 0: close the snapshot; -PRECONDITION_FAILED; -TRY_AGAIN.
+ * Whatever is wrong with that catalog is nothing that this batch's tier fails for. */
+static int stands_on(const struct sup_tier *t, const struct sup_op *op, struct idx_cat_snap **ret_snap, struct om_rec *ret_rec)
+{
+	int err = idx_cat_snap_open(t->cat, ret_snap);
+
+	if (err < 0)
+		return -OBJM_STATUS_TRY_AGAIN;
+	err = idx_cat_snap_peek(*ret_snap, op->rec.uri, op->rec.uri_len, ret_rec);
+	if (err == 0 && ret_rec->id == op->rec.id && (!op->rec.rev || ret_rec->rev == op->rec.rev))
+		return 0;
+	idx_cat_snap_close(*ret_snap);
+	return -OBJM_STATUS_PRECONDITION_FAILED;
+}
+
+/* The target's record is the one that stands, on another tier. Nothing changes that one meanwhile: the op has the key. */
+static int apply_move(struct batch *b, struct sup_op *op, struct sup_stage *s)
+{
+	struct idx_cat_snap *snap;
+	struct om_rec rec;
+	int err = stands_on(op->move->from, op, &snap, &rec);
+	int injected = om_fault(OM_FAULT_SUP_MOVE_COMMIT);
+
+	if (err < 0)
+		return err;
+	rec.tier = op->rec.tier;
+	rec.home = op->rec.home;
+	err = injected ? -om_status_errno(injected) : rec.size == op->move->size ? 0 : -OBJM_STATUS_PRECONDITION_FAILED;
+	if (err == 0)
+		err = idx_cat_txn_put(b->cat, &rec, 0, &s->old);
+	idx_cat_snap_close(snap);
+	if (err == 0 && b->t->is_volatile)
+		err = idx_cat_txn_removed_del(b->cat, op->rec.id); /* the intent is void */
+	return err;
+}
+
+/* May the record go for the reason given? Judged by what stands, in the transaction in which it goes. */
+static int drop_fit(struct batch *b, struct sup_op *op)
+{
+	struct idx_cat_snap *snap;
+	struct om_rec rec;
+	int err = idx_cat_txn_get(b->cat, op->rec.uri, op->rec.uri_len, &rec);
+
+	if (err == -OBJM_STATUS_CORRUPT || (err == 0 && rec.id != op->rec.id))
+		err = -OBJM_STATUS_PRECONDITION_FAILED;
+	if (err < 0)
+		return err;
+	switch (op->why) {
+	case OM_DROP_COPY:
+		if (rec.home == rec.tier)
+			return -OBJM_STATUS_INVALID_REQUEST;
+		err = stands_on(op->home, op, &snap, &rec);
+		if (err == 0)
+			idx_cat_snap_close(snap);
+		return err;
+	case OM_DROP_EXPIRED:
+		return rec.expiry_s && rec.expiry_s <= om_wall_ns() / 1000000000u ? 0 : -OBJM_STATUS_INVALID_REQUEST;
+	default:
+		return (rec.flags & OM_OBJ_EVICTABLE) && !(rec.flags & OM_OBJ_PINNED) ? 0 : -OBJM_STATUS_INVALID_REQUEST;
+	}
+}
+
+/* The supervisor looks itself. On a persistent tier the marker must be there: a wrong or empty mount says nothing of a file. */
+static int apply_gone(struct batch *b, struct sup_op *op, struct sup_stage *s)
+{
+	char path[OM_OBJ_PATH_MAX];
+	struct stat st;
+
+	om_obj_path(op->rec.id, path);
+	if (fstatat(b->t->objectsfd, path, &st, AT_SYMLINK_NOFOLLOW) == 0)
+		return -OBJM_STATUS_INVALID_REQUEST;
+	if (errno != ENOENT)
+		return -OBJM_STATUS_UNAVAILABLE;
+	if (!b->t->is_volatile && fstatat(b->t->rootfd, IDX_TIER_MARK_NAME, &st, AT_SYMLINK_NOFOLLOW) < 0) {
+		om_log(OM_MSG_TIER_ABSENT, "tier %s (%s): files and the tier's marker are not there: its objects are left as they are: mount "
+		       "it, or restart the daemon", b->t->conf->name, b->t->conf->path);
+		return -OBJM_STATUS_UNAVAILABLE;
+	}
+	int err = idx_cat_txn_del(b->cat, op->rec.uri, op->rec.uri_len, op->rec.id, &s->old);
+	return err == -OBJM_STATUS_NOT_FOUND || err == -OBJM_STATUS_PRECONDITION_FAILED ? 0 : err;
+}
+
 static int apply_del(struct batch *b, struct sup_op *op, struct sup_stage *s)
 {
-	uint64_t only = op->kind == SUP_OP_STALE ? op->rec.id : 0;
+	bool this_one = op->kind == SUP_OP_STALE || op->kind == SUP_OP_MOVE || op->kind == SUP_OP_DROP;
+	uint64_t only = this_one ? op->rec.id : 0;
+
+	if (op->kind == SUP_OP_DROP) {
+		int fit = drop_fit(b, op);
+		if (fit == -OBJM_STATUS_NOT_FOUND && op->why != OM_DROP_COPY)
+			return 0; /* no copy, or a tier that was asked in case */
+		if (fit < 0)
+			return fit;
+	}
 	int err = idx_cat_txn_del(b->cat, op->rec.uri, op->rec.uri_len, only, &s->old);
 
 	if (err == -OBJM_STATUS_PRECONDITION_FAILED)
@@ -122,6 +217,20 @@ static int found_removed(struct batch *b, struct sup_op *op)
 	return err;
 }
 
+/*
+ * A file without a record: an ephemeral one on a persistent tier was brought there by hand (a backup), and must not be there;
+ * any other on a memory tier is a cached copy, whose home has all of it. Neither gets a record; both are removed.
+ */
+static bool belongs_here(const struct sup_tier *t, const struct sup_op *op)
+{
+	bool ephemeral = op->rec.flags & OM_OBJ_EPHEMERAL;
+
+	if (ephemeral && !t->is_volatile)
+		om_log(OM_MSG_ORPHAN, "tier %s: file %016llx is an ephemeral object's (\"%.*s\"), which may only ever be in memory: it is "
+		       "removed", t->conf->name, (unsigned long long)op->rec.id, (int)op->rec.uri_len, op->rec.uri);
+	return ephemeral == t->is_volatile;
+}
+
 static int apply_found(struct batch *b, struct sup_op *op, struct sup_stage *s)
 {
 	struct om_rec have;
@@ -131,6 +240,10 @@ static int apply_found(struct batch *b, struct sup_op *op, struct sup_stage *s)
 		return err;
 	if (err == 0 && have.id == op->rec.id)
 		return 0; /* it is what the record names */
+	if (op->insert && !op->superseded && !belongs_here(b->t, op)) {
+		s->stale = true;
+		return 0;
+	}
 	if (op->insert && !op->superseded && (err < 0 || have.id < op->rec.id)) {
 		int removed = found_removed(b, op);
 		if (removed < 0)
@@ -171,6 +284,12 @@ static int apply(struct batch *b, struct sup_op *op)
 	case SUP_ACT_SETTLE:
 		err = apply_settle(b, op);
 		break;
+	case SUP_ACT_MOVE:
+		err = apply_move(b, op, s);
+		break;
+	case SUP_ACT_GONE:
+		err = apply_gone(b, op, s);
+		break;
 	default:
 		err = 0;
 	}
@@ -180,17 +299,30 @@ static int apply(struct batch *b, struct sup_op *op)
 /* The id whose file this stage makes useless; 0: none. */
 static uint64_t goes(const struct sup_op *op, const struct sup_stage *s)
 {
-	if (s->stale)
+	if (s->stale || s->act == SUP_ACT_INTENT)
 		return op->rec.id;
 	bool had = s->old.existed && !s->old.damaged;
-	return had && (s->act == SUP_ACT_DEL || s->old.id != op->rec.id) ? s->old.id : 0;
+	return had && (s->act == SUP_ACT_DEL || s->act == SUP_ACT_GONE || s->old.id != op->rec.id) ? s->old.id : 0;
+}
+
+/* The move's target is committed: with the source's record its intent goes, which is void now. (Left behind it is dropped at the
+ * next start.) */
+static bool ends_intent(const struct sup_op *op, const struct sup_stage *s)
+{
+	return op->kind == SUP_OP_MOVE && s->act == SUP_ACT_DEL && s->tier == op->move->from && !op->move->to->is_volatile;
+}
+
+/* An object comes to a tier for which tombstones may be waiting, one of its own version among them. */
+static bool takes_tomb(const struct batch *b, const struct sup_stage *s)
+{
+	return s->act == SUP_ACT_MOVE && atomic_load(&b->t->has_tombs);
 }
 
 static bool touches_state(const struct batch *b, struct sup_op *op)
 {
 	const struct sup_stage *s = stage_of(op);
 
-	if (op->tombs && op->stage == 0)
+	if ((op->tombs && op->stage == 0) || ends_intent(op, s) || takes_tomb(b, s))
 		return true;
 	if (b->t->is_volatile)
 		return false;
@@ -218,6 +350,14 @@ static int state_apply(struct batch *b, struct sup_op *op)
 
 	if (op->tombs && op->stage == 0)
 		err = state_tombs(b, op);
+	if (err == 0 && takes_tomb(b, s)) {
+		uint8_t key[IDX_STATE_KEY_BYTES];
+		memcpy(key, &op->ikey.lo, 8);
+		memcpy(key + 8, &op->ikey.hi, 8);
+		err = idx_state_tomb_del(b->state, b->t->no, key);
+	}
+	if (err == 0 && ends_intent(op, s))
+		err = idx_state_pending_del(b->state, op->move->to->no, op->rec.id);
 	if (err < 0 || b->t->is_volatile)
 		return err;
 	if (s->act == SUP_ACT_SETTLE) {

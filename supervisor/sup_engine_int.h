@@ -44,6 +44,11 @@
 #define SUP_SETTLE_MS 200u
 
 /* ---- a tier ---- */
+/* Why a tier may hold a record that the index does not know. */
+enum sup_dirty {
+	SUP_DIRTY_LEFT = 1 << 0,   /* it could not be deleted; until the next start */
+	SUP_DIRTY_LOSERS = 1 << 1, /* a crash left it; until its op is on the way */
+};
 struct sup_tier {
 	struct sup_engine *e;
 	const struct om_conf_backend *conf; /* borrowed */
@@ -60,6 +65,8 @@ struct sup_tier {
 	uint64_t reserved_bytes; /* publisher: of PREPAREs whose COMMIT has not come */
 	bool owes_rebuild;	 /* its catalog is not complete */
 	bool hides;		 /* absent, and it may hold objects: a miss proves nothing */
+	uint8_t dirty;		 /* publisher: enum sup_dirty: deletes look here, too */
+	_Atomic bool has_tombs;	 /* the state environment has tombstones for it: a move here takes the object's away */
 	bool ballast;		 /* committer: the file is there */
 
 	/* rebuild and orphan scan; publisher */
@@ -93,8 +100,12 @@ enum sup_op_kind {
 	SUP_OP_FOUND,  /* the lifecycle process found a file */
 	SUP_OP_STALE,  /* a crash left an older record on another tier: it goes */
 	SUP_OP_SETTLE, /* removals are done */
+	SUP_OP_INTENT, /* a move begins: its file is to be removed unless a record names it */
+	SUP_OP_MOVE,   /* a move ends: the target's record */
+	SUP_OP_DROP,   /* the lifecycle process gives a copy, an expired or an evictable object up */
+	SUP_OP_GONE,   /* a file is not there: is it so? */
 };
-enum sup_act { SUP_ACT_PUT, SUP_ACT_DEL, SUP_ACT_FOUND, SUP_ACT_SETTLE, SUP_ACT_TOMB };
+enum sup_act { SUP_ACT_PUT, SUP_ACT_DEL, SUP_ACT_FOUND, SUP_ACT_SETTLE, SUP_ACT_TOMB, SUP_ACT_INTENT, SUP_ACT_MOVE, SUP_ACT_GONE };
 
 struct sup_stage {
 	struct sup_tier *tier;
@@ -127,6 +138,9 @@ struct sup_op {
 	int status;
 	uint8_t change;	    /* set by who publishes it: enum om_change + 1, 0: nothing that a watcher is told */
 	struct idx_ent ent; /* with `change`: what stands now; of a delete, what went (its id at least) */
+	struct sup_move *move;	    /* INTENT, MOVE */
+	const struct sup_tier *home; /* DROP of a copy: where the home record must stand */
+	uint8_t why;		    /* DROP: enum om_drop_why */
 	struct sup_held *held; /* rows of the fill that came while it ran */
 	unsigned n_ids; /* SETTLE: removals that are done */
 	uint64_t *ids;	/* malloc'ed */
@@ -155,6 +169,27 @@ struct sup_res {
 	bool committing; /* an op has it */
 };
 
+/*
+ * A move under way. Publisher; a committer reads it while an op of it is lent.
+ *
+ *   begin       begun          ending
+ *   INTENT  ->  OPEN       ->  COMMIT  ->  (gone)
+ * The intent is a recorded removal of the target's file (in the target's catalog where that is volatile, else in the state
+ * environment): void once a record names the file, true for any other end of the move, a crash's included.
+ */
+enum sup_move_state { SUP_MOVE_INTENT, SUP_MOVE_OPEN, SUP_MOVE_COMMIT };
+struct sup_move {
+	struct sup_move *hnext;
+	struct sup_tier *from, *to;
+	struct idx_key ikey;
+	uint64_t id, size;
+	uint32_t rev;
+	uint32_t serial; /* of the lifecycle process that asked */
+	uint8_t kind;	 /* enum om_move_kind */
+	uint8_t state;	 /* enum sup_move_state */
+	bool lost;	 /* who asked is gone, or gave it up */
+};
+
 /* ---- a file to be removed ---- */
 enum sup_removal_kind {
 	SUP_RM_PENDING,	  /* recorded durably */
@@ -163,6 +198,7 @@ enum sup_removal_kind {
 };
 struct sup_removal {
 	struct sup_removal *next;
+	struct sup_removal *hnext; /* in e->rm_busy, from sup_reap_add() until its record is about to be dropped */
 	uint64_t id;
 	struct sup_tier *tier;
 	uint8_t kind, tries;
@@ -255,6 +291,9 @@ struct sup_mail {
 
 #define SUP_KEY_BUCKETS 8192u
 #define SUP_RES_BUCKETS 8192u
+#define SUP_RM_BUCKETS 8192u
+#define SUP_MOVE_BUCKETS 1024u
+#define SUP_MOVES_MAX 4096u /* moves under way: past it TRY_AGAIN */
 
 struct sup_engine {
 	const struct om_conf *conf;
@@ -296,6 +335,10 @@ struct sup_engine {
 	struct sup_child child[SUP_CHILDREN_MAX];
 	struct sup_key *keys[SUP_KEY_BUCKETS];
 	struct sup_res *res[SUP_RES_BUCKETS];
+	struct sup_removal *rm_busy[SUP_RM_BUCKETS];
+	struct sup_move *moves[SUP_MOVE_BUCKETS];
+	unsigned n_moves;
+	bool stale_asked; /* leftovers of a crash are being looked up; until then no move begins */
 	uint64_t n_ops; /* under way, waiting included */
 	struct sup_op *stalled, **stalled_end;	 /* committed, no room in the index until it has grown */
 	struct sup_op *deferred, **deferred_end; /* wait until listings have their snapshots */
@@ -373,6 +416,18 @@ int sup_pub_current(const struct sup_engine *e, const struct idx_key *key, struc
 bool sup_pub_blind(const struct sup_engine *e);
 
 /* sup_engine_msg.c: one ring message; false: the child broke a rule (why in *ret_why) */
+struct sup_msg {
+	struct sup_engine *e;
+	unsigned place;
+	struct sup_child *child;
+	const char *why; /* static text, when a rule was broken */
+};
+/* Says why and returns false. */
+bool sup_msg_broken(struct sup_msg *c, const char *why);
+/* A verdict without a version. */
+void sup_msg_answer(struct sup_msg *c, uint64_t req, int status);
+/* A tier by the number in a message; NULL: there is none of that number. */
+struct sup_tier *sup_msg_tier(struct sup_engine *e, uint8_t no);
 bool sup_msg_take(struct sup_engine *e, unsigned place, const void *msg, size_t len, const char **ret_why);
 /* A reader has resolved the precondition of a PREPARE or DELETE while the index was being filled. */
 void sup_msg_resolved(struct sup_engine *e, struct sup_job *job);
@@ -392,6 +447,40 @@ struct sup_op *sup_op_new(enum sup_op_kind kind, const struct om_rec *rec);
 void sup_op_submit(struct sup_engine *e, struct sup_op *op);
 void sup_op_stage_done(struct sup_engine *e, struct sup_op *op);
 void sup_op_retry_held(struct sup_engine *e);
+void sup_op_add_stage(struct sup_op *op, struct sup_tier *t, enum sup_act act, bool expect);
+/* Stages that delete the key's records on every tier but `but`, copies first and home last. prev NULL: nothing is known. */
+void sup_op_plan_deletes(struct sup_engine *e, struct sup_op *op, const struct idx_ent *prev, const struct sup_tier *but);
+/* A stage that deletes the cached copy, if there is one: before a change of the home record. */
+void sup_op_plan_copy(struct sup_engine *e, struct sup_op *op, const struct idx_ent *cur);
+/* Tombstones for tiers that may hold the key and cannot be asked now. */
+void sup_op_plan_tombs(struct sup_engine *e, struct sup_op *op);
+/* What a watcher is told when it is published. */
+void sup_op_note(struct sup_op *op, enum om_change change, const struct idx_ent *ent);
+/* True if anything is under way for the key: a change, a reservation. */
+bool sup_key_busy(const struct sup_key *key);
+
+/*
+ * sup_engine_move.c: moves and copies between tiers. plan: false: it is over, op->status says how. publish: 0 or the index's
+ * status. end: after publication, before the op is freed.
+ */
+bool sup_move_take_begin(struct sup_msg *c, const void *msg, size_t len);
+bool sup_move_take_commit(struct sup_msg *c, const void *msg, size_t len);
+bool sup_move_take_abort(struct sup_msg *c, const void *msg, size_t len);
+bool sup_move_plan(struct sup_engine *e, struct sup_op *op);
+int sup_move_publish(struct sup_engine *e, struct sup_op *op);
+void sup_move_end(struct sup_engine *e, struct sup_op *op);
+void sup_move_end_intent(struct sup_engine *e, struct sup_op *op);
+/* Is a move of `id` to this tier under way? Its file belongs to it. */
+bool sup_move_to(const struct sup_engine *e, const struct sup_tier *t, uint64_t id);
+void sup_move_lost(struct sup_engine *e); /* the lifecycle process died */
+void sup_move_free(struct sup_engine *e);
+
+/* sup_engine_drop.c: copies, expired and evictable objects that go; files that are gone */
+bool sup_drop_take(struct sup_msg *c, const void *msg, size_t len);
+bool sup_gone_take(struct sup_msg *c, const void *msg, size_t len);
+bool sup_drop_plan(struct sup_engine *e, struct sup_op *op);
+int sup_drop_publish(struct sup_engine *e, struct sup_op *op);
+void sup_drop_end(struct sup_engine *e, struct sup_op *op);
 
 /* sup_engine_commit.c */
 void *sup_commit_main(void *arg);
@@ -421,6 +510,8 @@ bool sup_task_done(struct sup_engine *e, const struct om_op_tasked *m);
 
 /* sup_engine_reap.c: removals, orphans, rebuilds; publisher */
 void sup_reap_add(struct sup_engine *e, struct sup_tier *t, uint64_t id, enum sup_removal_kind kind);
+/* Is the file of (t, id) to be removed, or its removal not yet forgotten? Then its name must not be used. */
+bool sup_reap_busy(const struct sup_engine *e, const struct sup_tier *t, uint64_t id);
 void sup_reap_pump(struct sup_engine *e);
 void sup_reap_done(struct sup_engine *e, struct sup_tier *t, uint64_t id, int status);
 void sup_reap_lost(struct sup_engine *e); /* the lifecycle process died */

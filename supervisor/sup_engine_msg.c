@@ -7,14 +7,7 @@
 #include "common/om_fault.h"
 #include "supervisor/sup_engine_int.h"
 
-struct msg_ctx {
-	struct sup_engine *e;
-	unsigned place;
-	struct sup_child *child;
-	const char *why; /* static text, when a rule was broken */
-};
-
-static bool broken(struct msg_ctx *c, const char *why)
+bool sup_msg_broken(struct sup_msg *c, const char *why)
 {
 	c->why = why;
 	return false;
@@ -22,15 +15,14 @@ static bool broken(struct msg_ctx *c, const char *why)
 
 static bool cond_ok(const struct om_op_cond *cond) { return cond->kind < OM_COND_COUNT; }
 
-/* A tier by the number in a message; NULL: there is none of that number. */
-static struct sup_tier *tier_of(struct sup_engine *e, uint8_t no) { return no < OM_TIERS_MAX ? e->tier_by_no[no] : NULL; }
+struct sup_tier *sup_msg_tier(struct sup_engine *e, uint8_t no) { return no < OM_TIERS_MAX ? e->tier_by_no[no] : NULL; }
 
-static void answer(struct msg_ctx *c, uint64_t req, int status)
+void sup_msg_answer(struct sup_msg *c, uint64_t req, int status)
 {
 	sup_pub_verdict(c->e, c->place, c->child->serial, req, status, 0, 0, 0, 0);
 }
 
-static struct sup_job *job_new(struct msg_ctx *c, enum sup_job_kind kind, const void *msg, size_t len)
+static struct sup_job *job_new(struct sup_msg *c, enum sup_job_kind kind, const void *msg, size_t len)
 {
 	struct sup_job *job = malloc(sizeof(*job));
 
@@ -70,18 +62,18 @@ static int prepare_tier(const struct sup_tier *t, const struct om_op_prepare *m)
 }
 
 /* The precondition holds or there is none: reserve. `cur` NULL: nothing stands. */
-static void prepare_go(struct msg_ctx *c, const struct om_op_prepare *m, const struct idx_ent *cur)
+static void prepare_go(struct sup_msg *c, const struct om_op_prepare *m, const struct idx_ent *cur)
 {
 	struct sup_engine *e = c->e;
 	struct idx_key ikey;
-	struct sup_tier *t = tier_of(e, m->tier);
+	struct sup_tier *t = sup_msg_tier(e, m->tier);
 	bool conditional = m->cond.kind != OM_COND_NONE;
 
 	int err = prepare_tier(t, m);
 	if (err == 0 && m->cond.kind == OM_COND_ABSENT && !cur && sup_pub_blind(e))
 		err = -OBJM_STATUS_UNAVAILABLE;
 	if (err < 0) {
-		answer(c, m->hdr.req, err);
+		sup_msg_answer(c, m->hdr.req, err);
 		return;
 	}
 	err = sup_pub_cond(&m->cond, cur);
@@ -92,19 +84,19 @@ static void prepare_go(struct msg_ctx *c, const struct om_op_prepare *m, const s
 	idx_key_make(sup_engine_secret(e), m + 1, m->uri_len, &ikey);
 	struct sup_key *key = sup_key_find(e, &ikey, true);
 	if (!key) {
-		answer(c, m->hdr.req, -OBJM_STATUS_OUT_OF_MEMORY);
+		sup_msg_answer(c, m->hdr.req, -OBJM_STATUS_OUT_OF_MEMORY);
 		return;
 	}
 	/* a condition is judged against what is pending, too: anything under way may change the answer */
 	if ((conditional && (key->running || key->wait || key->n_res)) || key->n_wait >= SUP_KEY_WAIT_MAX) {
-		answer(c, m->hdr.req, -OBJM_STATUS_TRY_AGAIN);
+		sup_msg_answer(c, m->hdr.req, -OBJM_STATUS_TRY_AGAIN);
 		sup_key_go(e, key);
 		return;
 	}
 	(void)om_fault(OM_FAULT_SUP_PREPARE);
 	struct sup_res *res = sup_res_new(e, c->place, key, t, m->size, conditional);
 	if (!res) {
-		answer(c, m->hdr.req, -OBJM_STATUS_TRY_AGAIN);
+		sup_msg_answer(c, m->hdr.req, -OBJM_STATUS_TRY_AGAIN);
 		sup_key_go(e, key);
 		return;
 	}
@@ -112,23 +104,23 @@ static void prepare_go(struct msg_ctx *c, const struct om_op_prepare *m, const s
 }
 
 /* The index says what stands, or a reader has to: true when it was asked. */
-static bool needs_resolve(struct msg_ctx *c, const struct om_op_cond *cond)
+static bool needs_resolve(struct sup_msg *c, const struct om_op_cond *cond)
 {
 	return cond->kind != OM_COND_NONE && !c->e->fill_done;
 }
 
-static bool ask_reader(struct msg_ctx *c, const void *msg, size_t len)
+static bool ask_reader(struct sup_msg *c, const void *msg, size_t len)
 {
 	struct sup_job *job = job_new(c, SUP_JOB_RESOLVE, msg, len);
 
 	if (!job)
-		answer(c, ((const struct om_op_hdr *)msg)->req, -OBJM_STATUS_OUT_OF_MEMORY);
+		sup_msg_answer(c, ((const struct om_op_hdr *)msg)->req, -OBJM_STATUS_OUT_OF_MEMORY);
 	else
 		sup_read_queue(c->e, job);
 	return true;
 }
 
-static bool take_prepare(struct msg_ctx *c, const void *msg, size_t len)
+static bool take_prepare(struct sup_msg *c, const void *msg, size_t len)
 {
 	const struct om_op_prepare *m = msg;
 	struct idx_key ikey;
@@ -136,7 +128,7 @@ static bool take_prepare(struct msg_ctx *c, const void *msg, size_t len)
 
 	if (len != sizeof(*m) + m->uri_len || !om_uri_valid(m + 1, m->uri_len) || !cond_ok(&m->cond) ||
 	    (m->flags & ~OM_OBJ_FLAGS_ALL))
-		return broken(c, "bad PREPARE");
+		return sup_msg_broken(c, "bad PREPARE");
 	if (needs_resolve(c, &m->cond))
 		return ask_reader(c, msg, len);
 	idx_key_make(sup_engine_secret(c->e), m + 1, m->uri_len, &ikey);
@@ -147,7 +139,7 @@ static bool take_prepare(struct msg_ctx *c, const void *msg, size_t len)
 
 /* ---- COMMIT and ABORT ---- */
 
-static bool take_commit(struct msg_ctx *c, const void *msg, size_t len)
+static bool take_commit(struct sup_msg *c, const void *msg, size_t len)
 {
 	const struct om_op_commit *m = msg;
 	const char *uri = (const char *)(m + 1);
@@ -156,12 +148,12 @@ static bool take_commit(struct msg_ctx *c, const void *msg, size_t len)
 	if (len != sizeof(*m) + (size_t)m->uri_len + m->type_len + m->meta_len || !om_uri_valid(uri, m->uri_len) ||
 	    m->type_len > OM_TYPE_MAX || !om_meta_valid(uri + m->uri_len + m->type_len, m->meta_len) ||
 	    (m->flags & ~OM_OBJ_FLAGS_ALL))
-		return broken(c, "bad COMMIT");
+		return sup_msg_broken(c, "bad COMMIT");
 	idx_key_make(sup_engine_secret(c->e), uri, m->uri_len, &ikey);
 	struct sup_res *res = sup_res_find(c->e, m->id);
 	if (!res || res->place != c->place || res->committing || !idx_key_equal(&res->key->ikey, &ikey) ||
 	    res->tier->no != m->tier || m->size > res->size)
-		return broken(c, "COMMIT without its PREPARE");
+		return sup_msg_broken(c, "COMMIT without its PREPARE");
 	struct om_rec rec = {
 		.id = m->id, .size = m->size, .mtime_ns = m->mtime_ns, .expiry_s = m->expiry_s, .rev = 1, .flags = m->flags,
 		.tier = m->tier, .home = m->tier, .uri_len = m->uri_len, .type_len = m->type_len, .meta_len = m->meta_len,
@@ -169,7 +161,7 @@ static bool take_commit(struct msg_ctx *c, const void *msg, size_t len)
 	};
 	struct sup_op *op = sup_op_new(SUP_OP_PUT, &rec);
 	if (!op) { /* any verdict but OK ends the reservation and removes the file */
-		answer(c, m->hdr.req, -OBJM_STATUS_OUT_OF_MEMORY);
+		sup_msg_answer(c, m->hdr.req, -OBJM_STATUS_OUT_OF_MEMORY);
 		sup_res_give_back(c->e, res);
 		return true;
 	}
@@ -183,15 +175,15 @@ static bool take_commit(struct msg_ctx *c, const void *msg, size_t len)
 	return true;
 }
 
-static bool take_abort(struct msg_ctx *c, const void *msg, size_t len)
+static bool take_abort(struct sup_msg *c, const void *msg, size_t len)
 {
 	const struct om_op_abort *m = msg;
 
 	if (len != sizeof(*m))
-		return broken(c, "bad ABORT");
+		return sup_msg_broken(c, "bad ABORT");
 	struct sup_res *res = sup_res_find(c->e, m->id);
 	if (!res || res->place != c->place || res->committing)
-		return broken(c, "ABORT without its PREPARE");
+		return sup_msg_broken(c, "ABORT without its PREPARE");
 	if (m->status == -OBJM_STATUS_STORAGE) {
 		sup_tier_fail(res->tier, "a worker could not make an object durable");
 		sup_pub_rows(c->e, res->tier);
@@ -202,7 +194,7 @@ static bool take_abort(struct msg_ctx *c, const void *msg, size_t len)
 
 /* ---- DELETE ---- */
 
-static void delete_go(struct msg_ctx *c, const struct om_op_delete *m, const struct idx_ent *cur)
+static void delete_go(struct sup_msg *c, const struct om_op_delete *m, const struct idx_ent *cur)
 {
 	struct sup_engine *e = c->e;
 	struct om_rec rec = { .uri = (const char *)(m + 1), .uri_len = m->uri_len };
@@ -221,7 +213,7 @@ static void delete_go(struct msg_ctx *c, const struct om_op_delete *m, const str
 	struct sup_key *key = op ? sup_key_find(e, &op->ikey, true) : NULL;
 	bool conditional = m->cond.kind != OM_COND_NONE;
 	if (!key || (conditional && (key->running || key->wait || key->n_res)) || key->n_wait >= SUP_KEY_WAIT_MAX) {
-		answer(c, m->hdr.req, key ? -OBJM_STATUS_TRY_AGAIN : -OBJM_STATUS_OUT_OF_MEMORY);
+		sup_msg_answer(c, m->hdr.req, key ? -OBJM_STATUS_TRY_AGAIN : -OBJM_STATUS_OUT_OF_MEMORY);
 		free(op);
 		if (key)
 			sup_key_go(e, key);
@@ -234,7 +226,7 @@ static void delete_go(struct msg_ctx *c, const struct om_op_delete *m, const str
 	sup_op_submit(e, op);
 }
 
-static bool take_delete(struct msg_ctx *c, const void *msg, size_t len)
+static bool take_delete(struct sup_msg *c, const void *msg, size_t len)
 {
 	const struct om_op_delete *m = msg;
 	struct idx_key ikey;
@@ -242,7 +234,7 @@ static bool take_delete(struct msg_ctx *c, const void *msg, size_t len)
 
 	if (len != sizeof(*m) + m->uri_len || !om_uri_valid(m + 1, m->uri_len) || !cond_ok(&m->cond) ||
 	    m->cond.kind == OM_COND_ABSENT)
-		return broken(c, "bad DELETE");
+		return sup_msg_broken(c, "bad DELETE");
 	if (needs_resolve(c, &m->cond))
 		return ask_reader(c, msg, len);
 	idx_key_make(sup_engine_secret(c->e), m + 1, m->uri_len, &ikey);
@@ -254,12 +246,12 @@ static bool take_delete(struct msg_ctx *c, const void *msg, size_t len)
 void sup_msg_resolved(struct sup_engine *e, struct sup_job *job)
 {
 	struct sup_child *child = &e->child[job->place];
-	struct msg_ctx c = { .e = e, .place = job->place, .child = child };
+	struct sup_msg c = { .e = e, .place = job->place, .child = child };
 
 	if (!child->on || child->serial != job->serial)
 		return;
 	if (job->status < 0) {
-		answer(&c, job->msg.hdr.req, job->status);
+		sup_msg_answer(&c, job->msg.hdr.req, job->status);
 		return;
 	}
 	/* the index again: a change may have been published since the reader's snapshot */
@@ -281,12 +273,12 @@ void sup_msg_resolved(struct sup_engine *e, struct sup_job *job)
 
 /* ---- reading ---- */
 
-static bool take_lookup(struct msg_ctx *c, const void *msg, size_t len)
+static bool take_lookup(struct sup_msg *c, const void *msg, size_t len)
 {
 	const struct om_op_lookup *m = msg;
 
 	if (len != sizeof(*m) + m->uri_len || !om_uri_valid(m + 1, m->uri_len))
-		return broken(c, "bad LOOKUP");
+		return sup_msg_broken(c, "bad LOOKUP");
 	struct sup_job *job = job_new(c, SUP_JOB_LOOKUP, msg, len);
 	if (job) {
 		sup_read_queue(c->e, job);
@@ -298,13 +290,13 @@ static bool take_lookup(struct msg_ctx *c, const void *msg, size_t len)
 	return true;
 }
 
-static bool take_list(struct msg_ctx *c, const void *msg, size_t len)
+static bool take_list(struct sup_msg *c, const void *msg, size_t len)
 {
 	const struct om_op_list *m = msg;
 
 	if (len != sizeof(*m) + (size_t)m->prefix_len + m->after_len || m->prefix_len > OM_URI_MAX || m->after_len > OM_URI_MAX ||
 	    m->limit == 0 || m->limit > OM_LIST_LIMIT_MAX)
-		return broken(c, "bad LIST");
+		return sup_msg_broken(c, "bad LIST");
 	struct sup_job *job = job_new(c, SUP_JOB_LIST, msg, len);
 	if (job) {
 		sup_read_queue(c->e, job);
@@ -317,26 +309,28 @@ static bool take_list(struct msg_ctx *c, const void *msg, size_t len)
 }
 
 /* SET belongs to the extension's later operations: no worker sends it yet. */
-static bool take_set(struct msg_ctx *c, const void *msg, size_t len)
+static bool take_set(struct sup_msg *c, const void *msg, size_t len)
 {
 	if (len < sizeof(struct om_op_set))
-		return broken(c, "bad SET");
-	answer(c, ((const struct om_op_hdr *)msg)->req, -OBJM_STATUS_UNSUPPORTED_OP);
+		return sup_msg_broken(c, "bad SET");
+	sup_msg_answer(c, ((const struct om_op_hdr *)msg)->req, -OBJM_STATUS_UNSUPPORTED_OP);
 	return true;
 }
 
 /* ---- the lifecycle process ---- */
 
-static bool take_found(struct msg_ctx *c, const void *msg, size_t len)
+static bool take_found(struct sup_msg *c, const void *msg, size_t len)
 {
 	const struct om_op_found *m = msg;
 	const char *uri = (const char *)(m + 1);
-	struct sup_tier *t = tier_of(c->e, m->tier);
+	struct sup_tier *t = sup_msg_tier(c->e, m->tier);
 
 	if (len != sizeof(*m) + (size_t)m->uri_len + m->type_len + m->meta_len || !t || t->scan_mode < 0 || !m->id)
-		return broken(c, "bad FOUND");
+		return sup_msg_broken(c, "bad FOUND");
 	if (m->id >= c->e->run_first_id)
 		return true; /* of this run: whoever put it answers for it */
+	if (sup_move_to(c->e, t, m->id))
+		return true; /* a move is making it: its end decides */
 	atomic_fetch_add(&t->scan_found, 1);
 	if (m->uri_len == 0) { /* unreadable: an orphan if it was never acknowledged, else left for a human */
 		if (t->scan_mode == OM_SCAN_ORPHANS)
@@ -348,7 +342,7 @@ static bool take_found(struct msg_ctx *c, const void *msg, size_t len)
 	}
 	if (!om_uri_valid(uri, m->uri_len) || m->type_len > OM_TYPE_MAX ||
 	    !om_meta_valid(uri + m->uri_len + m->type_len, m->meta_len) || (m->flags & ~OM_OBJ_FLAGS_ALL))
-		return broken(c, "bad FOUND");
+		return sup_msg_broken(c, "bad FOUND");
 	struct om_rec rec = {
 		.id = m->id, .size = m->size, .mtime_ns = m->mtime_ns, .expiry_s = m->expiry_s, .rev = m->rev ? m->rev : 1,
 		.flags = m->flags, .tier = m->tier, .home = m->tier, .uri_len = m->uri_len, .type_len = m->type_len,
@@ -371,13 +365,13 @@ static bool take_found(struct msg_ctx *c, const void *msg, size_t len)
 	return true;
 }
 
-static bool take_scanned(struct msg_ctx *c, const void *msg, size_t len)
+static bool take_scanned(struct sup_msg *c, const void *msg, size_t len)
 {
 	const struct om_op_scanned *m = msg;
-	struct sup_tier *t = len == sizeof(*m) ? tier_of(c->e, m->tier) : NULL;
+	struct sup_tier *t = len == sizeof(*m) ? sup_msg_tier(c->e, m->tier) : NULL;
 
 	if (!t || t->scan_mode < 0 || !t->scan_sent)
-		return broken(c, "bad SCANNED");
+		return sup_msg_broken(c, "bad SCANNED");
 	if (m->status < 0) {
 		om_log(OM_MSG_CATALOG, "tier %s: its files could not all be read: %s; trying again", t->conf->name,
 		       om_status_text(m->status));
@@ -389,23 +383,23 @@ static bool take_scanned(struct msg_ctx *c, const void *msg, size_t len)
 	return true;
 }
 
-static bool take_reaped(struct msg_ctx *c, const void *msg, size_t len)
+static bool take_reaped(struct sup_msg *c, const void *msg, size_t len)
 {
 	const struct om_op_reaped *m = msg;
-	struct sup_tier *t = len == sizeof(*m) ? tier_of(c->e, m->tier) : NULL;
+	struct sup_tier *t = len == sizeof(*m) ? sup_msg_tier(c->e, m->tier) : NULL;
 
 	if (!t)
-		return broken(c, "bad REAPED");
+		return sup_msg_broken(c, "bad REAPED");
 	sup_reap_done(c->e, t, m->id, m->status);
 	return true;
 }
 
-static bool take_tasked(struct msg_ctx *c, const void *msg, size_t len)
+static bool take_tasked(struct sup_msg *c, const void *msg, size_t len)
 {
 	const struct om_op_tasked *m = msg;
 
 	if (m->text_len != len - sizeof(*m) || !sup_task_done(c->e, m))
-		return broken(c, "bad TASKED");
+		return sup_msg_broken(c, "bad TASKED");
 	return true;
 }
 
@@ -414,7 +408,7 @@ static const struct msg_row {
 	uint8_t roles;	 /* bit of enum om_role */
 	bool answered;	 /* counts as a request that awaits an answer */
 	uint16_t fixed; /* least length */
-	bool (*take)(struct msg_ctx *c, const void *msg, size_t len);
+	bool (*take)(struct sup_msg *c, const void *msg, size_t len);
 } msg_table[] = {
 #define W (1u << OM_ROLE_WORKER)
 #define L (1u << OM_ROLE_LIFECYCLE)
@@ -429,13 +423,18 @@ static const struct msg_row {
 	{ OM_OP_SCANNED, L, false, sizeof(struct om_op_scanned), take_scanned },
 	{ OM_OP_REAPED, L, false, sizeof(struct om_op_reaped), take_reaped },
 	{ OM_OP_TASKED, L, false, sizeof(struct om_op_tasked), take_tasked },
+	{ OM_OP_MOVE_BEGIN, L, true, sizeof(struct om_op_move), sup_move_take_begin },
+	{ OM_OP_MOVE_COMMIT, L, true, sizeof(struct om_op_move), sup_move_take_commit },
+	{ OM_OP_MOVE_ABORT, L, false, sizeof(struct om_op_move), sup_move_take_abort },
+	{ OM_OP_DROP, L, true, sizeof(struct om_op_drop), sup_drop_take },
+	{ OM_OP_GONE, W | L, true, sizeof(struct om_op_gone), sup_gone_take },
 #undef W
 #undef L
 };
 
 bool sup_msg_take(struct sup_engine *e, unsigned place, const void *msg, size_t len, const char **ret_why)
 {
-	struct msg_ctx c = { .e = e, .place = place, .child = &e->child[place], .why = "unknown message" };
+	struct sup_msg c = { .e = e, .place = place, .child = &e->child[place], .why = "unknown message" };
 	const struct om_op_hdr *h = msg;
 
 	*ret_why = "short message";

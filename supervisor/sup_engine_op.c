@@ -35,10 +35,12 @@ struct sup_key *sup_key_find(struct sup_engine *e, const struct idx_key *k, bool
 	return key;
 }
 
+bool sup_key_busy(const struct sup_key *key) { return key->running || key->wait || key->n_res; }
+
 /* Forget a key for which nothing is under way. */
 static void key_drop(struct sup_engine *e, struct sup_key *key)
 {
-	if (key->running || key->wait || key->n_res)
+	if (sup_key_busy(key))
 		return;
 	struct sup_key **p = key_slot(e, &key->ikey);
 	OM_ASSERT(*p == key);
@@ -172,7 +174,7 @@ static void op_free(struct sup_op *op)
 	free(op);
 }
 
-static void add_stage(struct sup_op *op, struct sup_tier *t, enum sup_act act, bool expect)
+void sup_op_add_stage(struct sup_op *op, struct sup_tier *t, enum sup_act act, bool expect)
 {
 	OM_ASSERT(op->n_stages < OM_TIERS_MAX);
 	op->stages[op->n_stages++] = (struct sup_stage){ .tier = t, .act = act, .expect = expect };
@@ -180,35 +182,61 @@ static void add_stage(struct sup_op *op, struct sup_tier *t, enum sup_act act, b
 
 static bool holds_records(const struct sup_tier *t) { return t->cat != NULL; }
 
-/* Deletions of the key's records on every tier but `but`, copies first and home last. */
-static void plan_deletes(struct sup_engine *e, struct sup_op *op, const struct idx_ent *prev, const struct sup_tier *but)
+/* A tier that takes no changes and holds nothing of the key but what may be left over: a tombstone does it. */
+static bool left_alone(const struct sup_tier *t, const struct idx_ent *prev)
 {
-	if (prev && e->fill_done && !sup_pub_blind(e)) { /* the index knows exactly where records are */
+	return t->dirty && sup_tier_state(t) == OM_TIERS_FAILED && !(prev && (prev->tier == t->no || prev->home == t->no));
+}
+
+/* Does the index know exactly where the key's records are? */
+static bool index_exact(const struct sup_engine *e)
+{
+	if (!e->fill_done || sup_pub_blind(e))
+		return false;
+	for (unsigned i = 0; i < e->n_tiers; i++)
+		if (e->tiers[i].dirty)
+			return false;
+	return true;
+}
+
+void sup_op_plan_copy(struct sup_engine *e, struct sup_op *op, const struct idx_ent *cur)
+{
+	struct sup_tier *t = e->tier_by_no[cur->tier];
+
+	if (cur->tier != cur->home && t && holds_records(t))
+		sup_op_add_stage(op, t, SUP_ACT_DEL, true);
+}
+
+void sup_op_plan_deletes(struct sup_engine *e, struct sup_op *op, const struct idx_ent *prev, const struct sup_tier *but)
+{
+	if (prev && index_exact(e)) {
 		struct sup_tier *serve = e->tier_by_no[prev->tier];
 		struct sup_tier *home = prev->home < OM_TIERS_MAX ? e->tier_by_no[prev->home] : NULL;
 		if (serve && serve != but && serve != home && holds_records(serve))
-			add_stage(op, serve, SUP_ACT_DEL, true);
+			sup_op_add_stage(op, serve, SUP_ACT_DEL, true);
 		if (home && home != but && holds_records(home))
-			add_stage(op, home, SUP_ACT_DEL, true);
+			sup_op_add_stage(op, home, SUP_ACT_DEL, true);
 		return;
 	}
-	if (!prev && e->fill_done && !sup_pub_blind(e))
+	if (!prev && index_exact(e))
 		return;
 	for (int persistent = 0; persistent < 2; persistent++)
 		for (unsigned i = 0; i < e->n_tiers; i++) {
 			struct sup_tier *t = &e->tiers[i];
-			if (t != but && holds_records(t) && t->is_volatile == !persistent)
-				add_stage(op, t, SUP_ACT_DEL, false);
+			if (t != but && holds_records(t) && t->is_volatile == !persistent && !left_alone(t, prev))
+				sup_op_add_stage(op, t, SUP_ACT_DEL, false);
 		}
 }
 
-/* Tiers that may hold the key and cannot be asked now: they are told when they come back. */
-static void plan_tombs(struct sup_engine *e, struct sup_op *op)
+/* They are told when they come back. */
+void sup_op_plan_tombs(struct sup_engine *e, struct sup_op *op)
 {
 	for (unsigned i = 0; i < e->n_tiers; i++) {
-		const struct sup_tier *t = &e->tiers[i];
-		if (t->hides || (holds_records(t) && t->owes_rebuild))
-			op->tombs |= 1u << i;
+		struct sup_tier *t = &e->tiers[i];
+		if (!t->hides && !(holds_records(t) && (t->owes_rebuild || t->dirty)))
+			continue;
+		op->tombs |= 1u << i;
+		atomic_store(&t->has_tombs, true);
 	}
 	op->tomb_id = op->kind == SUP_OP_PUT ? op->rec.id - 1 : e->id_next - 1;
 }
@@ -221,11 +249,17 @@ static struct sup_tier *any_tier(struct sup_engine *e)
 	return NULL;
 }
 
+/* The same version, and neither its home nor its copy is on the record's tier. */
+static bool elsewhere(const struct idx_ent *cur, const struct om_rec *rec)
+{
+	return cur->id == rec->id && cur->tier != rec->tier && cur->home != rec->tier;
+}
+
 /* Plans the stages; false: it is over already, op->status says how. */
 static bool plan(struct sup_engine *e, struct sup_op *op)
 {
 	struct idx_ent cur;
-	bool have = op->kind != SUP_OP_SETTLE && idxw_get(e->index, &op->ikey, &cur, NULL) == 0;
+	bool have = op->key && idxw_get(e->index, &op->ikey, &cur, NULL) == 0;
 
 	op->prev_id = have ? cur.id : 0;
 	switch (op->kind) {
@@ -235,39 +269,45 @@ static bool plan(struct sup_engine *e, struct sup_op *op)
 			op->superseded = true;
 			return false;
 		}
-		add_stage(op, t, SUP_ACT_PUT, have && e->fill_done && (cur.tier == t->no || cur.home == t->no));
-		plan_deletes(e, op, have ? &cur : NULL, t);
-		plan_tombs(e, op);
+		sup_op_add_stage(op, t, SUP_ACT_PUT, have && e->fill_done && (cur.tier == t->no || cur.home == t->no));
+		sup_op_plan_deletes(e, op, have ? &cur : NULL, t);
+		sup_op_plan_tombs(e, op);
 		return true;
 	}
 	case SUP_OP_DELETE:
-		if (!have && e->fill_done && !sup_pub_blind(e)) {
+		if (!have && index_exact(e)) {
 			op->status = -OBJM_STATUS_NOT_FOUND;
 			return false;
 		}
-		plan_deletes(e, op, have ? &cur : NULL, NULL);
-		plan_tombs(e, op);
+		sup_op_plan_deletes(e, op, have ? &cur : NULL, NULL);
+		sup_op_plan_tombs(e, op);
 		if (op->n_stages == 0) {
 			if (!op->tombs || !any_tier(e)) {
 				op->status = -OBJM_STATUS_UNAVAILABLE;
 				return false;
 			}
-			add_stage(op, any_tier(e), SUP_ACT_TOMB, false);
+			sup_op_add_stage(op, any_tier(e), SUP_ACT_TOMB, false);
 		}
 		return true;
 	case SUP_OP_FOUND:
-		add_stage(op, e->tier_by_no[op->rec.tier], SUP_ACT_FOUND, false);
-		/* a newer record of the URI stands, here or on another tier: this file is a leftover */
-		if (have && cur.id > op->rec.id)
+		sup_op_add_stage(op, e->tier_by_no[op->rec.tier], SUP_ACT_FOUND, false);
+		/* a newer record of the URI stands, here or on another tier, or this one elsewhere: the file is a leftover */
+		if (have && (cur.id > op->rec.id || elsewhere(&cur, &op->rec)))
 			op->superseded = true;
 		return true;
 	case SUP_OP_STALE:
-		if (!op->dead && (!have || cur.id <= op->rec.id))
+		if (!op->dead && !(have && (cur.id > op->rec.id || elsewhere(&cur, &op->rec))))
 			return false; /* it has gone meanwhile */
-		add_stage(op, e->tier_by_no[op->rec.tier], SUP_ACT_DEL, false);
+		sup_op_add_stage(op, e->tier_by_no[op->rec.tier], SUP_ACT_DEL, false);
 		return true;
 	case SUP_OP_SETTLE:
+	case SUP_OP_INTENT:
 		return true; /* its stage was set by who made it */
+	case SUP_OP_MOVE:
+		return sup_move_plan(e, op);
+	case SUP_OP_DROP:
+	case SUP_OP_GONE:
+		return sup_drop_plan(e, op);
 	}
 	return false;
 }
@@ -296,7 +336,7 @@ static void launch(struct sup_engine *e, struct sup_op *op)
 		e->deferred_end = &op->next;
 		return;
 	}
-	if (op->kind != SUP_OP_SETTLE && !op->gen_open) {
+	if (op->key && !op->gen_open) {
 		/* odd before the commit: nobody may cache what is about to change */
 		idx_genw_open(e->gens, idx_key_bucket(&op->ikey));
 		op->gen_open = true;
@@ -339,7 +379,7 @@ void sup_key_go(struct sup_engine *e, struct sup_key *key)
 void sup_op_submit(struct sup_engine *e, struct sup_op *op)
 {
 	e->n_ops++;
-	if (op->kind == SUP_OP_SETTLE) {
+	if (!op->key) {
 		launch(e, op);
 		return;
 	}
@@ -353,7 +393,7 @@ void sup_op_submit(struct sup_engine *e, struct sup_op *op)
 
 /* ---- the end of a change ---- */
 
-static void note(struct sup_op *op, enum om_change change, const struct idx_ent *ent)
+void sup_op_note(struct sup_op *op, enum om_change change, const struct idx_ent *ent)
 {
 	op->change = (uint8_t)(change + 1);
 	op->ent = *ent;
@@ -384,11 +424,13 @@ static bool publish(struct sup_engine *e, struct sup_op *op)
 			.id = op->rec.id, .size = op->rec.size, .mtime_ns = op->rec.mtime_ns, .expiry_s = op->rec.expiry_s,
 			.rev = op->rec.rev, .flags = (uint16_t)op->rec.flags, .tier = op->rec.tier, .home = op->rec.tier,
 		};
-		bool newer = idxw_get(e->index, &op->ikey, &cur, NULL) == 0 && cur.id > ent.id;
+		bool have = idxw_get(e->index, &op->ikey, &cur, NULL) == 0, newer = have && cur.id > ent.id;
+		if (have && cur.id == ent.id && cur.home == ent.home)
+			ent.tier = cur.tier; /* FOUND: the cached copy of what was found goes on serving */
 		if (!newer)
 			err = idxw_put(e->index, &op->ikey, &ent);
 		if (!newer && err == 0 && op->kind == SUP_OP_PUT)
-			note(op, OM_CHANGE_PUT, &ent);
+			sup_op_note(op, OM_CHANGE_PUT, &ent);
 	} else if (op->kind == SUP_OP_DELETE) {
 		if (idxw_get(e->index, &op->ikey, &cur, NULL) < 0)
 			cur = went(op); /* not in the index yet: what the catalogs say */
@@ -396,7 +438,11 @@ static bool publish(struct sup_engine *e, struct sup_op *op)
 		if (err == -OBJM_STATUS_NOT_FOUND)
 			err = 0;
 		if (cur.id && err == 0)
-			note(op, OM_CHANGE_DELETE, &cur);
+			sup_op_note(op, OM_CHANGE_DELETE, &cur);
+	} else if (op->kind == SUP_OP_MOVE) {
+		err = sup_move_publish(e, op);
+	} else if (op->kind == SUP_OP_DROP || op->kind == SUP_OP_GONE) {
+		err = sup_drop_publish(e, op);
 	}
 	if (err < 0 && err != -OBJM_STATUS_NO_SPACE)
 		om_log(OM_MSG_CHECK, "object %llu is committed, but the index refuses it: %s", (unsigned long long)op->rec.id,
@@ -422,7 +468,7 @@ static void reap_old(struct sup_engine *e, struct sup_op *op)
 {
 	for (unsigned i = 0; i < op->n_stages; i++) {
 		const struct sup_stage *s = &op->stages[i];
-		if (s->old.existed && !s->old.damaged && s->old.id && (s->act == SUP_ACT_DEL || s->old.id != op->rec.id)) {
+		if (s->old.existed && !s->old.damaged && s->old.id && (s->act == SUP_ACT_DEL || s->act == SUP_ACT_GONE || s->old.id != op->rec.id)) {
 			unlink_volatile(s->tier, s->old.id, s->old.size);
 			sup_reap_add(e, s->tier, s->old.id, SUP_RM_PENDING);
 		}
@@ -514,6 +560,12 @@ static void finish(struct sup_engine *e, struct sup_op *op)
 		end_found(e, op);
 	else if (op->kind == SUP_OP_SETTLE)
 		end_settle(e, op);
+	else if (op->kind == SUP_OP_INTENT)
+		sup_move_end_intent(e, op);
+	else if (op->kind == SUP_OP_MOVE)
+		sup_move_end(e, op);
+	else if (op->kind == SUP_OP_DROP || op->kind == SUP_OP_GONE)
+		sup_drop_end(e, op);
 	e->n_ops--;
 	while (op->held) { /* a newer version that stands keeps its place */
 		struct sup_held *h = op->held;
@@ -532,7 +584,7 @@ static void finish(struct sup_engine *e, struct sup_op *op)
 
 static void publish_and_finish(struct sup_engine *e, struct sup_op *op)
 {
-	if (op->status == 0 && op->kind != SUP_OP_SETTLE && !publish(e, op)) {
+	if (op->status == 0 && op->key && !publish(e, op)) {
 		op->next = NULL;
 		*e->stalled_end = op;
 		e->stalled_end = &op->next;
@@ -541,23 +593,41 @@ static void publish_and_finish(struct sup_engine *e, struct sup_op *op)
 	finish(e, op);
 }
 
+/*
+ * A stage failed and those before it stand. A PUT or a MOVE whose first stage is committed stands, even if an older record
+ * elsewhere could not be removed: the same one wins everywhere, and deletes look there from now on. A delete that took the copy
+ * alone leaves the home.
+ */
+static void half_done(struct sup_engine *e, struct sup_op *op)
+{
+	struct idx_ent cur;
+
+	if (op->kind == SUP_OP_STALE)
+		op->stages[op->stage].tier->dirty |= SUP_DIRTY_LEFT; /* what lost is still there */
+	if (op->stage == 0)
+		return;
+	if (op->kind == SUP_OP_PUT || op->kind == SUP_OP_MOVE) {
+		om_log(OM_MSG_CATALOG, "object %llu stands, but an older record on tier %s could not be removed: %s",
+		       (unsigned long long)op->rec.id, op->stages[op->stage].tier->conf->name, om_status_text(op->status));
+		for (unsigned i = op->stage; i < op->n_stages; i++)
+			op->stages[i].tier->dirty |= SUP_DIRTY_LEFT;
+		op->status = 0;
+	} else if ((op->kind == SUP_OP_DELETE || op->kind == SUP_OP_DROP) && idxw_get(e->index, &op->ikey, &cur, NULL) == 0 &&
+		   cur.tier != cur.home && op->stages[0].tier->no == cur.tier) {
+		cur.tier = cur.home;
+		(void)idxw_put(e->index, &op->ikey, &cur); /* in place: always room */
+	}
+}
+
 void sup_op_stage_done(struct sup_engine *e, struct sup_op *op)
 {
-	/*
-	 * A PUT whose first stage is committed stands, even if an older record elsewhere could not be removed: the higher id
-	 * wins everywhere. The failure is told, and the tier was logged as failed.
-	 */
 	if (op->status < 0 || ++op->stage == op->n_stages) {
-		bool stands = op->kind == SUP_OP_PUT && op->status < 0 && op->stage > 0;
-		if (stands) {
-			om_log(OM_MSG_CATALOG, "object %llu stands, but an older record on tier %s could not be removed: %s",
-			       (unsigned long long)op->rec.id, op->stages[op->stage].tier->conf->name, om_status_text(op->status));
-			op->status = 0;
-		}
+		if (op->status < 0)
+			half_done(e, op);
 		publish_and_finish(e, op);
 		return;
 	}
-	(void)om_fault(OM_FAULT_DEL_SECOND);
+	(void)om_fault(op->kind == SUP_OP_MOVE ? OM_FAULT_SUP_MOVE_TARGET : OM_FAULT_DEL_SECOND);
 	sup_commit_queue(op->stages[op->stage].tier, op);
 }
 

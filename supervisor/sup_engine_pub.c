@@ -180,6 +180,7 @@ static void detach(struct sup_engine *e, unsigned place)
 	bool lifecycle = c->role == OM_ROLE_LIFECYCLE;
 	memset(c, 0, sizeof(*c));
 	if (lifecycle) {
+		sup_move_lost(e);
 		sup_reap_lost(e);
 		sup_scan_lost(e);
 		sup_task_lost(e);
@@ -187,6 +188,36 @@ static void detach(struct sup_engine *e, unsigned place)
 }
 
 /* ---- filling and growing the index ---- */
+
+/*
+ * Another record of the key is in the index: a crash between the commits of two tiers left both, or one is a cached copy. Records
+ * that lose must go for good. Persistent tiers are read first, so the home of a copy is known when the copy comes.
+ * True: this one loses.
+ */
+static bool fill_meets(struct sup_engine *e, const struct idx_ent *have, const struct idx_ent *ent)
+{
+	bool copy = ent->tier != ent->home;
+
+	if (have->tier == ent->tier)
+		return false; /* read before it was replaced */
+	if (have->id < ent->id) {
+		sup_reap_loser(e, have->tier, have->id, false);
+		if (have->home != have->tier && have->home < OM_TIERS_MAX)
+			sup_reap_loser(e, have->home, have->id, false);
+		return false;
+	}
+	if (have->id == ent->id && have->home == ent->tier)
+		return false; /* the home of the copy that came first */
+	if (have->id == ent->id && copy && have->tier == have->home)
+		return false; /* the first copy of it */
+	if (have->id == ent->id && !copy && have->tier == have->home &&
+	    (ent->rev > have->rev || (ent->rev == have->rev && ent->tier < have->tier))) { /* as idx_cat_rec_wins() */
+		sup_reap_loser(e, have->tier, have->id, false);
+		return false;
+	}
+	sup_reap_loser(e, ent->tier, ent->id, false);
+	return true;
+}
 
 void sup_pub_fill(struct sup_engine *e, const struct sup_fill_row *row)
 {
@@ -198,9 +229,8 @@ void sup_pub_fill(struct sup_engine *e, const struct sup_fill_row *row)
 		sup_reap_loser(e, ent->tier, ent->id, true);
 		return;
 	}
-	/* a crash between the commits of two tiers: the higher id wins, the other record must go for good */
-	if (idxw_get(e->index, &row->key, &have, NULL) == 0 && have.id != ent->id && have.tier != ent->tier)
-		sup_reap_loser(e, have.id < ent->id ? have.tier : ent->tier, OM_MIN(have.id, ent->id), false);
+	if (idxw_get(e->index, &row->key, &have, NULL) == 0 && fill_meets(e, &have, ent))
+		return;
 	int err = idxw_fill(e->index, &row->key, ent);
 	if (err < 0 && err != -OBJM_STATUS_PRECONDITION_FAILED)
 		om_log(OM_MSG_CHECK, "the index has no room for object %llu", (unsigned long long)ent->id); /* it was made for all */
@@ -371,6 +401,10 @@ static void job_done(struct sup_engine *e, struct sup_job *job)
 			e->id2_next = job->first_id;
 			e->id2_end = job->first_id + SUP_ID_BLOCK;
 		}
+	} else if (job->kind == SUP_JOB_STALE) {
+		e->stale_asked = false; /* their ops are before everything that comes now */
+		for (unsigned i = 0; i < e->n_tiers; i++)
+			e->tiers[i].dirty &= (uint8_t)~SUP_DIRTY_LOSERS;
 	} else if (job->kind == SUP_JOB_RESOLVE) {
 		sup_msg_resolved(e, job);
 	}

@@ -368,8 +368,10 @@ static void do_stale(struct sup_engine *e, struct sup_job *job)
 static void do_tombs(struct sup_engine *e)
 {
 	for (unsigned i = 0; i < e->n_tiers; i++) {
-		const struct sup_tier *t = &e->tiers[i];
-		if (t->cat && !t->owes_rebuild && !(e->tombs_hit & 1u << i) && idx_state_tomb_clear(e->state, t->no) < 0)
+		struct sup_tier *t = &e->tiers[i];
+		if (!t->cat || t->owes_rebuild || (e->tombs_hit & 1u << i))
+			continue;
+		if (idx_state_tomb_clear(e->state, t->no) < 0)
 			om_log(OM_MSG_CATALOG, "tombstones of tier %s cannot be cleared: %s", t->conf->name, idx_cat_message());
 	}
 }
@@ -490,9 +492,11 @@ void *sup_fill_main(void *arg)
 {
 	struct fill_ctx c = { .e = arg };
 
-	for (unsigned i = 0; i < c.e->n_tiers; i++)
-		if (c.e->tiers[i].cat)
-			fill_tier(&c, &c.e->tiers[i]);
+	/* homes first: what is met on a memory tier after them is known to be a copy, or not to be one (fill_meets) */
+	for (int is_volatile = 0; is_volatile < 2; is_volatile++)
+		for (unsigned i = 0; i < c.e->n_tiers; i++)
+			if (c.e->tiers[i].cat && c.e->tiers[i].is_volatile == is_volatile)
+				fill_tier(&c, &c.e->tiers[i]);
 	if (!c.chunk) {
 		c.chunk = malloc(sizeof(*c.chunk));
 		OM_ASSERT(c.chunk); /* without it the index would never be complete */

@@ -9,6 +9,32 @@
 #include "common/om_counter.h"
 #include "supervisor/sup_engine_int.h"
 
+static struct sup_removal **busy_slot(struct sup_engine *e, uint64_t id) { return &e->rm_busy[id % SUP_RM_BUCKETS]; }
+
+static void busy_add(struct sup_engine *e, struct sup_removal *r)
+{
+	r->hnext = *busy_slot(e, r->id);
+	*busy_slot(e, r->id) = r;
+}
+
+static void busy_del(struct sup_engine *e, const struct sup_removal *r)
+{
+	struct sup_removal **p = busy_slot(e, r->id);
+
+	while (*p && *p != r)
+		p = &(*p)->hnext;
+	if (*p)
+		*p = r->hnext;
+}
+
+bool sup_reap_busy(const struct sup_engine *e, const struct sup_tier *t, uint64_t id)
+{
+	for (const struct sup_removal *r = e->rm_busy[id % SUP_RM_BUCKETS]; r; r = r->hnext)
+		if (r->id == id && r->tier == t)
+			return true;
+	return false;
+}
+
 static void push(struct sup_engine *e, struct sup_removal *r)
 {
 	r->next = NULL;
@@ -24,6 +50,7 @@ void sup_reap_add(struct sup_engine *e, struct sup_tier *t, uint64_t id, enum su
 	if (!OM_CHECK(r != NULL))
 		return; /* recorded or found again: the next start removes it */
 	*r = (struct sup_removal){ .id = id, .tier = t, .kind = (uint8_t)kind };
+	busy_add(e, r);
 	push(e, r);
 }
 
@@ -79,6 +106,7 @@ void sup_reap_done(struct sup_engine *e, struct sup_tier *t, uint64_t id, int st
 	}
 	om_count(OM_C_REAPED, 1);
 	if (r->kind == SUP_RM_UNSETTLED) {
+		busy_del(e, r);
 		free(r);
 		return;
 	}
@@ -118,6 +146,7 @@ static void settle_tier(struct sup_engine *e, struct sup_tier *t, bool complete)
 		ids[op->n_ids++] = r->id;
 		*p = r->next;
 		e->n_settle--;
+		busy_del(e, r); /* whatever names this file from now on comes to the committer behind this op */
 		free(r);
 	}
 	op->ids = ids;
@@ -171,6 +200,7 @@ static int load_one(struct load_ctx *c, uint64_t id)
 		return -OBJM_STATUS_OUT_OF_MEMORY;
 	}
 	*r = (struct sup_removal){ .id = id, .tier = c->t, .kind = SUP_RM_PENDING };
+	busy_add(e, r);
 	e->recover[e->n_recover++] = r;
 	return 0;
 }
@@ -215,6 +245,7 @@ static int load_tomb(void *arg, uint8_t tier, const uint8_t key[static IDX_STATE
 		e->tombs = v;
 		e->cap_tombs = cap;
 	}
+	atomic_store(&((struct load_ctx *)arg)->t->has_tombs, true);
 	struct sup_tomb *t = &e->tombs[e->n_tombs++];
 	*t = (struct sup_tomb){ .id = id, .tier = tier };
 	memcpy(&t->key.lo, key, 8);
@@ -276,14 +307,15 @@ void sup_reap_live(struct sup_engine *e, uint8_t tier_no, uint64_t id)
 		(*r)->kind = SUP_RM_VOID;
 }
 
-static void ask(struct sup_engine *e, enum sup_job_kind kind)
+static bool ask(struct sup_engine *e, enum sup_job_kind kind)
 {
 	struct sup_job *job = calloc(1, sizeof(*job));
 
 	if (!OM_CHECK(job != NULL))
-		return; /* the next start finds it again */
+		return false; /* the next start finds it again */
 	job->kind = kind;
 	sup_read_queue(e, job);
+	return true;
 }
 
 /* The catalogs have been read: what is left of the last run's removals is true. */
@@ -299,17 +331,20 @@ void sup_reap_filled(struct sup_engine *e)
 		e->settle = r;
 		e->n_settle++;
 	}
-	if (e->n_settle && !e->settle_since_ns)
-		e->settle_since_ns = om_coarse_ns();
+	/* at once: a removal of one of these files that comes after this must find its place empty */
+	for (uint64_t left = e->n_settle + 1; e->n_settle && e->n_settle < left;) {
+		left = e->n_settle;
+		sup_reap_settle(e, true);
+	}
 	free(e->recover);
 	e->recover = NULL;
 	e->n_recover = e->cap_recover = 0;
 	if (e->n_losers) {
 		qsort(e->losers, e->n_losers, sizeof(*e->losers), sup_loser_cmp);
-		ask(e, SUP_JOB_STALE);
+		e->stale_asked = ask(e, SUP_JOB_STALE);
 	}
 	if (e->n_tombs)
-		ask(e, SUP_JOB_TOMBS);
+		(void)ask(e, SUP_JOB_TOMBS);
 	free(e->tombs);
 	e->tombs = NULL;
 	e->n_tombs = e->cap_tombs = 0;
@@ -334,6 +369,8 @@ void sup_reap_loser(struct sup_engine *e, uint8_t tier_no, uint64_t id, bool dea
 		e->losers = v;
 		e->cap_losers = cap;
 	}
+	if (e->tier_by_no[tier_no])
+		e->tier_by_no[tier_no]->dirty |= SUP_DIRTY_LOSERS;
 	e->losers[e->n_losers++] = (struct sup_loser){ .id = id, .tier = tier_no, .dead = dead };
 }
 

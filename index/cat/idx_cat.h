@@ -146,7 +146,8 @@ int idx_cat_txn_commit(struct idx_cat_txn *txn);
 void idx_cat_txn_abort(struct idx_cat_txn *txn);
 
 /**
- * Insert or replace the record of rec->uri. rec is borrowed; rec->tier must be this catalog's.
+ * Insert or replace the record of rec->uri. rec is borrowed; rec->tier must be this catalog's. -INVALID_REQUEST also for an
+ * EPHEMERAL record, or one whose home is another tier, in a catalog that is not VOLATILE.
  * @param ret_old  may be NULL
  * @return 0; -COLLISION: another long URI has the same key (the message names both).
  */

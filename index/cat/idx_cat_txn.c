@@ -119,6 +119,19 @@ static void txn_forget_old(struct idx_cat_txn *txn, const struct idx_cat_old *ol
 	}
 }
 
+/*
+ * The one place through which every record of a catalog goes: a put, a change, a move, a rebuild. So an ephemeral object cannot
+ * get onto a persistent tier, and a cached copy only onto a memory tier, whoever asks for it and whatever he checked before.
+ */
+static bool txn_fits(const struct idx_cat *cat, const struct om_rec *rec)
+{
+	bool is_volatile = cat->env.flags & IDX_CAT_VOLATILE;
+
+	if (rec->tier != cat->tier)
+		return false;
+	return is_volatile || (!(rec->flags & OM_OBJ_EPHEMERAL) && rec->home == rec->tier);
+}
+
 int idx_cat_txn_put(struct idx_cat_txn *txn, const struct om_rec *rec, unsigned flags, struct idx_cat_old *ret_old)
 {
 	unsigned char buf[IDX_CAT_REC_MAX];
@@ -127,7 +140,7 @@ int idx_cat_txn_put(struct idx_cat_txn *txn, const struct om_rec *rec, unsigned 
 	MDB_val k, v;
 	int rc = idx_cat_rec_check(rec), mrc;
 
-	if (rc == 0 && rec->tier != txn->cat->tier)
+	if (rc == 0 && !txn_fits(txn->cat, rec))
 		rc = -OBJM_STATUS_INVALID_REQUEST;
 	if (rc != 0)
 		return idx_cat_fail(rc, "%s: a record (id %" PRIu64 ") that cannot be stored was refused", txn->cat->env.dir, rec->id);

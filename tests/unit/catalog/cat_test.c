@@ -69,6 +69,16 @@ struct idx_cat *cat_test_open(const char *dir, uint8_t tier)
 	return cat;
 }
 
+struct idx_cat *cat_test_open_memory(const char *dir, uint8_t tier)
+{
+	struct idx_cat_params p = cat_test_params(dir, tier);
+	struct idx_cat *cat = NULL;
+
+	p.flags |= IDX_CAT_VOLATILE;
+	cat_ok(idx_cat_open(&p, &cat));
+	return cat;
+}
+
 struct om_rec cat_test_rec(const char *uri, size_t len, uint64_t id, uint64_t size, uint8_t tier)
 {
 	return (struct om_rec){

@@ -30,6 +30,7 @@ uint64_t cat_test_rnd(uint64_t *seed);
 /* Parameters of a test catalog <dir>/cat<tier>; the path lives until the next call with the same tier. */
 struct idx_cat_params cat_test_params(const char *dir, uint8_t tier);
 struct idx_cat *cat_test_open(const char *dir, uint8_t tier);
+struct idx_cat *cat_test_open_memory(const char *dir, uint8_t tier); /* VOLATILE: of a memory tier */
 
 /* A record with borrowed uri. */
 struct om_rec cat_test_rec(const char *uri, size_t len, uint64_t id, uint64_t size, uint8_t tier);

@@ -17,7 +17,7 @@ static int teardown(void **state)
 
 static void txn_basics(void **state)
 {
-	struct idx_cat *cat = cat_test_open(*state, 1);
+	struct idx_cat *cat = cat_test_open_memory(*state, 1);
 	struct om_rec a = cat_test_rec("/a", 2, 10, 100, 1), got, *copy;
 	struct idx_cat_totals t;
 	struct idx_cat_old old;
@@ -65,6 +65,37 @@ static void txn_basics(void **state)
 	cat_ok(idx_cat_snap_totals(snap, &t));
 	assert_true(t.objects == 0 && t.bytes == 0 && t.copies == 0 && t.copy_bytes == 0);
 	idx_cat_snap_close(before);
+	idx_cat_snap_close(snap);
+	idx_cat_close(cat);
+}
+
+/* What may only ever be in memory cannot be recorded anywhere else, whoever asks, with whatever flags of the put. */
+static void txn_memory_only(void **state)
+{
+	struct idx_cat *cat = cat_test_open(*state, 1);
+	struct om_rec rec = cat_test_rec("/e", 2, 10, 100, 1);
+	struct idx_cat_txn *txn;
+	struct idx_cat_totals t;
+
+	cat_ok(idx_cat_txn_begin(cat, &txn));
+	rec.flags = OM_OBJ_EPHEMERAL;
+	assert_int_equal(idx_cat_txn_put(txn, &rec, 0, NULL), -OBJM_STATUS_INVALID_REQUEST);
+	assert_int_equal(idx_cat_txn_put(txn, &rec, IDX_CAT_PUT_NEWER, NULL), -OBJM_STATUS_INVALID_REQUEST);
+	rec.flags = 0;
+	rec.home = 2; /* a cached copy */
+	assert_int_equal(idx_cat_txn_put(txn, &rec, 0, NULL), -OBJM_STATUS_INVALID_REQUEST);
+	rec.home = 1;
+	cat_ok(idx_cat_txn_put(txn, &rec, 0, NULL));
+	rec.flags = OM_OBJ_EPHEMERAL; /* not over one that stands, either */
+	rec.rev++;
+	assert_int_equal(idx_cat_txn_put(txn, &rec, 0, NULL), -OBJM_STATUS_INVALID_REQUEST);
+	cat_ok(idx_cat_txn_commit(txn));
+	struct idx_cat_snap *snap;
+	cat_ok(idx_cat_snap_open(cat, &snap));
+	cat_ok(idx_cat_snap_totals(snap, &t));
+	assert_true(t.objects == 1 && t.copies == 0);
+	cat_ok(idx_cat_snap_peek(snap, "/e", 2, &rec));
+	assert_int_equal(rec.flags, 0);
 	idx_cat_snap_close(snap);
 	idx_cat_close(cat);
 }
@@ -253,7 +284,7 @@ static void txn_model(void **state)
 {
 	static char buf[OM_URI_MAX];
 	struct model m = { 0 }, saved;
-	struct idx_cat *cat = cat_test_open(*state, 3);
+	struct idx_cat *cat = cat_test_open_memory(*state, 3);
 	uint64_t seed = 42, next_id = 0;
 	struct idx_cat_txn *txn;
 
@@ -280,7 +311,7 @@ static void txn_model(void **state)
 		}
 		if (cat_test_rnd(&seed) % 8 == 0) {
 			idx_cat_close(cat);
-			cat = cat_test_open(*state, 3);
+			cat = cat_test_open_memory(*state, 3);
 		}
 		model_check(cat, &m);
 	}
@@ -368,6 +399,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(txn_basics, setup, teardown),
+		cmocka_unit_test_setup_teardown(txn_memory_only, setup, teardown),
 		cmocka_unit_test_setup_teardown(txn_abort, setup, teardown),
 		cmocka_unit_test_setup_teardown(txn_removed, setup, teardown),
 		cmocka_unit_test_setup_teardown(txn_collision, setup, teardown),
