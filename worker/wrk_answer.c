@@ -5,7 +5,7 @@
  * with read(2), which would throw a descriptor away. The extension: frames; their descriptors ride on the first byte of the
  * message that many frames share.
  */
-#include "worker/wrk_answer.h"
+#include "worker/wrk_answer_int.h"
 
 #include "common/om_counter.h"
 
@@ -13,13 +13,13 @@
 #define WRK_ANSWER_FRAME_MAX 2048u /* frame without what is variable and large */
 
 /* The answer cannot be queued: the peer must not wait for ever. Ends all requests of the connection, this one too. */
-static void wrk_answer_lost(struct wrk_req *r)
+void wrk_answer_lost(struct wrk_req *r)
 {
 	om_log(OM_MSG_PEER_LIMIT, "out of memory for an answer to uid %d: the connection is closed", (int)r->conn->uid);
 	wrk_conn_close(r->conn);
 }
 
-static void wrk_answer_count(const struct wrk_req *r, int status)
+void wrk_answer_count(const struct wrk_req *r, int status)
 {
 	if (r->op == OM_PROTO_OP_GET)
 		om_count_own(status == 0 ? OM_C_GET_HIT : status == -OBJM_STATUS_NOT_FOUND ? OM_C_GET_MISS : OM_C_GET_ERROR, 1);
@@ -173,7 +173,7 @@ void wrk_answer_tlvs(struct wrk_req *r, const void *tlv, size_t len, bool more)
 /* ---------------------------------------------------------------- versions 1 and 2 */
 
 /* size, mtime, etag, backend; type where it is known */
-static void wrk_answer_meta(const struct wrk_req *r, struct om_proto_wr *wr)
+void wrk_answer_meta(const struct wrk_req *r, struct om_proto_wr *wr)
 {
 	char etag[40];
 	int n = snprintf(etag, sizeof(etag), "%llx-%x", (unsigned long long)r->ent.id, r->ent.rev);
@@ -235,6 +235,10 @@ void wrk_answer_error(struct wrk_req *r, int status, const char *text)
 
 		if (wrk_answer_frame(r, status, &body, 0, NULL))
 			wrk_req_end(r);
+		return;
+	}
+	if (wrk_answer_is_seg(r)) {
+		wrk_answer_seg_error(r, om_status_old((uint8_t)-status), text);
 		return;
 	}
 	p = wrk_out_room(wrk_req_out(r), OM_PROTO_ERROR_RESP_MAX);

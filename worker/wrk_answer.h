@@ -19,6 +19,9 @@ void wrk_answer_fd(struct wrk_req *r, const struct wrk_out_fd *fd);
 /** A GET with `len` bytes from `off`: takes over `fd`, a description of the answer's own. */
 void wrk_answer_bytes(struct wrk_req *r, int fd, uint64_t off, uint64_t len);
 
+/** A GET of mode 4: a small head inline, the rest as segments of `fd`, a description of the answer's own, which is taken over. */
+void wrk_answer_seg(struct wrk_req *r, int fd);
+
 /** Extension: an answer made of TLVs (`body` may be NULL) and at most one descriptor (NULL: none; taken over). */
 void wrk_answer_body(struct wrk_req *r, struct om_proto_body *body, const struct wrk_out_fd *fd);
 

@@ -204,6 +204,10 @@ static void wrk_get_opened(struct wrk_req *r, int fd)
 		wrk_answer_bytes(r, fd, r->range.off, len);
 		return;
 	}
+	if (r->mode == OM_PROTO_MODE_SEGMENTED) {
+		wrk_answer_seg(r, fd);
+		return;
+	}
 	if (r->conn && wrk_get_shares(r)) {
 		struct wrk_fdkey key = { .id = r->ent.id, .uid = r->conn->uid, .tier = r->ent.tier };
 		struct wrk_fde *e = wrk_fdcache_add(r->w->fdcache, &key, fd);

@@ -13,6 +13,7 @@
 #include "worker/wrk_write.h"
 
 #define WRK_REQ_CAPS (OM_PROTO_CAP_OOO | OM_PROTO_CAP_PIPELINING | OM_PROTO_CAP_EXTENSION)
+#define WRK_REQ_CAPS_UNIX (WRK_REQ_CAPS | OM_PROTO_CAP_SEGMENTED) /* where descriptors pass */
 #define WRK_REQ_SKIP_MAX (64u << 20) /* bytes of a refused payload that are read and thrown away */
 
 /* ---------------------------------------------------------------- structures */
@@ -226,7 +227,7 @@ void wrk_req_fini(void)
 static void wrk_req_begin_hello(struct wrk_conn *c, const struct om_proto_hello *hello)
 {
 	uint32_t ours = c->w->boot.limits.max_pipeline, theirs = hello->max_pipeline;
-	struct om_proto_hello ack = { .caps = hello->caps & WRK_REQ_CAPS };
+	struct om_proto_hello ack = { .caps = hello->caps & (wrk_conn_is_unix(c) ? WRK_REQ_CAPS_UNIX : WRK_REQ_CAPS) };
 	uint8_t *p = wrk_out_room(&c->out, OM_PROTO_HELLO_ACK_LEN);
 
 	if (!ours || (theirs && theirs < ours))
@@ -263,7 +264,7 @@ static int wrk_req_check_old(const struct wrk_conn *c, const struct om_proto_req
 		*ret_text = "descriptors pass over Unix sockets only: use mode 2 (copy)";
 		return -OBJM_STATUS_INVALID_MODE;
 	}
-	if (q->mode == OM_PROTO_MODE_SEGMENTED) {
+	if (q->mode == OM_PROTO_MODE_SEGMENTED && !(c->caps & OM_PROTO_CAP_SEGMENTED)) {
 		*ret_text = "segmented responses were not negotiated: use mode 1 (fdpass) or 2 (copy)";
 		return -OBJM_STATUS_INVALID_MODE;
 	}
@@ -287,7 +288,7 @@ static void wrk_req_begin_old(struct wrk_conn *c, const struct wrk_req_item *ite
 	r->op = OM_PROTO_OP_GET;
 	r->id = q->id;
 	r->mode = q->mode;
-	r->copy = q->mode != OM_PROTO_MODE_FDPASS;
+	r->copy = q->mode == OM_PROTO_MODE_COPY || q->mode == OM_PROTO_MODE_SPLICE;
 	r->priority = q->flags & OM_PROTO_REQ_PRIORITY;
 	r->uri = q->uri;
 	r->uri_len = q->uri_len;

@@ -262,7 +262,7 @@ bool wrk_write_legacy(struct wrk_req *r)
 
 bool wrk_write_legacy_creates(const struct wrk_req *r)
 {
-	return r->conn && r->form != WRK_REQ_EXT && !r->copy && r->conn->kind == OM_LISTEN_LEGACY &&
+	return r->conn && r->form != WRK_REQ_EXT && r->mode == OM_PROTO_MODE_FDPASS && r->conn->kind == OM_LISTEN_LEGACY &&
 	       wrk_access_may(r->conn->access, OM_RIGHT_LEGACY | wrk_right_put(r->priority ? OM_OBJ_EPHEMERAL : 0), r->uri, r->uri_len);
 }
 

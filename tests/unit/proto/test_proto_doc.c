@@ -155,17 +155,43 @@ static int v2_error(struct om_proto_wr *wr)
 static int close_msg(struct om_proto_wr *wr) { return om_proto_close_encode(OM_PROTO_CLOSE_NORMAL, wr->buf, wr->cap); }
 static int close_ack(struct om_proto_wr *wr) { return om_proto_close_ack_encode(0, wr->buf, wr->cap); }
 
+static int segs(struct om_proto_wr *wr, uint32_t id, const struct om_proto_seg *seg, uint16_t n)
+{
+	struct om_proto_seg_resp r = {.id = id, .segs = n};
+
+	wr->len = (size_t)om_proto_seg_resp_encode(&r, wr->buf, wr->cap);
+	for (uint16_t i = 0; i < n; i++)
+		wr->len += (size_t)om_proto_seg_encode(&seg[i], wr->buf + wr->len, wr->cap - wr->len);
+	return content(wr, "head");
+}
+
 static int segmented(struct om_proto_wr *wr)
 {
-	struct om_proto_seg_resp r = {.id = 9, .segs = 2};
-	struct om_proto_seg a = {.type = OM_PROTO_SEG_INLINE, .copy_len = 4, .logical_len = 4};
-	struct om_proto_seg b = {
-		.type = OM_PROTO_SEG_FD, .flags = OM_PROTO_SEGF_FIN, .logical_len = 4096, .storage_len = 4096};
-	size_t n = (size_t)om_proto_seg_resp_encode(&r, wr->buf, wr->cap);
-	n += (size_t)om_proto_seg_encode(&a, wr->buf + n, wr->cap - n);
-	n += (size_t)om_proto_seg_encode(&b, wr->buf + n, wr->cap - n);
-	wr->len = n;
-	return content(wr, "head");
+	static const struct om_proto_seg seg[] = {
+		{.type = OM_PROTO_SEG_INLINE, .copy_len = 4, .logical_len = 4},
+		{.type = OM_PROTO_SEG_FD, .flags = OM_PROTO_SEGF_FIN, .logical_len = 4096, .storage_off = 4, .storage_len = 4096},
+	};
+	return segs(wr, 9, seg, 2);
+}
+
+static int segmented_reuse(struct om_proto_wr *wr)
+{
+	static const struct om_proto_seg seg[] = {
+		{.type = OM_PROTO_SEG_INLINE, .copy_len = 4, .logical_len = 4},
+		{.type = OM_PROTO_SEG_FD, .logical_len = 1u << 30, .storage_off = 4, .storage_len = 1u << 30},
+		{.type = OM_PROTO_SEG_FD, .flags = OM_PROTO_SEGF_FIN | OM_PROTO_SEGF_REUSE_FD, .logical_len = 100,
+		 .storage_off = 4 + (1u << 30), .storage_len = 100},
+	};
+	return segs(wr, 10, seg, 3);
+}
+
+static int segmented_error(struct om_proto_wr *wr)
+{
+	struct om_proto_seg_resp r = {.id = 11, .status = OBJM_STATUS_NOT_FOUND, .meta_len = 12};
+
+	wr->len = (size_t)om_proto_seg_resp_encode(&r, wr->buf, wr->cap);
+	om_proto_meta_put(wr, OM_PROTO_META_ERROR, "not found", 9);
+	return (int)wr->len;
 }
 
 /* A frame: its header, its body, its payload. */
@@ -398,6 +424,8 @@ static const struct doc_case {
 	{"close", close_msg, IN_V2, 0},
 	{"close-ack", close_ack, OUT_V2, 0},
 	{"segmented", segmented, OUT_V2, 4},
+	{"segmented-reuse", segmented_reuse, OUT_V2, 4},
+	{"segmented-error", segmented_error, OUT_V2, 0},
 	{"get", get, IN_V2, 0},
 	{"get-answer", get_answer, OUT_V2, 0},
 	{"get-many", get_many, IN_V2, 0},

@@ -210,7 +210,7 @@ static void test_v2_hello(void **state)
 	int fd = wire_connect(h, 0xffff, 0, &ack);
 
 	(void)state;
-	assert_int_equal(ack.caps, OM_PROTO_CAP_OOO | OM_PROTO_CAP_PIPELINING | OM_PROTO_CAP_EXTENSION);
+	assert_int_equal(ack.caps, OM_PROTO_CAP_OOO | OM_PROTO_CAP_PIPELINING | OM_PROTO_CAP_SEGMENTED | OM_PROTO_CAP_EXTENSION);
 	assert_int_equal(ack.max_pipeline, 64);
 	(void)close(fd);
 	fd = wire_connect(h, OM_PROTO_CAP_PIPELINING, 5, &ack);
