@@ -58,6 +58,13 @@ rated() {
 	json 'all(s[k] > 0 for k in ("lookup_ns", "lookup_batch_ns", "lmdb_get_ns", "bytes_per_object"))' <"$T/out" | grep -qx True
 }
 
+@test "start" {
+	"$BENCH" start --objects 20000 --json --dir "$T" >"$T/out"
+	json 'all(s[k] > 0 for k in ("first_get_ms_clean", "first_get_ms_kill", "complete_ms", "ram_bytes_per_object"))' <"$T/out" | grep -qx True
+	[ -z "$(find "$T" -name 'objm-bench-*')" ]
+	fails 1 "no objmapperd" "$BENCH" start --objects 10 --programs "$T"
+}
+
 @test "wrong use is told, with the option's name" {
 	fails 2 "--depth" "$BENCH" get --depth 254
 	fails 2 "not with floor" "$BENCH" floor --copy
