@@ -39,6 +39,16 @@ static size_t utf8_len(const unsigned char *p, size_t left)
 	return n;
 }
 
+/* Eight characters of ASCII, none of them NUL: what nearly all names are made of. */
+static bool ascii_8(const unsigned char *p)
+{
+	const uint64_t ones = UINT64_C(0x0101010101010101);
+	uint64_t v;
+
+	memcpy(&v, p, sizeof(v));
+	return !((v | (v - ones)) & ones << 7);
+}
+
 bool om_uri_valid(const void *uri, size_t len)
 {
 	const unsigned char *p = uri;
@@ -46,7 +56,7 @@ bool om_uri_valid(const void *uri, size_t len)
 	if (len < 1 || len > OM_URI_MAX)
 		return false;
 	for (size_t i = 0; i < len;) {
-		size_t n = utf8_len(p + i, len - i);
+		size_t n = len - i >= 8 && ascii_8(p + i) ? 8 : utf8_len(p + i, len - i);
 		if (n == 0)
 			return false;
 		i += n;

@@ -165,10 +165,21 @@ bool om_ring_sleep(struct om_ring *ring)
 	return false;
 }
 
-void om_ring_awake(struct om_ring *ring)
+void om_ring_up(struct om_ring *ring)
+{
+	atomic_store_explicit(&hdr_of(&ring->own)->sleeping, 0, memory_order_relaxed);
+}
+
+void om_ring_bell(struct om_ring *ring)
 {
 	eventfd_t n;
-	atomic_store_explicit(&hdr_of(&ring->own)->sleeping, 0, memory_order_relaxed);
+
 	if (ring->kick_self >= 0)
 		(void)eventfd_read(ring->kick_self, &n); /* EAGAIN: nobody kicked */
+}
+
+void om_ring_awake(struct om_ring *ring)
+{
+	om_ring_up(ring);
+	om_ring_bell(ring);
 }

@@ -87,5 +87,9 @@ int om_ring_get(struct om_ring *ring, void *buf, size_t cap, size_t *ret_len) OM
 bool om_ring_sleep(struct om_ring *ring);
 /** After the wait: take the kicks and mark us awake. */
 void om_ring_awake(struct om_ring *ring);
+/** The two halves of it, for a loop that is told which descriptor woke it: mark us awake; take the kicks (a system call). A
+ * kick that is taken late only makes the next wait return at once. */
+void om_ring_up(struct om_ring *ring);
+void om_ring_bell(struct om_ring *ring);
 
 #endif

@@ -179,8 +179,10 @@ static void wrk_conn_go_on(void *arg)
 	if (c->state == WRK_CONN_DEAD)
 		return;
 	wrk_conn_count_held(c);
-	if (c->held && !wrk_conn_must_hold(c)) /* the flush has made room */
+	if (c->state == WRK_CONN_OPEN && c->held && !wrk_conn_must_hold(c)) { /* the flush has made room: go on in this turn, what we wait for comes then */
 		wrk_conn_touch(c);
+		return;
+	}
 	if (c->state == WRK_CONN_OPEN && !c->held && !c->eof && !(events & EPOLLET))
 		events |= EPOLLIN;
 	wrk_loop_mod(&c->w->loop, &c->src, events);

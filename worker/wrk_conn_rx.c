@@ -12,18 +12,22 @@
 #include "worker/wrk_req.h"
 
 #define WRK_CONN_OUT_MSGS 4096u	/* queued messages past which no request is begun */
-#define WRK_CONN_BURST 64u	/* descriptors opened before the first of them is sent */
+#define WRK_CONN_BURST 64u	/* descriptors gathered before the first of them is sent, at least: see wrk_conn_burst() */
 
 /* ---------------------------------------------------------------- reading */
 
-/* Descriptors that answers in the queue may keep open: a burst, or one at a time when many connections do not read. */
+/*
+ * Descriptors that answers in the queue may keep open: a burst, or one at a time when many connections do not read. A burst is
+ * a whole message's, where RLIMIT_NOFILE has room for that: each message costs the peer a wake-up.
+ */
 static unsigned wrk_conn_burst(const struct wrk_conn *c)
 {
 	const struct wrk_conn_set *s = c->w->conns;
+	unsigned most = OM_MIN(OM_MAX(s->nofile / 64, WRK_CONN_BURST), WRK_OUT_FDS_MAX);
 
 	if (s->held_fds >= s->held_max)
 		return 1;
-	return OM_MIN(wrk_flight_ready(&s->flight, &c->flight), WRK_CONN_BURST);
+	return OM_MIN(wrk_flight_ready(&s->flight, &c->flight), most);
 }
 
 /* No further request is begun while this is true. */
@@ -166,6 +170,7 @@ bool wrk_conn_read(struct wrk_conn *c)
 		return false;
 	}
 	c->active_ns = c->w->loop.now_ns;
+	wrk_flight_refresh(&s->flight, &c->flight, WRK_OUT_FDS_MAX);
 	wrk_conn_use(c, buf, c->in_len + (size_t)n);
 	return c->state == WRK_CONN_OPEN && (size_t)n == cap - c->in_len;
 }

@@ -88,6 +88,12 @@ unsigned wrk_flight_room(struct wrk_flight_set *s, struct wrk_flight *f, unsigne
 	return room;
 }
 
+void wrk_flight_refresh(struct wrk_flight_set *s, struct wrk_flight *f, unsigned want)
+{
+	if (f->n && wrk_flight_left(s, f) < want)
+		wrk_flight_look(s, f);
+}
+
 unsigned wrk_flight_ready(const struct wrk_flight_set *s, const struct wrk_flight *f)
 {
 	return OM_MAX(wrk_flight_left(s, f), 1u);

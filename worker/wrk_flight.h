@@ -44,7 +44,9 @@ void wrk_flight_limit(struct wrk_flight_set *s, unsigned conn_max);
 /** Descriptors that may be sent on this connection now, of `want`; looks for room where there is none. `next`: how many the
  * next message has, which can not be divided. */
 unsigned wrk_flight_room(struct wrk_flight_set *s, struct wrk_flight *f, unsigned want, unsigned next, uint64_t now_ns);
-/** The same by the book alone, without looking: how many descriptors it makes sense to get ready, at least 1. */
+/** The peer has just sent something, so it has probably read, too: look, if the book has less than `want`. */
+void wrk_flight_refresh(struct wrk_flight_set *s, struct wrk_flight *f, unsigned want);
+/** Room by the book alone, without looking: how many descriptors it makes sense to get ready, at least 1. */
 unsigned wrk_flight_ready(const struct wrk_flight_set *s, const struct wrk_flight *f);
 void wrk_flight_sent(struct wrk_flight_set *s, struct wrk_flight *f, unsigned n);
 /** The socket is about to be closed. */

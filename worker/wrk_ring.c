@@ -449,8 +449,10 @@ static void wrk_ring_read(struct wrk_ring *r)
 
 static void wrk_ring_bell(void *arg, uint32_t events)
 {
-	(void)arg; /* the kick itself is taken by om_ring_awake(), the messages by wrk_ring_after_wait() */
+	struct wrk_ring *r = arg;
+
 	(void)events;
+	om_ring_bell(&r->ring); /* the messages were taken by wrk_ring_after_wait() */
 }
 
 bool wrk_ring_before_wait(struct wrk_ring *r)
@@ -463,7 +465,7 @@ bool wrk_ring_before_wait(struct wrk_ring *r)
 void wrk_ring_after_wait(struct wrk_ring *r)
 {
 	if (r->asleep)
-		om_ring_awake(&r->ring);
+		om_ring_up(&r->ring);
 	r->asleep = false;
 	wrk_ring_read(r);
 }
