@@ -249,6 +249,18 @@ void wrk_answer_error(struct wrk_req *r, int status, const char *text)
 		wrk_req_end(r);
 }
 
+static void wrk_answer_plain_byte(struct wrk_req *r)
+{
+	uint8_t *p = wrk_out_room(wrk_req_out(r), 1);
+
+	if (p)
+		*p = OM_PROTO_FD_BYTE;
+	if (p && wrk_out_frame(wrk_req_out(r), 1, NULL, 0, WRK_OUT_FDS_MAX) == 0)
+		wrk_req_end(r);
+	else
+		wrk_answer_lost(r);
+}
+
 /* Header queued, descriptor not: the peer cannot be told any more. */
 static void wrk_answer_fd_old(struct wrk_req *r, const struct wrk_out_fd *fd)
 {
@@ -256,6 +268,11 @@ static void wrk_answer_fd_old(struct wrk_req *r, const struct wrk_out_fd *fd)
 
 	if (!wrk_answer_old_ok(r, 0, r->ent.id != 0)) {
 		wrk_out_fd_drop(c->w->fdcache, fd);
+		return;
+	}
+	if (!wrk_conn_is_unix(c)) { /* an empty object: the byte comes, so that framing is the same, and nothing with it */
+		wrk_out_fd_drop(c->w->fdcache, fd);
+		wrk_answer_plain_byte(r);
 		return;
 	}
 	if (wrk_out_fd_byte(wrk_req_out(r), fd) == 0) {

@@ -52,11 +52,11 @@ class Frame:
 
 class Ext:
     def __init__(self, path, timeout=60):
-        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self.sock = socket.socket(socket.AF_UNIX if "/" in path else socket.AF_INET, socket.SOCK_STREAM)
         self.sock.settimeout(timeout)
         self.buf, self.fds, self.ident = b"", [], 0
         try:
-            self.sock.connect(path)
+            self.sock.connect(path if "/" in path else (path.rsplit(":", 1)[0], int(path.rsplit(":", 1)[1])))
             self.sock.sendall(b"OBJM" + struct.pack(">BHH", 2, 0x0103, 0))
         except OSError as e:
             raise Lost(str(e)) from e

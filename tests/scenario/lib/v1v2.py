@@ -53,11 +53,21 @@ class Response:
             self.fd = None
 
 
+def connect(path):
+    """A Unix socket's path, or ADDRESS:PORT."""
+    if "/" in path:
+        sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        sock.settimeout(TIMEOUT_S)
+        sock.connect(path)
+        return sock
+    host, port = path.rsplit(":", 1)
+    return socket.create_connection((host.strip("[]"), int(port)), TIMEOUT_S)
+
+
 class Wire:
     def __init__(self, path):
-        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        self.sock.settimeout(TIMEOUT_S)
-        self.sock.connect(path)
+        self.sock = connect(path)
+        self.tcp = self.sock.family != socket.AF_UNIX
 
     def close(self):
         self.sock.close()
@@ -96,7 +106,10 @@ class Wire:
         return out
 
     def body(self, resp, size):
-        if resp.status == OK and size == 0:
+        if resp.status == OK and size == 0 and self.tcp:
+            assert self.read(1) == b"X"
+            resp.content = b""
+        elif resp.status == OK and size == 0:
             resp.fd = self.read_fd()
         elif resp.status == OK:
             resp.content = self.read(size)
