@@ -12,13 +12,21 @@
 #include "common/om_seg.h"
 
 #define OM_COUNTER_MAGIC 0x746e756f632d6d6fu
-#define OM_COUNTER_LAYOUT 1u
+#define OM_COUNTER_LAYOUT 2u
+#define OM_HIST_BUCKETS 25u /* up to 8.4 s, and longer */
 
 enum om_counter {
 #define OM_COUNTER(name, unit, kind, help) OM_C_##name,
 #include "common/tbl/counter.def"
 #undef OM_COUNTER
 	OM_C_COUNT
+};
+
+enum om_hist {
+#define OM_HIST(name, family, label, help) OM_H_##name,
+#include "common/tbl/hist.def"
+#undef OM_HIST
+	OM_H_COUNT
 };
 
 struct om_counter_info {
@@ -29,12 +37,19 @@ struct om_counter_info {
 };
 extern const struct om_counter_info om_counter_table[OM_C_COUNT];
 
+/* Durations (om_hist.h). */
+struct om_hist_row {
+	_Atomic uint64_t bucket[OM_HIST_BUCKETS];
+	_Atomic uint64_t ns;
+};
+
 struct om_counter_block {
 	uint64_t magic;
 	uint64_t layout;
 	uint64_t count; /* OM_C_COUNT of the program that made it */
 	uint64_t pad[5];
 	_Atomic uint64_t v[OM_C_COUNT];
+	struct om_hist_row hist[OM_H_COUNT];
 };
 
 /** Make the block of a child (the supervisor does). */

@@ -38,6 +38,7 @@ void ctl_print_tiers(const json_t *reply);
 void ctl_print_rebuild(const json_t *reply);
 void ctl_print_workers(const json_t *reply);
 void ctl_print_counters(const json_t *reply);
+void ctl_print_metrics(const json_t *reply);
 void ctl_print_ping(const json_t *reply);
 
 #endif

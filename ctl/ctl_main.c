@@ -69,6 +69,8 @@ static int run(const struct ctl_cmd *cmd, const struct ctl_args *args, const cha
 	json_t *request = json_pack("{s:s}", "cmd", cmd->request), *reply = NULL;
 	int r;
 
+	if (request && cmd->words[1] && !strcmp(cmd->words[1], "prometheus"))
+		(void)json_object_set_new(request, "format", json_string("prometheus"));
 	if (!request || (cmd->arg && json_object_set_new(request, cmd->arg_key, json_string(operand)) < 0)) {
 		json_decref(request);
 		return usage("not UTF-8, or out of memory", cmd->arg ? operand : "");

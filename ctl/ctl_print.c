@@ -191,6 +191,13 @@ void ctl_print_counters(const json_t *reply)
 	}
 }
 
+void ctl_print_metrics(const json_t *reply)
+{
+	const char *text = json_string_value(json_object_get(reply, "text"));
+
+	fputs(text ? text : "", stdout);
+}
+
 void ctl_print_ping(const json_t *reply)
 {
 	OM_AUTO_FREE char *pid = cell(json_object_get(reply, "pid"), KIND_NUMBER);

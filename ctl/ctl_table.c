@@ -10,6 +10,8 @@ const struct ctl_cmd ctl_table[] = {
 	 "make a tier's catalog again from its files, while the daemon serves"},
 	{{"workers", NULL}, NULL, "workers", NULL, ctl_print_workers, "worker processes"},
 	{{"counters", NULL}, NULL, "counters", NULL, ctl_print_counters, "statistics, summed over the workers"},
+	{{"metrics", "prometheus"}, NULL, "metrics", NULL, ctl_print_metrics, "every figure in Prometheus's own text form"},
+	{{"metrics", NULL}, NULL, "metrics", NULL, ctl_print_metrics, "every figure as OpenMetrics text"},
 	{{"ping", NULL}, NULL, "ping", NULL, ctl_print_ping, "ask for a sign of life"},
 };
 const size_t ctl_table_len = OM_ARRAY_SIZE(ctl_table);

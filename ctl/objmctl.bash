@@ -10,12 +10,13 @@ _objmctl() {
 		compopt -o filenames 2>/dev/null
 		;;
 	tier) COMPREPLY=($(compgen -W 'list rebuild' -- "$cur")) ;;
+	metrics) COMPREPLY=($(compgen -W 'prometheus' -- "$cur")) ;;
 	rebuild)
 		# Names of tiers are [a-z0-9-].
 		COMPREPLY=($(compgen -W "$(timeout 2 objmctl tier list 2>/dev/null | awk 'NR > 1 { print $1 }' |
 			grep -E '^[a-z0-9-]+$')" -- "$cur"))
 		;;
-	*) COMPREPLY=($(compgen -W 'status tier workers counters ping help -s --socket --json --help --version' -- "$cur")) ;;
+	*) COMPREPLY=($(compgen -W 'status tier workers counters metrics ping help -s --socket --json --help --version' -- "$cur")) ;;
 	esac
 }
 complete -F _objmctl objmctl

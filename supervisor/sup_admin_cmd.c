@@ -7,6 +7,7 @@
 #include <ctype.h>
 
 #include "common/om_log.h"
+#include "supervisor/sup_metrics.h"
 
 #define NS_PER_S 1000000000u
 
@@ -199,6 +200,22 @@ static int run_counters(struct sup *sup, json_t *request, json_t *reply, char *t
 	return 0;
 }
 
+static int run_metrics(struct sup *sup, json_t *request, json_t *reply, char *text, size_t cap)
+{
+	const char *form = json_string_value(json_object_get(request, "format"));
+
+	if (form && strcmp(form, "openmetrics") != 0 && strcmp(form, "prometheus") != 0) {
+		(void)snprintf(text, cap, "there is no format \"%.32s\": openmetrics or prometheus", form);
+		return -OBJM_STATUS_INVALID_REQUEST;
+	}
+	OM_AUTO_FREE char *metrics =
+		sup_metrics_text(sup, form && *form == 'p' ? SUP_METRICS_PROMETHEUS : SUP_METRICS_OPEN);
+	if (!metrics)
+		return -OBJM_STATUS_OUT_OF_MEMORY;
+	put(reply, "text", sup_admin_text(metrics));
+	return 0;
+}
+
 static int run_ping(struct sup *sup, json_t *request, json_t *reply, char *text, size_t cap)
 {
 	(void)request, (void)text, (void)cap;
@@ -224,6 +241,7 @@ static int run_help(struct sup *sup, json_t *request, json_t *reply, char *text,
 const struct sup_admin_cmd sup_admin_cmd_table[] = {
 	{ "counters", false, "", "statistics: of each process and in all", run_counters },
 	{ "help", false, "", "this list", run_help },
+	{ "metrics", false, "format", "all figures as OpenMetrics text, or Prometheus's", run_metrics },
 	{ "ping", false, "", "does the supervisor answer, is the daemon ready", run_ping },
 	{ "status", false, "", "processes, index, tiers", run_status },
 	{ "tier-list", false, "", "the tiers: state, capacity, objects, progress of a rebuild", run_tier_list },

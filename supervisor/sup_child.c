@@ -233,6 +233,8 @@ static void release(struct sup_place *p)
 		for (unsigned i = 0; i < OM_C_COUNT; i++)
 			if (!om_counter_table[i].gauge)
 				c->ended[i] += om_counter_read(&p->counters, (enum om_counter)i);
+		for (unsigned i = 0; i < OM_H_COUNT; i++)
+			om_hist_read(&p->counters, (enum om_hist)i, &c->ended_hist[i]);
 		sup_engine_child_close(c->env->engine, p->no);
 	}
 	sup_post_forget(&c->post, p->no);

@@ -8,7 +8,7 @@
 #ifndef SUP_CHILD_H
 #define SUP_CHILD_H
 
-#include "common/om_counter.h"
+#include "common/om_hist.h"
 #include "supervisor/sup_boot.h"
 #include "supervisor/sup_fsm.h"
 #include "supervisor/sup_loop.h"
@@ -51,6 +51,7 @@ struct sup_children {
 	unsigned n; /* places */
 	struct sup_place *place;
 	uint64_t ended[OM_C_COUNT]; /* what processes that have ended had counted (not the levels) */
+	struct om_hist_sum ended_hist[OM_H_COUNT];
 	void (*changed)(void *arg, struct sup_place *place); /* after a change of state; may be NULL */
 	void *changed_arg;
 };

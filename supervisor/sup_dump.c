@@ -9,6 +9,7 @@
 #include "common/om_fault.h"
 #include "common/om_log.h"
 #include "supervisor/sup_admin_cmd.h"
+#include "supervisor/sup_metrics.h"
 
 static void lower(const char *s, FILE *out)
 {
@@ -72,6 +73,7 @@ void sup_dump_tables(FILE *out)
 	dump_statuses(out);
 	dump_messages(out);
 	dump_rest(out);
+	sup_metrics_dump(out);
 }
 
 void sup_dump_faults(FILE *out)

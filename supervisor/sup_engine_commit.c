@@ -10,7 +10,7 @@
  */
 #include <sys/stat.h>
 
-#include "common/om_counter.h"
+#include "common/om_hist.h"
 #include "common/om_fault.h"
 #include "index/cat/idx_tier_mark.h"
 #include "supervisor/sup_engine_int.h"
@@ -466,11 +466,13 @@ static int try_batch(struct batch *b)
 		return err;
 	}
 	idx_cat_txn_totals(b->cat, &totals);
+	uint64_t begun = om_now_ns();
 	err = idx_cat_txn_commit(b->cat);
 	if (err < 0) {
 		undo_state(b);
 		return err;
 	}
+	om_hist_add(OM_H_COMMIT, om_now_ns() - begun, 1);
 	(void)om_fault(OM_FAULT_SUP_COMMITTED);
 	atomic_store_explicit(&b->t->used_bytes, totals.bytes, memory_order_relaxed);
 	atomic_store_explicit(&b->t->objects, totals.objects, memory_order_relaxed);

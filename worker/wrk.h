@@ -8,6 +8,7 @@
 #define WRK_H
 
 #include "common/msg_proc.h"
+#include "common/om_counter.h"
 #include "index/idx_alog.h"
 #include "index/idx_gen.h"
 #include "index/idxr.h"
@@ -41,6 +42,7 @@ struct wrk {
 	bool draining;
 	uint64_t drain_due_ns;
 	struct wrk_loop loop;
+	uint32_t turn_ended[OM_H_COUNT]; /* requests that came and ended in this turn (wrk_req.h) */
 	struct idxr idx; /* current index segment; loop thread only */
 	const struct idx_gen_table *gens;
 	struct idx_alogw alog;

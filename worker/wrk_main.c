@@ -23,6 +23,7 @@
 #include "worker/wrk_legacy.h"
 #include "worker/wrk_put.h"
 #include "worker/wrk_reap.h"
+#include "worker/wrk_req.h"
 #include "worker/wrk_sandbox.h"
 
 #define WRK_MAIN_TICK_NS 1000000000u
@@ -52,7 +53,10 @@ static bool wrk_main_before_wait(void *arg)
 {
 	struct wrk *w = arg;
 
-	om_count_own(OM_C_BUSY_NS, om_now_ns() - wrk_main.awake_ns);
+	uint64_t now = om_now_ns();
+
+	wrk_req_turn(w, now);
+	om_count_own(OM_C_BUSY_NS, now - wrk_main.awake_ns);
 	om_count_own(OM_C_LOOP_TURNS, 1);
 	return wrk_ring_before_wait(w->ring);
 }

@@ -5,6 +5,7 @@
 #include "worker/wrk_req.h"
 
 #include "common/om_counter.h"
+#include "common/om_hist.h"
 #include "worker/wrk_access.h"
 #include "worker/wrk_answer.h"
 #include "worker/wrk_decode.h"
@@ -36,7 +37,7 @@ struct wrk_req *wrk_req_new(struct wrk_conn *c)
 			return NULL;
 		}
 	}
-	*r = (struct wrk_req){ .conn = c, .w = c->w, .index = -1, .job_fd = -1 };
+	*r = (struct wrk_req){ .conn = c, .w = c->w, .index = -1, .job_fd = -1, .turn_ns = c->w->loop.now_ns };
 	r->next = c->reqs;
 	if (c->reqs)
 		c->reqs->prev = r;
@@ -143,6 +144,42 @@ static void wrk_req_park(struct wrk_req *r)
 	wrk_conn_touch(c);
 }
 
+static enum om_hist wrk_req_hist(const struct wrk_req *r)
+{
+	switch (r->op) {
+	case OM_PROTO_OP_GET: return OM_H_GET;
+	case OM_PROTO_OP_STAT: return OM_H_STAT;
+	case OM_PROTO_OP_LIST: return OM_H_LIST;
+	case OM_PROTO_OP_PUT_INLINE:
+	case OM_PROTO_OP_PUT_COMMIT: return OM_H_PUT;
+	case OM_PROTO_OP_DELETE: return OM_H_DELETE;
+	default: return OM_H_OTHER;
+	}
+}
+
+/* How long it took. Those that end in the turn in which they came are counted at its end, with one look at the clock. */
+static void wrk_req_clock(const struct wrk_req *r)
+{
+	struct wrk *w = r->w;
+
+	if (r->index >= 0 || !r->conn)
+		return; /* part of a group; or nobody is there any more */
+	if (r->turn_ns == w->loop.now_ns)
+		w->turn_ended[wrk_req_hist(r)]++;
+	else
+		om_hist_add(wrk_req_hist(r), om_now_ns() - r->turn_ns, 1);
+}
+
+void wrk_req_turn(struct wrk *w, uint64_t now_ns)
+{
+	for (unsigned h = 0; h < OM_H_COUNT; h++) {
+		if (!w->turn_ended[h])
+			continue;
+		om_hist_add((enum om_hist)h, now_ns - w->loop.now_ns, w->turn_ended[h]);
+		w->turn_ended[h] = 0;
+	}
+}
+
 /* The oldest request has ended: answers whose turn it is leave. What is next and not done goes on without a stage. */
 static void wrk_req_release(struct wrk_conn *c)
 {
@@ -152,8 +189,10 @@ static void wrk_req_release(struct wrk_conn *c)
 		struct wrk_out *stage = r->stage;
 		bool parked = r->parked;
 
-		if (parked)
+		if (parked) {
+			wrk_req_clock(r);
 			wrk_req_unlink(r);
+		}
 		r->stage = NULL;
 		if (wrk_out_move(&c->out, stage) < 0) {
 			om_log(OM_MSG_PEER_LIMIT, "out of memory for an answer to uid %d: the connection is closed", (int)c->uid);
@@ -180,6 +219,7 @@ void wrk_req_end(struct wrk_req *r)
 	}
 	if (c)
 		wrk_conn_touch(c);
+	wrk_req_clock(r);
 	wrk_req_unlink(r);
 	wrk_req_free(r);
 	if (group && --group->left == 0)

@@ -45,6 +45,7 @@ struct wrk_req {
 	uint16_t uri_len;
 	uint32_t id;
 	uint64_t t0_ns; /* when it was read; with WANT_TIME only */
+	uint64_t turn_ns; /* beginning of the loop's turn that read it */
 	const char *uri;
 	struct idx_key key;
 	bool keyed;
@@ -81,6 +82,8 @@ struct wrk_req *wrk_req_new(struct wrk_conn *c);
 bool wrk_req_wait(struct wrk_req *r);
 /** Answered, or given up: free it, or park it until its turn. The connection goes on at the end of the turn. */
 void wrk_req_end(struct wrk_req *r);
+/** The loop's turn ends: what ended in it is counted by how long it took. */
+void wrk_req_turn(struct wrk *w, uint64_t now_ns);
 /** The connection closes. */
 void wrk_req_conn_gone(struct wrk_conn *c);
 /** Where the answer goes: the connection's queue, or the request's own. The connection must be there. */

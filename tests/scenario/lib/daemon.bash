@@ -33,7 +33,7 @@ stage() {
 		cp "$BUILD/worker/objmapper-worker" "$BIN/worker/"
 		cp "$BUILD/lifecycle/objmapper-lifecycle" "$BIN/lifecycle/"
 		cp -L "$BUILD"/client/objm "$BUILD"/client/libobjm.so* "$BIN/client/"
-		cp "$BUILD/ctl/objmctl" "$BIN/ctl/"
+		cp "$BUILD/ctl/objmctl" "$BUILD/ctl/objm-exporter" "$BIN/ctl/"
 		chmod -R a+rX "$BIN"
 	fi
 }
