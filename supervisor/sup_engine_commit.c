@@ -248,8 +248,11 @@ static int apply_found(struct batch *b, struct sup_op *op, struct sup_stage *s)
 		int removed = found_removed(b, op);
 		if (removed < 0)
 			return removed;
-		if (!removed)
-			return idx_cat_txn_put(b->cat, &op->rec, IDX_CAT_PUT_NEWER, &s->old);
+		if (!removed) {
+			err = idx_cat_txn_put(b->cat, &op->rec, IDX_CAT_PUT_NEWER, &s->old);
+			s->made = err == 0;
+			return err;
+		}
 	}
 	s->stale = true;
 	return 0;
@@ -419,7 +422,7 @@ static void reset_stages(struct batch *b)
 	for (struct sup_op *op = b->ops; op; op = op->next) {
 		op->status = 0;
 		stage_of(op)->old = (struct idx_cat_old){ 0 };
-		stage_of(op)->stale = false;
+		stage_of(op)->stale = stage_of(op)->made = false;
 		b->need_cat |= wants_cat(b, op);
 	}
 }
@@ -493,7 +496,7 @@ static void run_batch(struct batch *b)
 		for (struct sup_op *op = b->ops; op; op = op->next) {
 			op->status = err;
 			stage_of(op)->old = (struct idx_cat_old){ 0 };
-			stage_of(op)->stale = false;
+			stage_of(op)->stale = stage_of(op)->made = false;
 		}
 	}
 	om_count(OM_C_COMMIT_BATCHES, 1);

@@ -112,6 +112,7 @@ struct sup_stage {
 	enum sup_act act;
 	bool expect; /* the index says that the tier holds a record of this URI: none there means a key collision */
 	struct idx_cat_old old;
+	bool made;  /* FOUND: there was no record, now there is */
 	bool stale; /* FOUND: the file is not the one that the record names, or is removed: reap it */
 };
 

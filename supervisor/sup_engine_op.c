@@ -419,7 +419,7 @@ static bool publish(struct sup_engine *e, struct sup_op *op)
 	struct idx_ent cur;
 	int err = 0;
 
-	if (op->kind == SUP_OP_PUT || (op->kind == SUP_OP_FOUND && op->insert && !op->stages[0].stale)) {
+	if (op->kind == SUP_OP_PUT || (op->kind == SUP_OP_FOUND && op->stages[0].made)) {
 		struct idx_ent ent = {
 			.id = op->rec.id, .size = op->rec.size, .mtime_ns = op->rec.mtime_ns, .expiry_s = op->rec.expiry_s,
 			.rev = op->rec.rev, .flags = (uint16_t)op->rec.flags, .tier = op->rec.tier, .home = op->rec.tier,
