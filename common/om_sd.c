@@ -3,7 +3,9 @@
  */
 #include "common/om_sd.h"
 
+#include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/un.h>
 
 #if OM_HAVE_LIBSYSTEMD
 #include <systemd/sd-daemon.h>
@@ -25,11 +27,6 @@ int om_sd_listen_fds(char ***ret_names)
 	return n;
 }
 
-void om_sd_notify(const char *state)
-{
-	(void)sd_notify(0, state); /* a manager that does not listen is no error of ours */
-}
-
 void om_sd_journal(enum om_msg id, enum om_log_prio prio, const char *text, void *arg)
 {
 	(void)arg;
@@ -40,8 +37,6 @@ void om_sd_journal(enum om_msg id, enum om_log_prio prio, const char *text, void
 
 #else
 #include <fcntl.h>
-#include <sys/socket.h>
-#include <sys/un.h>
 
 /* The protocol of sd_listen_fds_with_names(3): LISTEN_PID, LISTEN_FDS, LISTEN_FDNAMES. */
 int om_sd_listen_fds(char ***ret_names)
@@ -68,29 +63,73 @@ int om_sd_listen_fds(char ***ret_names)
 	return (int)n;
 }
 
-/* The protocol of sd_notify(3): one datagram to NOTIFY_SOCKET. */
-void om_sd_notify(const char *state)
+void om_sd_journal(enum om_msg id, enum om_log_prio prio, const char *text, void *arg)
+{
+	om_log_stderr(id, prio, text, arg);
+}
+#endif
+
+/* The protocol of sd_notify(3): one datagram to NOTIFY_SOCKET. Not the library's: that one waits when the manager is busy. */
+bool om_sd_notify(const char *state)
 {
 	const char *path = getenv("NOTIFY_SOCKET");
 	struct sockaddr_un sa = { .sun_family = AF_UNIX };
 	size_t len = path ? strlen(path) : 0;
 
 	if (len < 2 || len >= sizeof(sa.sun_path))
-		return;
+		return true;
 	memcpy(sa.sun_path, path, len);
 	if (sa.sun_path[0] == '@')
 		sa.sun_path[0] = '\0';
 	OM_AUTO_FD fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	if (fd >= 0)
-		(void)sendto(fd, state, strlen(state), MSG_NOSIGNAL, (struct sockaddr *)&sa,
-			     (socklen_t)(offsetof(struct sockaddr_un, sun_path) + len));
+	ssize_t n = fd < 0 ? -1 : sendto(fd, state, strlen(state), MSG_NOSIGNAL, (struct sockaddr *)&sa,
+					 (socklen_t)(offsetof(struct sockaddr_un, sun_path) + len));
+	return n >= 0 || (errno != EAGAIN && errno != ENOBUFS && errno != EMFILE && errno != ENFILE && errno != ENOMEM);
 }
 
-void om_sd_journal(enum om_msg id, enum om_log_prio prio, const char *text, void *arg)
+/* One line: what follows a newline would be an assignment of its own. */
+static bool say(const char *state, const char *status)
 {
-	om_log_stderr(id, prio, text, arg);
+	char buf[512];
+	int n = snprintf(buf, sizeof(buf), "%s\nSTATUS=%s", state, status);
+
+	for (int i = (int)strlen(state) + 1; i < n && i < (int)sizeof(buf); i++)
+		if (buf[i] == '\n')
+			buf[i] = ' ';
+	return om_sd_notify(buf);
 }
-#endif
+
+bool om_sd_ready(const char *status) { return say("READY=1", status); }
+bool om_sd_stopping(const char *status) { return say("STOPPING=1", status); }
+bool om_sd_alive(void) { return om_sd_notify("WATCHDOG=1"); }
+
+bool om_sd_reloading(void)
+{
+	char buf[96];
+
+	(void)snprintf(buf, sizeof(buf), "RELOADING=1\nMONOTONIC_USEC=%llu", (unsigned long long)(om_now_ns() / 1000u));
+	return om_sd_notify(buf);
+}
+
+void om_sd_extend(unsigned ms)
+{
+	char buf[64];
+
+	(void)snprintf(buf, sizeof(buf), "EXTEND_TIMEOUT_USEC=%llu", ms * 1000ull);
+	(void)om_sd_notify(buf); /* it is said again and again */
+}
+
+/* The protocol of sd_watchdog_enabled(3): WATCHDOG_USEC, and WATCHDOG_PID where it is not for whoever inherits it. */
+uint64_t om_sd_watchdog_ns(void)
+{
+	const char *usec = getenv("WATCHDOG_USEC"), *pid = getenv("WATCHDOG_PID");
+	char *end;
+
+	if (!usec || (pid && strtol(pid, NULL, 10) != (long)getpid()))
+		return 0;
+	unsigned long long n = strtoull(usec, &end, 10);
+	return *end || n > UINT64_MAX / 1000u ? 0 : (uint64_t)n * 1000u;
+}
 
 void om_sd_names_free(char **names, int n)
 {

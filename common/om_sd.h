@@ -20,8 +20,23 @@
 int om_sd_listen_fds(char ***ret_names) OM_MUST_USE;
 void om_sd_names_free(char **names, int n);
 
-/** Send `state` ("READY=1\nSTATUS=..."); nothing happens when nobody listens. Does not block. */
-void om_sd_notify(const char *state);
+/**
+ * Send `state` ("READY=1\nSTATUS=..."). Does not block, unlike sd_notify(3).
+ * @return true if the manager has it, or nobody listens; false: the manager is busy, say it again later
+ */
+bool om_sd_notify(const char *state);
+/** Ready; `status` is free text for `systemctl status`. Again after a reload. As om_sd_notify(). */
+bool om_sd_ready(const char *status);
+/** A reload begins: systemctl reload waits until om_sd_ready(). As om_sd_notify(). */
+bool om_sd_reloading(void);
+/** The end has begun. As om_sd_notify(). */
+bool om_sd_stopping(const char *status);
+/** Starting or stopping takes longer: `ms` more from now on. Say it again before they are over. */
+void om_sd_extend(unsigned ms);
+/** What runs out when om_sd_alive() is not called for so long (ns); 0: the manager does not watch us. */
+uint64_t om_sd_watchdog_ns(void);
+/** As om_sd_notify(). */
+bool om_sd_alive(void);
 
 /** True if standard error goes to the journal (JOURNAL_STREAM names it). */
 bool om_sd_under_journal(void);

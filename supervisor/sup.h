@@ -8,6 +8,7 @@
 
 #include "supervisor/sup_admin.h"
 #include "supervisor/sup_child.h"
+#include "supervisor/sup_notify.h"
 #include "supervisor/sup_scale.h"
 
 struct sup {
@@ -28,7 +29,7 @@ struct sup {
 	uint64_t started_ns;
 	uint64_t scale_due_ns;
 	uint64_t give_up_ns; /* while stopping: children that are left then are left behind */
-	bool said_ready;     /* to systemd and to the log: once */
+	struct sup_notify notify;
 	bool stopping, at_once;
 };
 

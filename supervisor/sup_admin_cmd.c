@@ -89,7 +89,7 @@ static int run_status(struct sup *sup, json_t *request, json_t *reply, char *tex
 	put(s, "pid", num((uint64_t)getpid()));
 	put(s, "version", json_string(OM_VERSION));
 	put(s, "uid", num(sup->user.uid));
-	put(s, "state", json_string(sup->stopping ? "stopping" : sup->said_ready ? "ready" : "starting"));
+	put(s, "state", json_string(sup->stopping ? "stopping" : sup->notify.ready ? "ready" : "starting"));
 	put(reply, "supervisor", s);
 	put(reply, "uptime_s", num(age_s(sup->started_ns)));
 	put(reply, "workers", workers_json(sup));
@@ -220,7 +220,7 @@ static int run_ping(struct sup *sup, json_t *request, json_t *reply, char *text,
 {
 	(void)request, (void)text, (void)cap;
 	put(reply, "pid", num((uint64_t)getpid()));
-	put(reply, "ready", json_boolean(sup->said_ready && !sup->stopping));
+	put(reply, "ready", json_boolean(sup->notify.ready && !sup->stopping));
 	return 0;
 }
 

@@ -195,6 +195,7 @@ static void act_spawn(struct sup_place *p)
 
 static void act_serve(struct sup_place *p)
 {
+	p->turns = (struct sup_pulse_count){ 0 };
 	p->ready_ns = om_now_ns();
 	p->due_ns = 0;
 	if (p->index_want != p->index_seq) {
@@ -509,6 +510,23 @@ void sup_child_tick(struct sup_children *c, uint64_t now_ns)
 			child_event(p, SUP_EVENT_TIMEOUT, drain ? "it did not end within drain_timeout" : "it was not READY in time");
 		}
 	}
+}
+
+unsigned sup_child_progress(struct sup_children *c, uint64_t span_ns)
+{
+	unsigned silent = 0;
+
+	for (unsigned i = 0; i < c->n; i++) {
+		struct sup_place *p = &c->place[i];
+		uint64_t limit_ms = p->role == OM_ROLE_LIFECYCLE ? SUP_PULSE_LCY_MS : SUP_PULSE_WORKER_MS;
+		if (p->state != SUP_STATE_READY && p->state != SUP_STATE_DRAINING)
+			continue; /* the others have clocks of their own */
+		if (sup_pulse_count(&p->turns, om_counter_read(&p->counters, OM_C_LOOP_TURNS), span_ns) < limit_ms * MS)
+			continue;
+		child_event(p, SUP_EVENT_BROKE, "its loop makes no progress");
+		silent += p->state == SUP_STATE_READY || p->state == SUP_STATE_DRAINING;
+	}
+	return silent;
 }
 
 unsigned sup_child_count(const struct sup_children *c, enum om_role role, enum sup_state state)

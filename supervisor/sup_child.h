@@ -13,6 +13,7 @@
 #include "supervisor/sup_fsm.h"
 #include "supervisor/sup_loop.h"
 #include "supervisor/sup_post.h"
+#include "supervisor/sup_pulse.h"
 #include "supervisor/sup_spawn.h"
 
 #define SUP_CHILD_BOOT_MS 10000u /* from start to READY */
@@ -39,6 +40,7 @@ struct sup_place {
 	uint64_t due_ns;     /* the state's clock; 0: none */
 	uint64_t ack_due_ns; /* the child must have answered by then; 0: none */
 	const char *ack_why; /* what it did not do */
+	struct sup_pulse_count turns; /* of its loop */
 	const char *killed_why; /* NULL: we did not kill it */
 };
 
@@ -76,6 +78,13 @@ void sup_child_drain(struct sup_children *c, unsigned place);
 void sup_child_end_all(struct sup_children *c, bool at_once);
 /** Judge the clocks: call at least every 50 ms. */
 void sup_child_tick(struct sup_children *c, uint64_t now_ns);
+/**
+ * Judge progress, once in SUP_PULSE_LOOK_MS: a child that serves and whose loop has not turned for SUP_PULSE_WORKER_MS
+ * (SUP_PULSE_LCY_MS) is killed, and replaced.
+ * @param span_ns  sup_pulse_span()
+ * @return children that should have been killed for it and live: 0 unless this very module is at fault
+ */
+unsigned sup_child_progress(struct sup_children *c, uint64_t span_ns);
 
 /** Places of this role in this state; SUP_STATE_COUNT: with a process. */
 unsigned sup_child_count(const struct sup_children *c, enum om_role role, enum sup_state state);

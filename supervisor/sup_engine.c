@@ -488,6 +488,16 @@ void sup_engine_index_ack(struct sup_engine *e, unsigned place, uint32_t seq)
 
 void sup_engine_heartbeat(struct sup_engine *e) { idx_genw_renew(e->gens); }
 
+unsigned sup_engine_pulses(struct sup_engine *e, struct sup_pulse *ret[static SUP_PULSES_MAX])
+{
+	unsigned n = 0;
+
+	ret[n++] = &e->pulse;
+	for (unsigned i = 0; i < e->n_tiers; i++)
+		ret[n++] = &e->tiers[i].pulse;
+	return n;
+}
+
 /* ---- figures and orders ---- */
 
 void sup_engine_stat(struct sup_engine *e, struct sup_engine_stat *ret)

@@ -96,6 +96,11 @@ void sup_engine_index_ack(struct sup_engine *e, unsigned place, uint32_t seq);
 /** Renew the time until which clients may trust generations: every 50 ms. Cheap. */
 void sup_engine_heartbeat(struct sup_engine *e);
 
+/** What shows the progress of the engine's threads: the publisher and the committers. */
+struct sup_pulse;
+#define SUP_PULSES_MAX (OM_TIERS_MAX + 1)
+unsigned sup_engine_pulses(struct sup_engine *e, struct sup_pulse *ret[static SUP_PULSES_MAX]);
+
 /** Figures for status; never waits for a disk. */
 void sup_engine_stat(struct sup_engine *e, struct sup_engine_stat *ret);
 

@@ -38,8 +38,10 @@ void sup_commit_queue(struct sup_tier *t, struct sup_op *op)
 static bool take_batch(struct sup_tier *t, struct batch *ret)
 {
 	pthread_mutex_lock(&t->lock);
+	sup_pulse_rest(&t->pulse);
 	while (!t->todo && !t->stop)
 		pthread_cond_wait(&t->wake, &t->lock);
+	sup_pulse_work(&t->pulse);
 	struct sup_op *last = NULL;
 	*ret = (struct batch){ .t = t, .ops = t->todo };
 	for (struct sup_op *op = t->todo; op && ret->n < SUP_BATCH_MAX; op = op->next) {
@@ -510,6 +512,7 @@ void *sup_commit_main(void *arg)
 	struct sup_tier *t = arg;
 	struct batch b;
 
+	sup_pulse_begin(&t->pulse, "the committer of tier ", t->conf->name);
 	while (take_batch(t, &b)) {
 		struct sup_mail *mail = calloc(1, sizeof(*mail));
 		run_batch(&b);
@@ -518,5 +521,6 @@ void *sup_commit_main(void *arg)
 		mail->ops = b.ops;
 		sup_mail_post(t->e, mail);
 	}
+	sup_pulse_end(&t->pulse);
 	return NULL;
 }

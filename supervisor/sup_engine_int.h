@@ -27,6 +27,7 @@
 #include "index/idx_heat.h"
 #include "index/idxw.h"
 #include "supervisor/sup_engine.h"
+#include "supervisor/sup_pulse.h"
 
 #define SUP_BATCH_MAX 256u	    /* ops to one commit: more only adds delay */
 #define SUP_ID_BLOCK 16384u	    /* ids reserved at once: also bounds the orphan scan after a crash */
@@ -78,6 +79,7 @@ struct sup_tier {
 	/* committer */
 	pthread_t thread;
 	bool thread_on;
+	struct sup_pulse pulse;
 	pthread_mutex_t lock;
 	pthread_cond_t wake;
 	struct sup_op *todo, **todo_end;
@@ -321,6 +323,7 @@ struct sup_engine {
 	/* publisher */
 	pthread_t pub;
 	bool pub_on;
+	struct sup_pulse pulse;
 	int kick_fd;  /* the children's door-bell */
 	int inbox_fd; /* other threads' */
 	pthread_mutex_t inbox_lock;

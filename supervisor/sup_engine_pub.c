@@ -586,6 +586,7 @@ static void wait_for_work(struct sup_engine *e)
 	for (unsigned i = 0; i < SUP_CHILDREN_MAX && !waiting; i++)
 		waiting = e->child[i].on && e->child[i].out;
 	/* a child that makes room does not tell: look again soon */
+	sup_pulse_rest(&e->pulse);
 	if (sleep_all(e) && poll(p, 2, waiting ? 2 : held ? 20 : 1000) == 0 && !waiting && !held && e->trim) {
 		(void)malloc_trim(0); /* quiet after work: what a burst needed goes back, or it stays with the arenas for good */
 		e->trim = false;
@@ -611,7 +612,9 @@ void *sup_pub_main(void *arg)
 {
 	struct sup_engine *e = arg;
 
+	sup_pulse_begin(&e->pulse, "the publisher", "");
 	while (!ended(e)) {
+		sup_pulse_work(&e->pulse);
 		bool busy = take_inbox(e);
 		busy |= take_rings(e);
 		if (e->stalled || e->deferred)
@@ -627,5 +630,6 @@ void *sup_pub_main(void *arg)
 		if (!busy)
 			wait_for_work(e);
 	}
+	sup_pulse_end(&e->pulse);
 	return NULL;
 }

@@ -20,39 +20,20 @@
 
 /* ---- the loop ---- */
 
-static void say_state(struct sup *sup)
-{
-	char state[256];
-	unsigned workers = sup_child_count(&sup->kids, OM_ROLE_WORKER, SUP_STATE_READY);
-	bool ready = workers >= sup->scale.min && sup->kids.place[SUP_CHILD_LIFECYCLE].state == SUP_STATE_READY;
-
-	if (sup->stopping || (!ready && !sup->said_ready))
-		return;
-	(void)snprintf(state, sizeof(state), "%sSTATUS=%u workers, %zu tiers%s", sup->said_ready ? "" : "READY=1\n", workers,
-		       sup->conf->n_backends, ready ? "" : "; replacing a process that died");
-	om_sd_notify(state);
-	if (!sup->said_ready) {
-		struct sup_sock *data = sup_sock_find(&sup->socks, OM_LISTEN_DATA);
-		sup->said_ready = true;
-		om_log(OM_MSG_STARTED, "objmapperd %s serves on %s (%u workers, %zu tiers, uid %u)", OM_VERSION,
-		       data ? data->name : "no data socket", workers, sup->conf->n_backends, (unsigned)sup->user.uid);
-	}
-}
-
 static void on_child_changed(void *arg, struct sup_place *p)
 {
 	struct sup *sup = arg;
 
 	if (p->role == OM_ROLE_WORKER && !sup_fsm_alive(p->state))
 		sup_scale_forget(&sup->scale, p->no);
-	say_state(sup);
+	sup_notify_changed(sup);
 }
 
 static void stop(struct sup *sup)
 {
 	sup->at_once = sup->stopping; /* the second time */
 	if (!sup->stopping) {
-		om_sd_notify("STOPPING=1\nSTATUS=finishing what is under way");
+		sup_notify_stopping(sup);
 		om_log(OM_MSG_STOPPING, "ending: requests under way have %u ms", sup->conf->drain_timeout_ms);
 		sup->stopping = true;
 		sup->give_up_ns = om_now_ns() + ((uint64_t)sup->conf->drain_timeout_ms + GIVE_UP_MS) * MS;
@@ -113,6 +94,7 @@ static void on_tick(struct sup_ev *ev, uint32_t events)
 	(void)!read(ev->fd, &n, sizeof(n)); /* how many ticks were missed does not matter */
 	sup_engine_heartbeat(sup->engine);
 	sup_child_tick(&sup->kids, now);
+	sup_notify_tick(sup, now);
 	if (now < sup->scale_due_ns || sup->stopping)
 		return;
 	sup->scale_due_ns = now + (uint64_t)SUP_SCALE_PERIOD_MS * MS;
@@ -180,6 +162,8 @@ static int work(struct sup *sup, const struct sup_spawn_exe exe[2])
 	sup->kids.changed_arg = sup;
 	sup_scale_init(&sup->scale, OM_MIN(sup->conf->thread_pool.min_workers, sup->max_workers), sup->max_workers,
 		       sup->conf->thread_pool.idle_ms);
+	sup_notify_init(&sup->notify);
+	(void)om_sd_notify("STATUS=opening the catalogs");
 	cb = sup_post_cb(&sup->kids.post);
 	err = sup_engine_open(sup->conf, sup->adopt, &cb, &sup->engine);
 	if (err == 0) {
@@ -193,6 +177,7 @@ static int work(struct sup *sup, const struct sup_spawn_exe exe[2])
 	sup_admin_close(OM_TAKE_PTR(sup->admin));
 	if (err == 0 && !whole)
 		return SUP_EXIT_FAILED; /* what a stuck child still uses is left to the end of the process */
+	sup_notify_closing();
 	sup_engine_close(sup->engine);
 	sup_loop_del(&sup->loop, &sup->timer_ev);
 	sup_loop_del(&sup->loop, &sup->signal_ev);

@@ -6,6 +6,7 @@
 #define FAKE_ENGINE_H
 
 #include "supervisor/sup_engine.h"
+#include "supervisor/sup_pulse.h"
 
 #define FAKE_TIERS 3u /* the second one is absent */
 
@@ -15,6 +16,7 @@ extern struct fake_engine {
 	uint32_t last_ack, seq;
 	int fail_open; /* status of the next child_open */
 	struct sup_engine_cb cb;
+	struct sup_pulse pulse;
 } fake_engine;
 
 /* A memfd with this name: fake_child reads the name back from /proc/self/fd. */

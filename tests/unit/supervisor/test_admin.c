@@ -39,7 +39,7 @@ static int setup(void **state)
 	w.sup.engine = (struct sup_engine *)&fake_engine;
 	w.sup.started_ns = om_now_ns() - 5000 * MS;
 	w.sup.user.uid = geteuid();
-	w.sup.said_ready = true;
+	w.sup.notify.ready = true;
 	assert_int_equal(sup_loop_init(&w.sup.loop), 0);
 	assert_int_equal(sup_child_init(&w.sup.kids, &w.sup.loop, &w.sup.env, exe, 2), 0);
 	sup_scale_init(&w.sup.scale, 1, 2, 1000);

@@ -335,6 +335,32 @@ static void test_no_descriptor_leaks(void **state)
 }
 
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+/* fake_child's loop counter never moves. */
+static void test_silent_is_replaced(void **state)
+{
+	const uint64_t second = 1000 * MS;
+
+	(void)state;
+	sup_child_start(&w.kids, 0);
+	sup_child_start(&w.kids, 1);
+	UNTIL(SERVING(0) && SERVING(1));
+	pid_t pid = PLACE(1).pid;
+	for (unsigned i = 0; i < SUP_PULSE_WORKER_MS / 1000u - 1; i++)
+		assert_int_equal(sup_child_progress(&w.kids, second), 0);
+	assert_null(strstr(logged, "CHILD_KILLED"));
+	assert_int_equal(kill(pid, SIGSTOP), 0); /* which does not save it */
+	assert_int_equal(sup_child_progress(&w.kids, second), 0);
+	assert_non_null(strstr(logged, "CHILD_KILLED|worker 1"));
+	assert_non_null(strstr(logged, "its loop makes no progress"));
+	assert_null(strstr(logged, "CHILD_KILLED|lifecycle")); /* it has longer */
+	UNTIL(SERVING(1) && PLACE(1).pid != pid);
+	assert_int_equal(sup_child_progress(&w.kids, 0), 0);
+	assert_int_equal(PLACE(1).turns.silent_ns, 0); /* the new one begins anew */
+	for (unsigned i = 0; i < SUP_PULSE_LCY_MS / 1000u && PLACE(0).state == SUP_STATE_READY; i++)
+		assert_int_equal(sup_child_progress(&w.kids, second), 0);
+	assert_non_null(strstr(logged, "CHILD_KILLED|lifecycle"));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -343,6 +369,7 @@ int main(void)
 		T(test_with_fd),	 T(test_twice_ready),	     T(test_false_ack),			       T(test_close_ctl),
 		T(test_never_ready),	 T(test_drain_has_an_end),   T(test_engine_complains),		       T(test_new_index),
 		T(test_silent_about_index), T(test_alogs_reach_lifecycle), T(test_conf_reaches_all), T(test_stop_at_once),	       T(test_no_descriptor_leaks),
+		T(test_silent_is_replaced),
 	};
 	return cmocka_run_group_tests_name("supervisor/child", tests, NULL, NULL);
 }
