@@ -146,7 +146,7 @@ static void tiers(struct out *o, const struct sup_engine_stat *st)
 static uint64_t daemon_up(const struct sup *sup, const struct sup_engine_stat *st)
 {
 	(void)st;
-	return sup->said_ready && !sup->stopping;
+	return sup->notify.ready && !sup->stopping;
 }
 static uint64_t daemon_age(const struct sup *sup, const struct sup_engine_stat *st)
 {
