@@ -8,14 +8,16 @@
 
 #include "common/om_text.h"
 
-static int fail(const char *path, const char *what, const char *todo)
+static int fail_as(int status, const char *path, const char *what, const char *todo)
 {
 	OM_AUTO_FREE char *q_path = om_text_quote(path, strlen(path));
 	OM_AUTO_FREE char *q_what = om_text_quote(what, strlen(what));
 
 	fprintf(stderr, "objmctl: %s: %s%s%s\n", q_path ? q_path : "?", q_what ? q_what : "out of memory", *todo ? "; " : "", todo);
-	return CTL_FAILED;
+	return status;
 }
+
+static int fail(const char *path, const char *what, const char *todo) { return fail_as(CTL_FAILED, path, what, todo); }
 
 static const char *todo_of(int err)
 {
@@ -43,7 +45,7 @@ static int dial(const char *path, int *ret_fd)
 	if (fd < 0 || setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &tv, sizeof(tv)) < 0 ||
 	    setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &tv, sizeof(tv)) < 0 ||
 	    connect(fd, (struct sockaddr *)&addr, sizeof(addr)) < 0)
-		return fail(path, strerror(errno), todo_of(errno));
+		return fail_as(errno == EACCES || errno == EPERM ? CTL_DENIED : CTL_UNREACHABLE, path, strerror(errno), todo_of(errno));
 	*ret_fd = om_take_fd(&fd);
 	return CTL_OK;
 }
@@ -110,7 +112,7 @@ static int refused(const char *path, const json_t *reply)
 	const char *status = json_string_value(json_object_get(error, "status"));
 	OM_AUTO_FREE char *quoted = todo ? om_text_quote(todo, strlen(todo)) : NULL;
 
-	return fail(path, text ? text : status ? status : "the daemon refused, without a reason", quoted ? quoted : "");
+	return fail_as(status && strcmp(status, "PERMISSION_DENIED") == 0 ? CTL_DENIED : CTL_FAILED, path, text ? text : status ? status : "the daemon refused, without a reason", quoted ? quoted : "");
 }
 
 int ctl_ask(const char *socket_path, json_t *request, json_t **ret_reply)

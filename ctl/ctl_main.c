@@ -2,36 +2,44 @@
  * ctl_main.c: objmctl: finds the command's row, asks, prints.
  */
 #include <getopt.h>
+#include <signal.h>
+#include <time.h>
 
 #include "common/om_text.h"
 #include "ctl/ctl.h"
 
-struct ctl_args {
+struct ctl_opts {
 	const char *socket;
 	bool json;
+	unsigned watch_s; /* 0: once */
 };
 
 static void help(FILE *f)
 {
-	fputs("Usage: objmctl [-s SOCKET] [--json] COMMAND\n"
-	      "Ask a running objmapperd about its state.\n\nCommands:\n", f);
+	fputs("Usage: objmctl [-s SOCKET] [--json] [--watch[=SECONDS]] COMMAND\n"
+	      "Ask a running objmapperd about its state, or tell it to change.\n\nCommands (*: for root and the daemon's own user):\n", f);
 	for (size_t i = 0; i < ctl_table_len; i++) {
 		const struct ctl_cmd *c = &ctl_table[i];
-		char words[64];
+		char words[80];
 
-		(void)snprintf(words, sizeof(words), "%s%s%s%s%s", c->words[0], c->words[1] ? " " : "", c->words[1] ? c->words[1] : "",
-			       c->arg ? " " : "", c->arg ? c->arg : "");
-		fprintf(f, "  %-20s %s\n", words, c->help);
+		if (strcmp(c->request, "help") == 0)
+			continue; /* this text */
+		ctl_synopsis(c, words, sizeof(words));
+		fprintf(f, "  %-26s%s %s\n", words, c->change ? "*" : " ", c->help);
 	}
 	fputs("\n  -s, --socket SOCKET  the admin socket (default: $OBJMCTL_SOCKET, then " CTL_SOCKET_DEFAULT ")\n"
-	      "      --json           the answer as JSON, for programs\n"
+	      "      --json           the answer as JSON, for programs (doc/admin.md says what the members mean)\n"
+	      "      --watch[=S]      ask again every S seconds (default 2) until interrupted\n"
 	      "  -h, --help           this text\n"
-	      "      --version        the version\n\n"
+	      "      --version        the version\n"
+	      "      --commands       the commands, one a line, for completion and scripts\n\n"
 	      "Examples:\n"
 	      "  objmctl status\n"
 	      "  objmctl tier list --json | jq '.tiers[] | {name, used_bytes}'\n"
-	      "  objmctl tier rebuild disk     after a catalog was lost\n\n"
-	      "Exit status: 0 success; 1 the operation failed, a message says why; 2 the command line is wrong.\n", f);
+	      "  objmctl counters --watch=1\n"
+	      "  objmctl explain /some/object\n\n"
+	      "Exit status: 0 success; 1 the operation failed, a message says why; 2 the command line is wrong; 3 it is for root and\n"
+	      "the daemon's own user; 4 no daemon answers.\n", f);
 }
 
 static int usage(const char *what, const char *which)
@@ -48,9 +56,9 @@ static const struct ctl_cmd *find(int argc, char **argv, int *ret_used)
 	for (size_t i = 0; i < ctl_table_len; i++) {
 		const struct ctl_cmd *c = &ctl_table[i];
 
-		if (strcmp(argv[0], c->words[0]) != 0 || (c->words[1] && (argc < 2 || strcmp(argv[1], c->words[1]) != 0)))
+		if (strcmp(argv[0], c->words[0]) != 0 || (*c->words[1] && (argc < 2 || strcmp(argv[1], c->words[1]) != 0)))
 			continue;
-		*ret_used = c->words[1] ? 2 : 1;
+		*ret_used = *c->words[1] ? 2 : 1;
 		return c;
 	}
 	return NULL;
@@ -64,87 +72,200 @@ static int flush(void)
 	return CTL_FAILED;
 }
 
-static int run(const struct ctl_cmd *cmd, const struct ctl_args *args, const char *operand)
-{
-	json_t *request = json_pack("{s:s}", "cmd", cmd->request), *reply = NULL;
-	int r;
+/* ---- the request ---- */
 
-	if (request && cmd->words[1] && !strcmp(cmd->words[1], "prometheus"))
-		(void)json_object_set_new(request, "format", json_string("prometheus"));
-	if (!request || (cmd->arg && json_object_set_new(request, cmd->arg_key, json_string(operand)) < 0)) {
-		json_decref(request);
-		return usage("not UTF-8, or out of memory", cmd->arg ? operand : "");
+static json_t *operand(const struct ctl_arg *a, const char *text)
+{
+	char *end;
+	long long n;
+
+	if (!a->number)
+		return json_string(text);
+	errno = 0;
+	n = strtoll(text, &end, 10);
+	return *text && !*end && errno == 0 && n >= 0 ? json_integer(n) : NULL;
+}
+
+static int add_option(const struct ctl_cmd *cmd, json_t *request, const char *name)
+{
+	struct ctl_arg args[CTL_ARGS_MAX];
+	unsigned n = ctl_args(cmd, args);
+
+	for (unsigned i = 0; i < n; i++)
+		if (args[i].option && strcmp(args[i].key, name) == 0)
+			return json_object_set_new(request, name, json_true()) < 0 ? usage("out of memory", "") : CTL_OK;
+	return usage("the command has no such option", name);
+}
+
+/* Operands in their order; words that begin with -- are options, up to "--". */
+static int add_args(const struct ctl_cmd *cmd, json_t *request, int argc, char **argv)
+{
+	struct ctl_arg args[CTL_ARGS_MAX];
+	unsigned n = ctl_args(cmd, args), at = 0;
+	bool options = true;
+
+	for (int i = 0; i < argc; i++) {
+		json_t *v;
+
+		if (options && strcmp(argv[i], "--") == 0) {
+			options = false;
+			continue;
+		}
+		if (options && strncmp(argv[i], "--", 2) == 0) {
+			if (add_option(cmd, request, argv[i] + 2) != CTL_OK)
+				return CTL_USAGE;
+			continue;
+		}
+		while (at < n && args[at].option)
+			at++;
+		if (at == n)
+			return usage("one operand too many", argv[i]);
+		v = operand(&args[at], argv[i]);
+		if (!v || json_object_set_new(request, args[at].key, v) < 0)
+			return usage(args[at].number ? "not a whole number" : "not UTF-8, or out of memory", argv[i]);
+		at++;
 	}
-	r = ctl_ask(args->socket, request, &reply);
-	json_decref(request);
+	for (; at < n; at++)
+		if (!args[at].optional)
+			return usage("an operand is missing", args[at].title);
+	return CTL_OK;
+}
+
+/* ---- asking ---- */
+
+static int once(const struct ctl_cmd *cmd, const struct ctl_opts *opts, json_t *request)
+{
+	json_t *reply = NULL;
+	int r = ctl_ask(opts->socket, request, &reply);
+
 	if (r != CTL_OK)
 		return r;
-	if (args->json) {
+	if (opts->json) {
 		(void)json_object_del(reply, "ok"); /* the exit status says it */
-		if (json_dumpf(reply, stdout, JSON_INDENT(2)) == 0)
+		if (json_dumpf(reply, stdout, opts->watch_s ? JSON_COMPACT : JSON_INDENT(2)) == 0)
 			putchar('\n');
 	} else {
+		if (opts->watch_s && isatty(STDOUT_FILENO))
+			fputs("\033[H\033[2J", stdout); /* home, clear */
 		cmd->print(reply);
 	}
 	json_decref(reply);
 	return flush();
 }
 
-/* 0: go on with the words from *ret_first; 1: done, *ret_exit is the exit status. */
-static int parse(int argc, char **argv, struct ctl_args *args, int *ret_first, int *ret_exit)
+static int run(const struct ctl_cmd *cmd, const struct ctl_opts *opts, int argc, char **argv)
 {
-	static const struct option longs[] = {{"socket", required_argument, NULL, 's'},
-					      {"json", no_argument, NULL, 'j'},
-					      {"help", no_argument, NULL, 'h'},
-					      {"version", no_argument, NULL, 'v'},
-					      {0}};
-	int c;
+	json_t *request = json_pack("{s:s}", "cmd", cmd->request);
+	int r = request ? add_args(cmd, request, argc, argv) : usage("out of memory", "");
 
-	opterr = 0;
-	while ((c = getopt_long(argc, argv, ":s:h", longs, NULL)) != -1) {
-		switch (c) {
-		case 's': args->socket = optarg; break;
-		case 'j': args->json = true; break;
-		case 'h':
-			help(stdout);
-			*ret_exit = flush();
-			return 1;
-		case 'v':
-			puts("objmctl " OM_VERSION);
-			*ret_exit = flush();
-			return 1;
-		default:
-			*ret_exit = usage(c == ':' ? "an option needs an argument" : "no such option", argv[optind - 1]);
-			return 1;
-		}
+	if (r == CTL_OK && opts->watch_s && cmd->change)
+		r = usage("--watch is for commands that only look", "");
+	while (r == CTL_OK) {
+		struct timespec ts = {.tv_sec = opts->watch_s};
+
+		r = once(cmd, opts, request);
+		if (!opts->watch_s)
+			break;
+		(void)nanosleep(&ts, NULL);
 	}
-	*ret_first = optind;
+	json_decref(request);
+	return r;
+}
+
+/* ---- the command line ---- */
+
+static void print_commands(void)
+{
+	for (size_t i = 0; i < ctl_table_len; i++) {
+		char words[80];
+
+		ctl_synopsis(&ctl_table[i], words, sizeof(words));
+		puts(words);
+	}
+}
+
+static int parse_watch(const char *text, struct ctl_opts *opts)
+{
+	char *end;
+	unsigned long n = text ? strtoul(text, &end, 10) : 2;
+
+	if (text && (!*text || *end || n < 1 || n > 86400))
+		return usage("--watch takes seconds, 1 to 86400", text);
+	opts->watch_s = (unsigned)n;
+	return CTL_OK;
+}
+
+/* 0: go on with the words from *ret_first; 1: done, *ret_exit is the exit status. Options may stand behind the command; those
+ * of the command itself are left in place for add_args(). */
+static int parse(int *argc, char **argv, struct ctl_opts *opts, int *ret_exit)
+{
+	int out = 1;
+
+	for (int i = 1; i < *argc; i++) {
+		const char *a = argv[i];
+
+		if (strcmp(a, "--") == 0) { /* what follows are operands */
+			while (i < *argc)
+				argv[out++] = argv[i++];
+			break;
+		}
+		if (strcmp(a, "-h") == 0 || strcmp(a, "--help") == 0)
+			help(stdout);
+		else if (strcmp(a, "--version") == 0)
+			puts("objmctl " OM_VERSION);
+		else if (strcmp(a, "--commands") == 0)
+			print_commands();
+		else if (strcmp(a, "--json") == 0) {
+			opts->json = true;
+			continue;
+		} else if (strcmp(a, "--watch") == 0 || strncmp(a, "--watch=", 8) == 0) {
+			*ret_exit = parse_watch(a[7] ? a + 8 : NULL, opts);
+			if (*ret_exit != CTL_OK)
+				return 1;
+			continue;
+		} else if (strncmp(a, "-s", 2) == 0 || strncmp(a, "--socket", 8) == 0) {
+			const char *v = a[1] == 's' ? a + 2 : a[8] == '=' ? a + 9 : a + 8;
+
+			if (!*v && i + 1 == *argc) {
+				*ret_exit = usage("an option needs an argument", a);
+				return 1;
+			}
+			opts->socket = *v ? v : argv[++i];
+			continue;
+		} else if (a[0] == '-' && a[1] && (a[1] != '-' || out == 1)) {
+			*ret_exit = usage("no such option", a);
+			return 1;
+		} else {
+			argv[out++] = argv[i];
+			continue;
+		}
+		*ret_exit = flush();
+		return 1;
+	}
+	*argc = out;
 	return 0;
 }
 
 int main(int argc, char **argv)
 {
 	const char *env = getenv("OBJMCTL_SOCKET");
-	struct ctl_args args = {.socket = env && *env ? env : CTL_SOCKET_DEFAULT};
+	struct ctl_opts opts = {.socket = env && *env ? env : CTL_SOCKET_DEFAULT};
 	const struct ctl_cmd *cmd;
-	int first = 0, r = 0, used = 0;
+	int r = 0, used = 0;
 
-	if (parse(argc, argv, &args, &first, &r))
+	(void)signal(SIGPIPE, SIG_DFL);
+	if (parse(&argc, argv, &opts, &r))
 		return r;
-	argc -= first;
-	argv += first;
+	argc--;
+	argv++;
 	if (argc == 0)
 		return usage("which command?", "");
-	if (strcmp(argv[0], "help") == 0) {
+	if (strcmp(argv[0], "help") == 0 && !opts.json) {
 		help(stdout);
 		return flush();
 	}
 	cmd = find(argc, argv, &used);
 	if (!cmd)
-		return usage("no such command", argc > 1 && strcmp(argv[0], "tier") == 0 ? argv[1] : argv[0]);
-	if (argc - used < (cmd->arg ? 1 : 0))
-		return usage("an operand is missing", cmd->arg);
-	if (argc - used > (cmd->arg ? 1 : 0))
-		return usage("one operand too many", argv[argc - 1]);
-	return run(cmd, &args, cmd->arg ? argv[used] : NULL);
+		return usage("no such command", argv[argc > 1 && (strcmp(argv[0], "tier") == 0 || strcmp(argv[0], "lifecycle") == 0)]);
+	return run(cmd, &opts, argc - used, argv + used);
 }

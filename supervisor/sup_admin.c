@@ -13,12 +13,14 @@ struct conn {
 	struct sup_admin *a;
 	struct sup_ev ev; /* fd -1: this place is free */
 	struct om_peer peer;
-	char in[SUP_ADMIN_LINE];
+	char *in; /* SUP_ADMIN_LINE bytes */
 	size_t in_len;
 	char *out; /* NULL: no answer waits */
 	size_t out_len, out_off;
 	bool eof;  /* the peer sends no more */
 	bool last; /* close when the answer is out */
+	bool waiting; /* for an answer that comes later: of request `serial`, until `wait_due_ns` */
+	uint64_t serial, wait_due_ns;
 	uint64_t active_ns;
 };
 
@@ -28,6 +30,7 @@ struct sup_admin {
 	sup_admin_answer_fn *answer;
 	void *arg;
 	uint32_t self_uid;
+	uint64_t serial; /* of requests */
 	struct conn conn[SUP_ADMIN_CONNS];
 };
 
@@ -60,7 +63,8 @@ static void drop(struct conn *c)
 	sup_loop_del(c->a->loop, &c->ev);
 	om_close(&fd);
 	free(c->out);
-	c->out = NULL;
+	free(c->in);
+	c->out = c->in = NULL;
 }
 
 /* Brackets inside each other, strings left out; the parser recurses, so this is looked at before it runs. */
@@ -83,21 +87,42 @@ static bool too_deep(const char *line, size_t len)
 	return false;
 }
 
-static json_t *judge(struct conn *c, const char *line, size_t len)
+json_t *sup_admin_parse(const char *text, size_t len, char *ret_why, size_t cap)
 {
 	json_error_t je;
-	char text[192];
 
-	if (too_deep(line, len))
-		return sup_admin_error(OBJM_STATUS_INVALID_REQUEST, "the request is nested too deeply");
-	json_t *req = json_loadb(line, len, JSON_REJECT_DUPLICATES, &je);
+	if (too_deep(text, len)) {
+		(void)snprintf(ret_why, cap, "is nested too deeply");
+		return NULL;
+	}
+	json_t *j = json_loadb(text, len, JSON_REJECT_DUPLICATES, &je);
+	if (!j) {
+		(void)snprintf(ret_why, cap, "is not JSON: %s", je.text);
+		return NULL;
+	}
+	if (!json_is_object(j)) {
+		(void)snprintf(ret_why, cap, "is not a JSON object");
+		json_decref(j);
+		return NULL;
+	}
+	return j;
+}
+
+static json_t *judge(struct conn *c, const char *line, size_t len)
+{
+	struct sup_admin_ref ref = { .conn = (unsigned)(c - c->a->conn), .serial = ++c->a->serial };
+	char why[160], text[192];
+	json_t *req = sup_admin_parse(line, len, why, sizeof(why));
+
 	if (!req) {
-		(void)snprintf(text, sizeof(text), "the request is not JSON: %s", je.text);
+		(void)snprintf(text, sizeof(text), "the request %s", why);
 		return sup_admin_error(OBJM_STATUS_INVALID_REQUEST, text);
 	}
-	json_t *reply = json_is_object(req) ? c->a->answer(c->a->arg, &c->peer, req) :
-					      sup_admin_error(OBJM_STATUS_INVALID_REQUEST, "the request is not a JSON object");
+	json_t *reply = c->a->answer(c->a->arg, &c->peer, req, &ref);
 	json_decref(req);
+	c->waiting = ref.later;
+	c->serial = ref.serial;
+	c->wait_due_ns = om_now_ns() + (uint64_t)SUP_ADMIN_WAIT_MS * MS;
 	return reply;
 }
 
@@ -165,17 +190,27 @@ static bool blank(const char *s, size_t len)
 /* Answer what has arrived, as far as the peer reads. False: the connection is closed. */
 static bool work(struct conn *c)
 {
-	for (int i = 0; i < TURN && !c->out && !c->last; i++) {
+	for (int i = 0; i < TURN && !c->out && !c->last && !c->waiting; i++) {
 		size_t len = line_len(c);
+		json_t *answer = NULL;
 		if (len == 0) {
-			if (c->in_len < sizeof(c->in))
+			if (c->in_len < SUP_ADMIN_LINE)
 				break;
 			c->last = true; /* where the next request begins cannot be known */
-			if (!reply(c, sup_admin_error(OBJM_STATUS_TOO_LARGE, "a request has at most 4096 bytes")))
+			answer = sup_admin_error(OBJM_STATUS_TOO_LARGE, "a request has at most 32768 bytes");
+			if (!answer) {
+				drop(c);
 				return false;
-		} else if (!blank(c->in, len) && !reply(c, judge(c, c->in, len))) {
-			return false;
+			}
+		} else if (!blank(c->in, len)) {
+			answer = judge(c, c->in, len);
+			if (!answer && !c->waiting) { /* no memory even for an error */
+				drop(c);
+				return false;
+			}
 		}
+		if (answer && !reply(c, answer))
+			return false;
 		if (len) {
 			c->in_len -= len;
 			memmove(c->in, c->in + len, c->in_len);
@@ -183,7 +218,7 @@ static bool work(struct conn *c)
 		if (!flush(c))
 			return false;
 	}
-	if (!c->out && (c->last || (c->eof && c->in_len == 0))) {
+	if (!c->out && !c->waiting && (c->last || (c->eof && c->in_len == 0))) {
 		drop(c);
 		return false;
 	}
@@ -193,9 +228,9 @@ static bool work(struct conn *c)
 /* False: the connection is closed. */
 static bool receive(struct conn *c)
 {
-	if (c->eof || c->in_len == sizeof(c->in))
+	if (c->eof || c->in_len == SUP_ADMIN_LINE)
 		return true;
-	ssize_t n = recv(c->ev.fd, c->in + c->in_len, sizeof(c->in) - c->in_len, MSG_DONTWAIT);
+	ssize_t n = recv(c->ev.fd, c->in + c->in_len, SUP_ADMIN_LINE - c->in_len, MSG_DONTWAIT);
 	if (n < 0 && (errno == EAGAIN || errno == EINTR))
 		return true;
 	if (n < 0) {
@@ -208,18 +243,45 @@ static bool receive(struct conn *c)
 	return true;
 }
 
+/* Wait for what brings this connection on. A descriptor that waits for nothing still tells of its end (EPOLLHUP). */
+static void want(struct conn *c)
+{
+	if (c->waiting && !c->out)
+		sup_loop_mod(c->a->loop, &c->ev, 0);
+	else /* lines that wait for their turn have no event of their own: a writable socket brings us back */
+		sup_loop_mod(c->a->loop, &c->ev, c->out || line_len(c) ? EPOLLOUT : EPOLLIN);
+}
+
 static void on_conn(struct sup_ev *ev, uint32_t events)
 {
 	struct conn *c = ev->arg;
 
-	if ((events & EPOLLERR) != 0) {
+	if ((events & EPOLLERR) != 0 || (c->waiting && (events & EPOLLHUP) != 0)) {
 		drop(c);
 		return;
 	}
-	if (!flush(c) || (!c->out && !receive(c)) || !work(c))
+	if (!flush(c) || (!c->out && !c->waiting && !receive(c)) || !work(c))
 		return;
-	/* lines that wait for their turn have no event of their own: a writable socket brings us back */
-	sup_loop_mod(c->a->loop, &c->ev, c->out || line_len(c) ? EPOLLOUT : EPOLLIN);
+	want(c);
+}
+
+static void answer_waiting(struct conn *c, json_t *answer)
+{
+	c->waiting = false;
+	c->active_ns = om_now_ns();
+	if (reply(c, answer) && flush(c) && work(c))
+		want(c);
+}
+
+void sup_admin_reply(struct sup_admin *a, const struct sup_admin_ref *ref, json_t *answer)
+{
+	struct conn *c = a ? &a->conn[ref->conn % SUP_ADMIN_CONNS] : NULL;
+
+	if (!c || c->ev.fd < 0 || !c->waiting || c->serial != ref->serial) {
+		json_decref(answer); /* its peer has gone */
+		return;
+	}
+	answer_waiting(c, answer);
 }
 
 /* A free place; with none, the one that has been silent longest goes, an operator's own last. */
@@ -250,9 +312,13 @@ static void on_listen(struct sup_ev *ev, uint32_t events)
 	if (fd < 0 || om_fdpass_peer(fd, &peer) < 0)
 		return; /* the peer has gone, or descriptors ran out for a moment: level-triggered, we come back */
 	struct conn *c = place(a);
-	*c = (struct conn){ .a = a, .ev = { .fd = -1 }, .peer = peer, .active_ns = om_now_ns() };
-	if (sup_loop_add(a->loop, &c->ev, fd, EPOLLIN, on_conn, c) == 0)
+	*c = (struct conn){ .a = a, .ev = { .fd = -1 }, .in = malloc(SUP_ADMIN_LINE), .peer = peer, .active_ns = om_now_ns() };
+	if (c->in && sup_loop_add(a->loop, &c->ev, fd, EPOLLIN, on_conn, c) == 0) {
 		(void)om_take_fd(&fd);
+		return;
+	}
+	free(c->in);
+	c->in = NULL;
 }
 
 int sup_admin_open(struct sup_loop *loop, int listenfd, sup_admin_answer_fn *answer, void *arg, struct sup_admin **ret)
@@ -292,6 +358,11 @@ void sup_admin_tick(struct sup_admin *a, uint64_t now_ns)
 		struct conn *c = &a->conn[i];
 		if (c->ev.fd < 0)
 			continue;
+		if (c->waiting) {
+			if (now_ns >= c->wait_due_ns)
+				answer_waiting(c, sup_admin_error(OBJM_STATUS_TIMEOUT, "what was asked has not been answered in time"));
+			continue;
+		}
 		/* requests that wait, wait for room towards the peer: it does not read */
 		uint64_t limit = (uint64_t)(c->out || line_len(c) ? SUP_ADMIN_STUCK_MS : SUP_ADMIN_IDLE_MS) * MS;
 		if (now_ns > c->active_ns && now_ns - c->active_ns >= limit)

@@ -59,7 +59,9 @@ static void dump_rest(FILE *out)
 	(void)fputs("\n## Admin commands\n\n| cmd | arguments | changes something | what |\n| --- | --- | --- | --- |\n", out);
 	for (unsigned i = 0; i < sup_admin_cmd_count; i++) {
 		const struct sup_admin_cmd *c = &sup_admin_cmd_table[i];
-		(void)fprintf(out, "| `%s` | %s | %s | %s |\n", c->name, *c->args ? c->args : "none", c->change ? "yes" : "no", c->help);
+		char args[128];
+		sup_admin_args_text(c, args, sizeof(args));
+		(void)fprintf(out, "| `%s` | %s | %s | %s |\n", c->name, *args ? args : "none", c->change ? "yes" : "no", c->help);
 	}
 	(void)fputs("\n## States of a child\n\n| state | meaning |\n| --- | --- |\n", out);
 #define ROW(name, text, meaning) (void)fprintf(out, "| `%s` | %s |\n", text, meaning);

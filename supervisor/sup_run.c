@@ -99,8 +99,15 @@ static void on_tick(struct sup_ev *ev, uint32_t events)
 		return;
 	sup->scale_due_ns = now + (uint64_t)SUP_SCALE_PERIOD_MS * MS;
 	scale(sup);
+	sup_engine_asks(sup->engine, now);
 	if (sup->admin)
 		sup_admin_tick(sup->admin, now);
+}
+
+static void on_asks(struct sup_ev *ev, uint32_t events)
+{
+	(void)events;
+	sup_engine_asks(((struct sup *)ev->arg)->engine, om_now_ns());
 }
 
 static int add_events(struct sup *sup)
@@ -116,6 +123,8 @@ static int add_events(struct sup *sup)
 		err = sup_loop_add(&sup->loop, &sup->timer_ev, sup->timerfd, EPOLLIN, on_tick, sup);
 	if (err == 0)
 		err = sup_loop_add(&sup->loop, &sup->signal_ev, sup->signalfd, EPOLLIN, on_signal, sup);
+	if (err == 0)
+		err = sup_loop_add(&sup->loop, &sup->asks_ev, sup_engine_asks_fd(sup->engine), EPOLLIN, on_asks, sup);
 	if (err == 0 && admin)
 		err = sup_admin_open(&sup->loop, admin->fd, sup_admin_cmd_answer, sup, &sup->admin);
 	if (err < 0)
@@ -178,6 +187,7 @@ static int work(struct sup *sup, const struct sup_spawn_exe exe[2])
 	if (err == 0 && !whole)
 		return SUP_EXIT_FAILED; /* what a stuck child still uses is left to the end of the process */
 	sup_notify_closing();
+	sup_loop_del(&sup->loop, &sup->asks_ev);
 	sup_engine_close(sup->engine);
 	sup_loop_del(&sup->loop, &sup->timer_ev);
 	sup_loop_del(&sup->loop, &sup->signal_ev);
@@ -201,7 +211,7 @@ int sup_run(struct om_conf *conf, const struct sup_run_opt *opt)
 {
 	struct sup sup = {
 		.conf = conf, .adopt = opt->adopt, .state_dirfd = -1, .heat_dirfd = -1, .run_lock = -1, .signalfd = -1, .timerfd = -1, .started_ns = om_now_ns(),
-		.rules = OM_SEG_INIT, .env = { .rules_fd = -1 }, .signal_ev = { .fd = -1 }, .timer_ev = { .fd = -1 },
+		.rules = OM_SEG_INIT, .env = { .rules_fd = -1 }, .signal_ev = { .fd = -1 }, .timer_ev = { .fd = -1 }, .asks_ev = { .fd = -1 },
 	};
 	struct sup_spawn_exe exe[2] = { { .fd = -1 }, { .fd = -1 } };
 

@@ -152,7 +152,7 @@ assert len(rows) == 99 and all(r["size"] == 5 and r["tier"] == "disk" for r in r
 	fails 2 "no such command" objm frobnicate
 	fails 2 "operand" objm get
 	fails 2 "one operand too many" objm get /a b c
-	fails 1 "ctl.sock-none" objmctl -s "$T/ctl.sock-none" status
+	fails 4 "ctl.sock-none" objmctl -s "$T/ctl.sock-none" status
 	fails 1 "is objmapperd running" objm -s "$T/none.sock" ls
 	objm put /x "$T/f"
 	fails 1 "No such file" objm get /x "$T/none/there"

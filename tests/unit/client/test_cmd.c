@@ -64,31 +64,6 @@ static void test_tables(void **state)
 	}
 }
 
-static void test_ctl_tables(void **state)
-{
-	OM_AUTO_FREE char *completion = read_file(OBJM_SOURCE "/ctl/objmctl.bash");
-	OM_AUTO_FREE char *table = read_file(OBJM_SOURCE "/ctl/ctl_table.c");
-	/* The table is in the program; here its text is enough: {{"word", "word"}, ... */
-	const char *p = table;
-	unsigned commands = 0;
-
-	(void)state;
-	while ((p = strstr(p, "{{\""))) {
-		char word[32];
-
-		p += 3;
-		assert_int_equal(sscanf(p, "%31[a-z]", word), 1);
-		assert_true(has_word(completion, word));
-		p += strlen(word);
-		if (strncmp(p, "\", \"", 4) == 0) {
-			assert_int_equal(sscanf(p + 4, "%31[a-z]", word), 1);
-			assert_true(has_word(completion, word));
-		}
-		commands++;
-	}
-	assert_true(commands >= 6); /* the table was found, and read */
-}
-
 static int parse(const char *name, struct cmd_opts *opts, int *ret_first, char **argv)
 {
 	int argc = 0, r;
@@ -314,7 +289,7 @@ static void test_units(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_tables),	     cmocka_unit_test(test_ctl_tables),	  cmocka_unit_test(test_options),
+		cmocka_unit_test(test_tables),	  cmocka_unit_test(test_options),
 		cmocka_unit_test(test_path_safe),    cmocka_unit_test(test_path_parent),  cmocka_unit_test(test_file_replace),
 		cmocka_unit_test(test_tree_prefix),  cmocka_unit_test(test_quote),	  cmocka_unit_test(test_binary),
 		cmocka_unit_test(test_units),

@@ -99,7 +99,7 @@ void sup_engine_stat(struct sup_engine *e, struct sup_engine_stat *ret)
 	(void)e;
 	*ret = (struct sup_engine_stat){ .objects = 5, .slots = 100, .index_bytes = 6400, .complete = true, .pending_removals = 2, .n_tiers = 1 };
 	ret->tiers[0] = (struct sup_engine_tier_stat){
-		.name = "disk", .path = "/srv/\xff", .type = OM_TIER_SSD, .state = OM_TIERS_READY, .flags = OM_TIERF_PERSISTENT | OM_TIERF_READABLE,
+		.name = "disk", .path = "/srv/\xff", .type = OM_TIER_SSD, .state = OM_TIERS_READY, .flags = OM_TIERF_PERSISTENT | OM_TIERF_READABLE | OM_TIERF_WRITABLE,
 		.capacity_bytes = UINT64_MAX, .used_bytes = 4096, .objects = 5, .rebuilding = true, .rebuilt_files = 3,
 	};
 }
@@ -112,4 +112,47 @@ int sup_engine_rebuild(struct sup_engine *e, const char *tier)
 		return -OBJM_STATUS_NOT_FOUND;
 	fake_engine.rebuilds++;
 	return 0;
+}
+
+static void fake_ask(sup_engine_done_fn *done, void *arg)
+{
+	OM_ASSERT(!fake_engine.done);
+	fake_engine.asked++;
+	fake_engine.done = done;
+	fake_engine.done_arg = arg;
+}
+int sup_engine_task(struct sup_engine *e, const struct sup_engine_task *task, sup_engine_done_fn *done, void *arg)
+{
+	(void)e;
+	if (fake_engine.done)
+		return -OBJM_STATUS_TRY_AGAIN;
+	fake_engine.task = *task;
+	(void)snprintf(fake_engine.uri, sizeof(fake_engine.uri), "%.*s", (int)task->uri_len, task->uri ? task->uri : "");
+	fake_ask(done, arg);
+	return 0;
+}
+int sup_engine_lookup(struct sup_engine *e, const char *uri, size_t uri_len, uint32_t wait_ms, sup_engine_done_fn *done, void *arg)
+{
+	const struct sup_engine_task t = { .kind = OM_TASK_KINDS, .uri = uri, .uri_len = uri_len, .wait_ms = wait_ms };
+
+	return sup_engine_task(e, &t, done, arg);
+}
+void fake_answer(const struct sup_engine_answer *a)
+{
+	sup_engine_done_fn *done = fake_engine.done;
+
+	OM_ASSERT(done);
+	fake_engine.done = NULL;
+	done(fake_engine.done_arg, a);
+}
+int sup_engine_asks_fd(const struct sup_engine *e)
+{
+	(void)e;
+	return -1;
+}
+void sup_engine_asks(struct sup_engine *e, uint64_t now_ns) { (void)e, (void)now_ns; }
+uint8_t sup_engine_tier_no(const struct sup_engine *e, const char *name)
+{
+	(void)e;
+	return !strcmp(name, "disk") ? 0 : OM_TIER_NONE;
 }

@@ -17,9 +17,18 @@ extern struct fake_engine {
 	int fail_open; /* status of the next child_open */
 	struct sup_engine_cb cb;
 	struct sup_pulse pulse;
+	/* the question that is open: at most one */
+	unsigned asked;
+	struct sup_engine_task task; /* kind OM_TASK_KINDS: a look-up */
+	char uri[OM_URI_MAX + 1];
+	sup_engine_done_fn *done; /* NULL: none */
+	void *done_arg;
 } fake_engine;
 
 /* A memfd with this name: fake_child reads the name back from /proc/self/fd. */
 int fake_fd(const char *name);
+
+/* Answer the open question. */
+void fake_answer(const struct sup_engine_answer *a);
 
 #endif

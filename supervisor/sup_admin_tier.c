@@ -1,0 +1,65 @@
+/*
+ * sup_admin_tier.c: admin commands about tiers. In the supervisor's main thread.
+ */
+#include "supervisor/sup_admin_cmd.h"
+#include "supervisor/sup_admin_json.h"
+
+static json_t *flags_json(uint32_t flags)
+{
+	json_t *a = json_array();
+
+	for (unsigned bit = 1; bit <= OM_TIERF_MIGRATION_DST; bit <<= 1)
+		if (flags & bit)
+			(void)json_array_append_new(a, json_string(om_conf_tier_flag_name(bit)));
+	return a;
+}
+
+json_t *sup_admin_tiers(const struct sup_engine_stat *st, bool full)
+{
+	json_t *a = json_array();
+
+	for (unsigned i = 0; i < st->n_tiers && i < OM_TIERS_MAX; i++) {
+		const struct sup_engine_tier_stat *t = &st->tiers[i];
+		json_t *o = json_object();
+		sup_admin_put(o, "name", sup_admin_text(t->name));
+		sup_admin_put(o, "type", json_string(om_tier_type_name(t->type)));
+		sup_admin_put(o, "state", json_string(om_tier_state_name(t->state)));
+		sup_admin_put(o, "capacity_bytes", sup_admin_num(t->capacity_bytes));
+		sup_admin_put(o, "used_bytes", sup_admin_num(t->used_bytes));
+		sup_admin_put(o, "objects", sup_admin_num(t->objects));
+		if (full) {
+			sup_admin_put(o, "path", sup_admin_text(t->path ? t->path : ""));
+			sup_admin_put(o, "flags", flags_json(t->flags));
+			sup_admin_put(o, "rebuild", t->rebuilding ? json_pack("{s:o}", "files", sup_admin_num(t->rebuilt_files)) : json_null());
+		}
+		(void)json_array_append_new(a, o);
+	}
+	return a;
+}
+
+int sup_admin_run_TIER_LIST(struct sup_admin_call *call)
+{
+	struct sup *sup = call->sup;
+	json_t *reply = call->reply;
+	struct sup_engine_stat st = { 0 };
+
+	sup_engine_stat(sup->engine, &st);
+	sup_admin_put(reply, "tiers", sup_admin_tiers(&st, true));
+	return 0;
+}
+
+int sup_admin_run_TIER_REBUILD(struct sup_admin_call *call)
+{
+	const char *name = sup_admin_str(call, "name");
+	int err = sup_engine_rebuild(call->sup->engine, name);
+
+	if (err == -OBJM_STATUS_NOT_FOUND)
+		return sup_admin_say(call, err, "there is no tier \"%.64s\"; tier-list names them", name);
+	if (err == -OBJM_STATUS_UNAVAILABLE)
+		return sup_admin_say(call, err, "tier \"%.64s\" is not there", name);
+	if (err == -OBJM_STATUS_BUSY)
+		return sup_admin_say(call, err, "a rebuild of tier \"%.64s\" is under way; tier-list shows its progress", name);
+	if (err == 0)
+		sup_admin_put(call->reply, "tier", sup_admin_text(name));
+	return err;
+}
