@@ -83,6 +83,7 @@ int setup(void **state)
 	assert_int_equal(mkdir(path, 0700), 0);
 	om_log_level(OM_LOG_ERR);
 	start(x);
+	wait_complete(x); /* until the index is whole, moves are put off */
 	*state = x;
 	return 0;
 }
