@@ -170,9 +170,49 @@ struct om_proc_alog {
 };
 struct om_proc_log {
 	struct om_proc_hdr hdr;
-	uint32_t msg; /* enum om_msg, checked */
+	uint32_t msg;	/* enum om_msg, checked */
+	uint32_t flags; /* enum om_log_flag */
+	uint64_t id, request, duration_us; /* as struct om_log_about */
+	uint32_t uid;
+	int32_t pid;
+	uint32_t uri_len; /* at most OM_LOG_URI_MAX */
 	uint32_t pad;
-	char text[OM_LOG_TEXT_MAX]; /* terminated */
+	char tier[OM_TIER_NAME_MAX]; /* terminated */
+	char text[OM_LOG_TEXT_MAX];  /* terminated */
+	char uri[OM_LOG_URI_MAX];
 };
+enum om_log_flag { OM_LOGF_TIMED = 1, OM_LOGF_ASKED = 2, OM_LOGF_CLIENT = 4 };
+
+/* A line with its fields as a message (children), and back (the supervisor). */
+static inline void om_proc_log_pack(struct om_proc_log *m, enum om_msg id, const char *text, const struct om_log_about *a)
+{
+	memset(m, 0, sizeof(*m));
+	m->hdr = (struct om_proc_hdr){ .magic = OM_PROC_MAGIC, .len = sizeof(*m), .type = OM_PROC_LOG, .layout = OM_PROC_LAYOUT };
+	m->msg = id;
+	m->flags = (a->timed ? OM_LOGF_TIMED : 0u) | (a->asked ? OM_LOGF_ASKED : 0u) | (a->client ? OM_LOGF_CLIENT : 0u);
+	m->id = a->id;
+	m->request = a->request;
+	m->duration_us = a->duration_us;
+	m->uid = a->uid;
+	m->pid = a->pid;
+	m->uri_len = a->uri ? OM_MIN(a->uri_len, OM_LOG_URI_MAX) : 0;
+	(void)snprintf(m->tier, sizeof(m->tier), "%s", a->tier ? a->tier : "");
+	(void)snprintf(m->text, sizeof(m->text), "%s", text);
+	if (m->uri_len)
+		memcpy(m->uri, a->uri, m->uri_len);
+}
+/* False: malformed. What `ret` says lies in `m`. */
+static inline bool om_proc_log_unpack(const struct om_proc_log *m, struct om_log_about *ret)
+{
+	if (m->msg >= OM_MSG_COUNT || !memchr(m->text, '\0', sizeof(m->text)) || !memchr(m->tier, '\0', sizeof(m->tier)) ||
+	    m->uri_len > sizeof(m->uri))
+		return false;
+	*ret = (struct om_log_about){
+		.uri = m->uri, .uri_len = m->uri_len, .tier = m->tier, .id = m->id, .request = m->request, .duration_us = m->duration_us,
+		.timed = m->flags & OM_LOGF_TIMED, .asked = m->flags & OM_LOGF_ASKED, .client = m->flags & OM_LOGF_CLIENT,
+		.child = true, .uid = m->uid, .pid = m->pid,
+	};
+	return true;
+}
 
 #endif

@@ -49,14 +49,22 @@ void om_log_stderr(enum om_msg id, enum om_log_prio prio, const char *text, void
 	}
 }
 
+static _Thread_local const struct om_log_about *current;
+
+const struct om_log_about *om_log_fields(void)
+{
+	static const struct om_log_about none;
+	return current ? current : &none;
+}
+
 /* True if the line may go out; *ret_dropped: lines that were left out before it. */
-static bool admit(enum om_msg id, uint32_t *ret_dropped)
+static bool admit(enum om_msg id, bool limited, uint32_t *ret_dropped)
 {
 	uint64_t window = om_coarse_ns() / (OM_LOG_WINDOW_S * UINT64_C(1000000000));
 	bool ok = true;
 
 	*ret_dropped = 0;
-	if (!om_msg_table[id].limited)
+	if (!limited)
 		return true;
 	if (g.limit[id].window != window) {
 		*ret_dropped = g.limit[id].dropped;
@@ -92,32 +100,50 @@ static void emit(enum om_msg id, om_log_sink_fn *fn, void *arg, const char *text
 	(fn ? fn : om_log_stderr)(id, om_msg_table[id].prio, text, arg);
 }
 
-void om_log(enum om_msg id, const char *fmt, ...)
+static void log_line(enum om_msg id, const struct om_log_about *about, const char *fmt, va_list ap)
 {
 	char raw[OM_LOG_TEXT_MAX], text[OM_LOG_TEXT_MAX];
 	int saved = errno;
 	uint32_t dropped;
-	va_list ap;
 
 	OM_ASSERT((unsigned)id < OM_MSG_COUNT);
 	if ((int)om_msg_table[id].prio > atomic_load_explicit(&g.max, memory_order_relaxed))
 		return;
 	pthread_mutex_lock(&g.lock);
-	bool ok = admit(id, &dropped);
+	bool ok = admit(id, om_msg_table[id].limited || (about && about->child && id != OM_MSG_ACCESS), &dropped);
 	om_log_sink_fn *fn = g.fn;
 	void *arg = g.arg;
 	pthread_mutex_unlock(&g.lock);
+	current = NULL;
 	if (dropped) {
 		(void)snprintf(text, sizeof(text), "%u more lines like the last %s were left out", dropped, om_msg_table[id].name);
 		emit(id, fn, arg, text);
 	}
 	if (ok) {
 		errno = saved; /* for %m */
-		va_start(ap, fmt);
 		(void)vsnprintf(raw, sizeof(raw), fmt, ap);
-		va_end(ap);
 		clean(text, sizeof(text), raw);
+		current = about;
 		emit(id, fn, arg, text);
+		current = NULL;
 	}
 	errno = saved;
+}
+
+void om_log(enum om_msg id, const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	log_line(id, NULL, fmt, ap);
+	va_end(ap);
+}
+
+void om_log_about(enum om_msg id, const struct om_log_about *about, const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	log_line(id, about, fmt, ap);
+	va_end(ap);
 }

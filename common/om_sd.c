@@ -5,6 +5,7 @@
 
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/uio.h>
 #include <sys/un.h>
 
 #if OM_HAVE_LIBSYSTEMD
@@ -27,11 +28,66 @@ int om_sd_listen_fds(char ***ret_names)
 	return n;
 }
 
+/* Fields of one record, gathered in one buffer. */
+struct record {
+	struct iovec iov[16];
+	int n;
+	size_t used;
+	char room[OM_LOG_TEXT_MAX + OM_LOG_URI_MAX + 512];
+};
+
+static void add(struct record *r, const char *name, const char *value, size_t len)
+{
+	size_t head = strlen(name);
+
+	if (r->n == (int)OM_ARRAY_SIZE(r->iov) || head + len > sizeof(r->room) - r->used)
+		return;
+	char *to = r->room + r->used;
+	memcpy(to, name, head);
+	memcpy(to + head, value, len);
+	r->iov[r->n++] = (struct iovec){ .iov_base = to, .iov_len = head + len };
+	r->used += head + len;
+}
+
+static void add_text(struct record *r, const char *name, const char *value)
+{
+	if (value && *value)
+		add(r, name, value, strlen(value));
+}
+
+static void add_u64(struct record *r, const char *name, uint64_t v)
+{
+	char text[24];
+
+	(void)snprintf(text, sizeof(text), "%llu", (unsigned long long)v);
+	add_text(r, name, text);
+}
+
 void om_sd_journal(enum om_msg id, enum om_log_prio prio, const char *text, void *arg)
 {
+	const struct om_log_about *a = om_log_fields();
+	struct record r = { .n = 0 };
+
 	(void)arg;
-	if (sd_journal_send("MESSAGE=%s", text, "MESSAGE_ID=%s", om_msg_table[id].uuid, "PRIORITY=%i", (int)prio,
-			    "OBJM_EVENT=%s", om_msg_table[id].name, NULL) < 0)
+	add_text(&r, "MESSAGE=", text);
+	add_text(&r, "MESSAGE_ID=", om_msg_table[id].uuid);
+	add_u64(&r, "PRIORITY=", (uint64_t)prio);
+	add_text(&r, "OBJM_EVENT=", om_msg_table[id].name);
+	add_text(&r, "OBJM_PROCESS=", a->process);
+	add_text(&r, "OBJM_TIER=", a->tier);
+	if (a->uri && a->uri_len)
+		add(&r, "OBJM_URI=", a->uri, OM_MIN(a->uri_len, OM_LOG_URI_MAX));
+	if (a->id)
+		add_u64(&r, "OBJM_ID=", a->id);
+	if (a->client)
+		add_u64(&r, "OBJM_CLIENT_UID=", a->uid);
+	if (a->client && a->pid > 0)
+		add_u64(&r, "OBJM_CLIENT_PID=", (uint64_t)a->pid);
+	if (a->asked)
+		add_u64(&r, "OBJM_REQUEST=", a->request);
+	if (a->timed)
+		add_u64(&r, "OBJM_DURATION_US=", a->duration_us);
+	if (sd_journal_sendv(r.iov, r.n) < 0)
 		om_log_stderr(id, prio, text, NULL);
 }
 

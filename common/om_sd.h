@@ -41,7 +41,9 @@ bool om_sd_alive(void);
 /** True if standard error goes to the journal (JOURNAL_STREAM names it). */
 bool om_sd_under_journal(void);
 
-/** Log sink (om_log_sink) that writes structured records to the journal. */
+/** Log sink (om_log_sink) that writes structured records to the journal: MESSAGE_ID, PRIORITY, OBJM_EVENT, and of what the line
+ * is about what is known: OBJM_PROCESS, OBJM_TIER, OBJM_URI, OBJM_ID, OBJM_CLIENT_UID, OBJM_CLIENT_PID, OBJM_REQUEST,
+ * OBJM_DURATION_US. */
 void om_sd_journal(enum om_msg id, enum om_log_prio prio, const char *text, void *arg);
 
 #endif

@@ -21,10 +21,9 @@ static struct lcy lcy; /* one to a process: too large for the stack */
 static void log_up(enum om_msg id, enum om_log_prio prio, const char *text, void *arg)
 {
 	struct lcy *l = arg;
-	struct om_proc_log m = { .hdr = { .magic = OM_PROC_MAGIC, .len = sizeof(m), .type = OM_PROC_LOG, .layout = OM_PROC_LAYOUT },
-				 .msg = id };
+	struct om_proc_log m;
 
-	(void)snprintf(m.text, sizeof(m.text), "%s", text);
+	om_proc_log_pack(&m, id, text, om_log_fields());
 	if (om_fdpass_send(l->ctl_fd, &m, sizeof(m), NULL, 0) < 0)
 		om_log_stderr(id, prio, text, NULL); /* the socket is full or the supervisor gone */
 }

@@ -336,12 +336,14 @@ static const char *take_index_ack(struct sup_place *p, const union ctl_msg *m)
 
 static const char *take_log(struct sup_place *p, const union ctl_msg *m)
 {
+	struct om_log_about about;
 	char name[32];
 
-	if (m->log.msg >= OM_MSG_COUNT || !memchr(m->log.text, '\0', sizeof(m->log.text)))
+	if (!om_proc_log_unpack(&m->log, &about))
 		return "it sent a malformed log line";
 	sup_child_name(p, name);
-	om_log((enum om_msg)m->log.msg, "%s: %s", name, m->log.text);
+	about.process = name;
+	om_log_about((enum om_msg)m->log.msg, &about, "%s: %s", name, m->log.text);
 	return NULL;
 }
 

@@ -40,6 +40,7 @@ struct wrk {
 	int run_lock_fd;
 	int ctl_fd;
 	bool draining;
+	uint32_t reqlog_every, reqlog_left; /* of so many requests one is logged, 0: none; until the next one */
 	uint64_t drain_due_ns;
 	struct wrk_loop loop;
 	uint32_t turn_ended[OM_H_COUNT]; /* requests that came and ended in this turn (wrk_req.h) */

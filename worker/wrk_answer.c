@@ -8,6 +8,7 @@
 #include "worker/wrk_answer_int.h"
 
 #include "common/om_counter.h"
+#include "worker/wrk_reqlog.h"
 
 #define WRK_ANSWER_HEAD_MAX 256u /* header and metadata of an OK answer of versions 1 and 2 */
 #define WRK_ANSWER_FRAME_MAX 2048u /* frame without what is variable and large */
@@ -15,7 +16,7 @@
 /* The answer cannot be queued: the peer must not wait for ever. Ends all requests of the connection, this one too. */
 void wrk_answer_lost(struct wrk_req *r)
 {
-	om_log(OM_MSG_PEER_LIMIT, "out of memory for an answer to uid %d: the connection is closed", (int)r->conn->uid);
+	wrk_reqlog_line(r->conn, OM_MSG_PEER_LIMIT, "out of memory for an answer to uid %d: the connection is closed", (int)r->conn->uid);
 	wrk_conn_close(r->conn);
 }
 
@@ -221,6 +222,7 @@ void wrk_answer_error(struct wrk_req *r, int status, const char *text)
 	if (status <= -0x80) /* codes that never leave a process */
 		status = -(int)om_status_old((uint8_t)-status);
 	wrk_answer_count(r, status);
+	r->status = (uint8_t)-status;
 	if (r->form != WRK_REQ_EXT && status == -OBJM_STATUS_PERMISSION_DENIED)
 		status = -OBJM_STATUS_NOT_FOUND, text = NULL; /* told as if it did not exist, in each byte */
 	if (!text)
@@ -324,6 +326,8 @@ void wrk_answer_bytes(struct wrk_req *r, int fd, uint64_t off, uint64_t len)
 		return;
 	}
 	wrk_answer_count(r, 0);
+	r->copied = true;
+	r->bytes = len;
 	if (!r->conn) {
 		(void)close(fd);
 		wrk_req_end(r);

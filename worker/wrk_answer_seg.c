@@ -78,6 +78,8 @@ void wrk_answer_seg(struct wrk_req *r, int fd)
 	bool ok;
 
 	wrk_answer_count(r, 0);
+	r->copied = true;
+	r->bytes = r->ent.size;
 	if (!r->conn) {
 		(void)close(fd);
 		wrk_req_end(r);

@@ -5,6 +5,7 @@
 
 #include "worker/wrk_access.h"
 #include "worker/wrk_conn.h"
+#include "worker/wrk_reqlog.h"
 
 /* I/O threads read names and types of tiers, which do not change; the rest is the loop's own. */
 static void wrk_conf_tier(struct wrk *w, const struct om_boot_tier *row)
@@ -25,6 +26,7 @@ void wrk_conf_apply(struct wrk *w, const struct om_proc_live *live, int rules_fd
 	for (uint32_t i = 0; i < live->n_tiers; i++)
 		wrk_conf_tier(w, &live->tiers[i]);
 	om_log_level((enum om_log_prio)live->log_level);
+	wrk_reqlog_set(w, live->access_log_ppm);
 	wrk_conn_limits(w->conns, &w->boot.limits);
 	int rc = wrk_access_load(w, rules_fd);
 	if (rc < 0) {

@@ -16,6 +16,7 @@
 #include "worker/wrk_access.h"
 #include "worker/wrk_reap.h"
 #include "worker/wrk_req.h"
+#include "worker/wrk_reqlog.h"
 
 /* ---------------------------------------------------------------- peers */
 
@@ -123,7 +124,7 @@ void wrk_conn_bad(struct wrk_conn *c, const char *why)
 	if (c->state == WRK_CONN_DEAD)
 		return;
 	om_count(OM_C_PEER_BAD, 1);
-	om_log(OM_MSG_PEER_BAD, "connection of uid %d closed: %s", (int)c->uid, why);
+	wrk_reqlog_line(c, OM_MSG_PEER_BAD, "connection of uid %d closed: %s", (int)c->uid, why);
 	c->bad = true;
 	c->state = WRK_CONN_CLOSING;
 	wrk_conn_touch(c);
@@ -278,6 +279,7 @@ struct wrk_conn *wrk_conn_new(struct wrk *w, int fd, enum om_listen_kind kind, b
 		(void)close(fd);
 		return NULL;
 	}
+	c->pid = peer.pid;
 	c->access = wrk_access_get(w, fd, kind, c->uid);
 	u->conns++;
 	c->next = s->head;

@@ -44,6 +44,7 @@ struct wrk_conn {
 	struct wrk_uid *uid_row;
 	const struct wrk_access *access; /* what the peer may do */
 	uint32_t uid; /* of the peer; UINT32_MAX: not known (TCP) */
+	int32_t pid;  /* of the process that connected; 0: not known */
 	int fd;
 	enum om_listen_kind kind;
 	enum wrk_conn_state state;

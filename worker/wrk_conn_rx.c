@@ -10,6 +10,7 @@
 #include "worker/wrk_decode.h"
 #include "worker/wrk_reap.h"
 #include "worker/wrk_req.h"
+#include "worker/wrk_reqlog.h"
 
 #define WRK_CONN_OUT_MSGS 4096u	/* queued messages past which no request is begun */
 #define WRK_CONN_BURST 64u	/* descriptors gathered before the first of them is sent, at least: see wrk_conn_burst() */
@@ -120,7 +121,7 @@ void wrk_conn_use(struct wrk_conn *c, const uint8_t *buf, size_t len)
 	if (c->state == WRK_CONN_DEAD)
 		return;
 	if (!wrk_conn_keep(c, buf + used, len - used)) {
-		om_log(OM_MSG_PEER_LIMIT, "out of memory for the request of uid %d: the connection is closed", (int)c->uid);
+		wrk_reqlog_line(c, OM_MSG_PEER_LIMIT, "out of memory for the request of uid %d: the connection is closed", (int)c->uid);
 		wrk_conn_close(c);
 		return;
 	}

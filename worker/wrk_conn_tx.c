@@ -11,6 +11,7 @@
 #include "common/om_counter.h"
 #include "worker/wrk_io.h"
 #include "worker/wrk_reap.h"
+#include "worker/wrk_reqlog.h"
 
 #define WRK_CONN_REFS_NS 5000000u /* the kernel has no room for descriptors in flight: again after this */
 #define WRK_CONN_FDS_NS 20000000u /* our own share is used up: again after this, or when the peer reads */
@@ -78,7 +79,7 @@ void wrk_conn_timer(void *arg)
 	what = c->unread_since_ns ? "an answer waited unread" : c->half_since_ns && !c->held ? "half a request and then silence" : NULL;
 	if (what) {
 		om_count(OM_C_PEER_LIMIT, 1);
-		om_log(OM_MSG_PEER_LIMIT, "connection of uid %d closed: %s (limits.request_timeout)", (int)c->uid, what);
+		wrk_reqlog_line(c, OM_MSG_PEER_LIMIT, "connection of uid %d closed: %s (limits.request_timeout)", (int)c->uid, what);
 	}
 	reads = wrk_out_empty(&c->out);
 	wrk_conn_say_close(c, OM_PROTO_CLOSE_TIMEOUT);

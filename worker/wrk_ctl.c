@@ -12,6 +12,7 @@
 #include "common/om_fault.h"
 #include "common/om_fdpass.h"
 #include "worker/wrk_conf.h"
+#include "worker/wrk_reqlog.h"
 
 static bool wrk_ctl_hdr_ok(const struct om_proc_hdr *hdr, size_t len, uint16_t type, size_t want)
 {
@@ -109,11 +110,11 @@ int wrk_ctl_boot(struct wrk *w, int ctl_fd, struct wrk_ctl_boot *ret)
 
 static _Atomic unsigned wrk_ctl_dropped;
 
-static int wrk_ctl_send_line(int fd, enum om_msg id, const char *text)
+static int wrk_ctl_send_line(int fd, enum om_msg id, const char *text, const struct om_log_about *about)
 {
-	struct om_proc_log m = { .hdr = wrk_ctl_hdr(OM_PROC_LOG, sizeof(m)), .msg = id };
+	struct om_proc_log m;
 
-	(void)snprintf(m.text, sizeof(m.text), "%s", text);
+	om_proc_log_pack(&m, id, text, about);
 	return om_fdpass_send(fd, &m, sizeof(m), NULL, 0);
 }
 
@@ -126,16 +127,17 @@ static void wrk_ctl_sink(enum om_msg id, enum om_log_prio prio, const char *text
 	(void)prio; /* follows from the message; the supervisor knows it */
 	if (lost) {
 		(void)snprintf(line, sizeof(line), "%u lines of this worker were lost: the supervisor did not read", lost);
-		if (wrk_ctl_send_line(w->ctl_fd, OM_MSG_NOTE, line) < 0)
+		if (wrk_ctl_send_line(w->ctl_fd, OM_MSG_NOTE, line, &(struct om_log_about){ 0 }) < 0)
 			(void)atomic_fetch_add_explicit(&wrk_ctl_dropped, lost, memory_order_relaxed);
 	}
-	if (wrk_ctl_send_line(w->ctl_fd, id, text) < 0)
+	if (wrk_ctl_send_line(w->ctl_fd, id, text, om_log_fields()) < 0)
 		(void)atomic_fetch_add_explicit(&wrk_ctl_dropped, 1, memory_order_relaxed);
 }
 
 void wrk_ctl_log_start(struct wrk *w)
 {
 	om_log_level((enum om_log_prio)w->boot.log_level);
+	wrk_reqlog_set(w, w->boot.access_log_ppm);
 	om_log_sink(wrk_ctl_sink, w);
 }
 

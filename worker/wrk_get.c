@@ -11,6 +11,7 @@
 #include "common/om_counter.h"
 #include "worker/wrk_answer.h"
 #include "worker/wrk_open.h"
+#include "worker/wrk_reqlog.h"
 #include "worker/wrk_right.h"
 #include "worker/wrk_write.h"
 
@@ -175,7 +176,8 @@ static void wrk_get_open_failed(struct wrk_req *r, int status)
 	}
 	if (err == EMFILE || err == ENFILE)
 		wrk_fdcache_shrink(r->w->fdcache, 64); /* the next ones find room */
-	om_log(OM_MSG_OBJECT_IO, "object %llu on tier %s cannot be opened: %s", (unsigned long long)r->ent.id,
+	struct om_log_about about = wrk_reqlog_about(r);
+	om_log_about(OM_MSG_OBJECT_IO, &about, "object %llu on tier %s cannot be opened: %s", (unsigned long long)r->ent.id,
 	       r->ent.tier < OM_TIERS_MAX ? r->w->tiers[r->ent.tier].row.name : "?",
 	       status == -OBJM_STATUS_NOT_FOUND ? "its file is not there" : strerror(err));
 	if (status == -OBJM_STATUS_OUT_OF_MEMORY)

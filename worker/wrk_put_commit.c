@@ -104,7 +104,8 @@ static void freeze_done(struct wrk_io_job *job)
 	}
 	p->step = "the object's file cannot be completed";
 	if (p->status == -OBJM_STATUS_STORAGE)
-		om_log(OM_MSG_OBJECT_IO, "tier %s: the file of a put cannot be completed: %s", wrk_put_tier_name(p),
+		om_log_about(OM_MSG_OBJECT_IO, &(struct om_log_about){ .uri = p->rec.uri, .uri_len = p->rec.uri_len, .tier = wrk_put_tier_name(p) },
+			     "tier %s: the file of a put cannot be completed: %s", wrk_put_tier_name(p),
 		       strerror(p->err));
 	wrk_put_answer(p, p->status);
 }

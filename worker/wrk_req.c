@@ -11,6 +11,7 @@
 #include "worker/wrk_decode.h"
 #include "worker/wrk_get.h"
 #include "worker/wrk_list.h"
+#include "worker/wrk_reqlog.h"
 #include "worker/wrk_write.h"
 
 #define WRK_REQ_CAPS (OM_PROTO_CAP_OOO | OM_PROTO_CAP_PIPELINING | OM_PROTO_CAP_EXTENSION)
@@ -32,7 +33,7 @@ struct wrk_req *wrk_req_new(struct wrk_conn *c)
 	} else {
 		r = malloc(sizeof(*r));
 		if (!r) {
-			om_log(OM_MSG_PEER_LIMIT, "out of memory for a request of uid %d: the connection is closed", (int)c->uid);
+			wrk_reqlog_line(c, OM_MSG_PEER_LIMIT, "out of memory for a request of uid %d: the connection is closed", (int)c->uid);
 			wrk_conn_close(c);
 			return NULL;
 		}
@@ -195,7 +196,7 @@ static void wrk_req_release(struct wrk_conn *c)
 		}
 		r->stage = NULL;
 		if (wrk_out_move(&c->out, stage) < 0) {
-			om_log(OM_MSG_PEER_LIMIT, "out of memory for an answer to uid %d: the connection is closed", (int)c->uid);
+			wrk_reqlog_line(c, OM_MSG_PEER_LIMIT, "out of memory for an answer to uid %d: the connection is closed", (int)c->uid);
 			wrk_conn_close(c);
 		}
 		wrk_out_fini(stage);
@@ -213,6 +214,7 @@ void wrk_req_end(struct wrk_req *r)
 	bool oldest = c && c->reqs_oldest == r;
 
 	OM_ASSERT(!r->job.busy && !r->ring_req && !r->parked);
+	wrk_reqlog(r);
 	if (c && r->stage) { /* it is not the oldest, or it had none any more */
 		wrk_req_park(r);
 		return;

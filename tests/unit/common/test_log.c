@@ -10,7 +10,7 @@
 
 #include "common/om_counter.h"
 #include "common/om_fault.h"
-#include "common/om_log.h"
+#include "common/msg_proc.h"
 
 static struct {
 	unsigned n;
@@ -151,12 +151,89 @@ static void test_counters(void **state)
 	om_seg_close(&rd); /* `seg` stays: it is this process's block */
 }
 
+static struct om_log_about seen;
+
+static void sink_about(enum om_msg id, enum om_log_prio prio, const char *text, void *arg)
+{
+	sink(id, prio, text, arg);
+	seen = *om_log_fields();
+}
+
+static void test_fields(void **state)
+{
+	struct om_log_about about = { .uri = "/a\nb", .uri_len = 4, .tier = "disk", .id = 7, .client = true, .uid = 1000, .pid = 42 };
+	(void)state;
+
+	om_log_sink(sink_about, &got);
+	om_log_about(OM_MSG_STARTED, &about, "x");
+	assert_int_equal(seen.id, 7);
+	assert_ptr_equal(seen.uri, about.uri);
+	om_log(OM_MSG_STARTED, "y"); /* another line has none of them */
+	assert_int_equal(seen.id, 0);
+	assert_null(seen.uri);
+	assert_false(seen.client);
+	om_log_about(OM_MSG_STARTED, NULL, "z");
+	assert_string_equal(got.text, "z");
+	assert_int_equal(om_log_fields()->id, 0); /* outside of a sink */
+}
+
+/* A less trusted process cannot fill the journal with a message that we ourselves would never limit. */
+static void test_child_is_limited(void **state)
+{
+	struct om_log_about about = { .child = true };
+	(void)state;
+
+	for (unsigned i = 0; i < 3 * OM_LOG_BURST; i++)
+		om_log_about(OM_MSG_SANDBOX, &about, "line %u", i);
+	assert_true(got.n <= 2 * OM_LOG_BURST + 1); /* a window may have ended in between */
+	unsigned n = got.n;
+	om_log(OM_MSG_SANDBOX, "our own");
+	assert_int_equal(got.n, n + 1);
+	for (unsigned i = 0; i < 3 * OM_LOG_BURST; i++)
+		om_log_about(OM_MSG_ACCESS, &about, "line %u", i); /* asked for */
+	assert_int_equal(got.n, n + 1 + 3 * OM_LOG_BURST);
+}
+
+static void test_wire(void **state)
+{
+	static struct om_proc_log m;
+	struct om_log_about out = { 0 }, in = { .uri = "/u", .uri_len = 2, .tier = "memory", .id = 9, .request = 3, .asked = true, .duration_us = 5,
+					.timed = true, .client = true, .uid = 1, .pid = 2 };
+	(void)state;
+
+	om_proc_log_pack(&m, OM_MSG_NOTE, "text", &in);
+	assert_true(om_proc_log_unpack(&m, &out));
+	assert_string_equal(m.text, "text");
+	assert_memory_equal(out.uri, "/u", 2);
+	assert_string_equal(out.tier, "memory");
+	assert_true(out.uri_len == 2 && out.id == 9 && out.request == 3 && out.asked && out.duration_us == 5 && out.timed && out.client &&
+		    out.uid == 1 && out.pid == 2 && out.child);
+	om_proc_log_pack(&m, OM_MSG_NOTE, "text", &(struct om_log_about){ 0 });
+	assert_true(om_proc_log_unpack(&m, &out));
+	assert_true(out.uri_len == 0 && !out.asked && !out.timed && !out.client && !*out.tier);
+	m.uri_len = OM_LOG_URI_MAX + 1;
+	assert_false(om_proc_log_unpack(&m, &out));
+	m.uri_len = 0;
+	memset(m.tier, 'x', sizeof(m.tier));
+	assert_false(om_proc_log_unpack(&m, &out));
+	m.tier[0] = '\0';
+	memset(m.text, 'x', sizeof(m.text));
+	assert_false(om_proc_log_unpack(&m, &out));
+	m.text[0] = '\0';
+	assert_true(om_proc_log_unpack(&m, &out));
+	m.msg = OM_MSG_COUNT;
+	assert_false(om_proc_log_unpack(&m, &out));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup(test_clean, setup),
 		cmocka_unit_test_setup(test_limit, setup),
 		cmocka_unit_test_setup(test_level, setup),
+		cmocka_unit_test_setup(test_fields, setup),
+		cmocka_unit_test_setup(test_child_is_limited, setup),
+		cmocka_unit_test(test_wire),
 		cmocka_unit_test(test_message_table),
 		cmocka_unit_test(test_other_tables),
 		cmocka_unit_test(test_counters),
