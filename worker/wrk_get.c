@@ -4,7 +4,9 @@
  *	look up -> (only the supervisor knows: ask it, look again) -> (type, metadata, heat wanted: ask it) -> open -> answer
  *
  * The hot way, a slot of the index and a descriptor of the cache, makes no system call and allocates nothing. A file that is
- * gone when it is opened has been moved or replaced since the slot was read: the slot is read again, WRK_GET_TRIES times.
+ * gone when it is opened has been moved or replaced since the slot was read: the slot is read again, WRK_GET_TRIES times. One
+ * that is gone although the slot is what it was (its tier's files vanished) is told to the supervisor, which looks itself and
+ * has the slot name the home copy, or nothing.
  */
 #include "worker/wrk_get.h"
 
@@ -154,20 +156,56 @@ static void wrk_get_ask(struct wrk_req *r, bool full)
 
 /* ---------------------------------------------------------------- opening */
 
+/* The slot may say something else by now. */
+static void wrk_get_again(struct wrk_req *r, int rc)
+{
+	if (rc == 0)
+		wrk_get_found(r);
+	else if (rc == -OBJM_STATUS_BUSY)
+		wrk_get_ask(r, r->op == OM_PROTO_OP_STAT || (r->flags & OM_PROTO_F_WANT_META));
+	else
+		wrk_get_fail(r, rc);
+}
+
+/* What the supervisor found where a file should have been: whatever it was, the index says it now. */
+static void wrk_get_gone_judged(void *arg, const struct om_op_verdict *v)
+{
+	struct wrk_req *r = arg;
+
+	r->ring_req = 0;
+	if (v->status == -OBJM_STATUS_UNAVAILABLE)
+		wrk_answer_error(r, v->status, "not available now: the tier that holds this object does not show its files");
+	else
+		wrk_get_again(r, wrk_get_lookup(r));
+}
+
+/* Its file is not there, and the slot is what it was: true when the request goes on elsewhere: with the supervisor's verdict. */
+static bool wrk_get_gone(struct wrk_req *r)
+{
+	if (r->gone_told || !r->has_slot)
+		return false;
+	r->gone_told = true;
+	if (!wrk_req_wait(r))
+		return true; /* out of memory, and answered so */
+	if (wrk_ring_gone(r->w->ring, r->uri, r->uri_len, r->ent.id, r->ent.tier, wrk_get_gone_judged, r, &r->ring_req) < 0) {
+		r->ring_req = 0;
+		wrk_answer_error(r, -OBJM_STATUS_TRY_AGAIN, "too many requests wait for the supervisor: try again");
+	}
+	return true;
+}
+
 /* An open has failed. */
 static void wrk_get_open_failed(struct wrk_req *r, int status)
 {
 	int err = errno;
 
 	if (status == -OBJM_STATUS_NOT_FOUND && ++r->tries < WRK_GET_TRIES) {
+		const struct idx_ent was = r->ent;
 		int rc = wrk_get_lookup(r);
 
-		if (rc == 0)
-			wrk_get_found(r);
-		else if (rc == -OBJM_STATUS_BUSY)
-			wrk_get_ask(r, r->op == OM_PROTO_OP_STAT || (r->flags & OM_PROTO_F_WANT_META));
-		else
-			wrk_get_fail(r, rc);
+		if (rc == 0 && was.id == r->ent.id && was.tier == r->ent.tier && wrk_get_gone(r))
+			return;
+		wrk_get_again(r, rc);
 		return;
 	}
 	if (status == -OBJM_STATUS_UNAVAILABLE) {

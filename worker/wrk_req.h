@@ -58,6 +58,7 @@ struct wrk_req {
 	uint64_t bytes;
 	struct wrk_out *stage; /* its answer must not overtake earlier ones: it is gathered here */
 	uint8_t tries;
+	bool gone_told; /* the supervisor was told that the file is not there: once a request */
 	uint32_t bucket;
 	uint32_t slot;
 	uint64_t gen; /* loaded before the look-up */

@@ -310,6 +310,26 @@ int wrk_ring_lookup(struct wrk_ring *r, const char *uri, uint16_t uri_len, bool 
 	return 0;
 }
 
+int wrk_ring_gone(struct wrk_ring *r, const char *uri, uint16_t uri_len, uint64_t id, uint8_t tier, wrk_ring_verdict_fn *fn,
+		  void *arg, uint64_t *ret_req)
+{
+	struct om_op_gone m = { .id = id, .tier = tier, .uri_len = uri_len };
+	struct iovec iov[] = { WRK_RING_PIECE(&m, sizeof(m)), WRK_RING_PIECE(uri, uri_len) };
+	struct wrk_ring_row *row;
+	uint64_t req;
+	int rc = wrk_ring_admit(r, WRK_RING_ROOM_OPS / 2, true);
+
+	if (rc < 0)
+		return rc;
+	req = wrk_ring_take_row(r, WRK_RING_VERDICT, arg, &row);
+	row->fn.verdict = fn;
+	wrk_ring_hdr(&m.hdr, OM_OP_GONE, req, iov, OM_ARRAY_SIZE(iov));
+	wrk_ring_send(r, iov, OM_ARRAY_SIZE(iov));
+	if (ret_req)
+		*ret_req = req;
+	return 0;
+}
+
 int wrk_ring_list(struct wrk_ring *r, const char *prefix, uint16_t prefix_len, const char *after, uint16_t after_len,
 		  uint8_t delimiter, uint32_t limit, wrk_ring_list_fn *fn, void *arg, uint64_t *ret_req)
 {

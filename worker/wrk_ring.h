@@ -69,6 +69,9 @@ int wrk_ring_delete(struct wrk_ring *r, const char *uri, uint16_t uri_len, uint8
 /** `full`: content type, metadata and heat too. */
 int wrk_ring_lookup(struct wrk_ring *r, const char *uri, uint16_t uri_len, bool full, wrk_ring_record_fn *fn, void *arg,
 		    uint64_t *ret_req) OM_MUST_USE;
+/** The file that the slot names is not there. The verdict says what the supervisor found. */
+int wrk_ring_gone(struct wrk_ring *r, const char *uri, uint16_t uri_len, uint64_t id, uint8_t tier, wrk_ring_verdict_fn *fn,
+		  void *arg, uint64_t *ret_req) OM_MUST_USE;
 int wrk_ring_list(struct wrk_ring *r, const char *prefix, uint16_t prefix_len, const char *after, uint16_t after_len,
 		  uint8_t delimiter, uint32_t limit, wrk_ring_list_fn *fn, void *arg, uint64_t *ret_req) OM_MUST_USE;
 

@@ -600,10 +600,27 @@ static void test_moved_and_gone(void **state)
 	uint64_t id = harness_object(h, "/lost", "x", 1, 0);
 
 	(void)state;
+	h->gone_home = -1;
 	harness_unlink(h, id, 0);
 	harness_write(fd, req, wire_v1(req, '1', "/lost"));
 	wire_resp(fd, 1, &r);
+	assert_int_equal(r.status, OBJM_STATUS_NOT_FOUND);
+	assert_int_equal(h->gones, 1);
+	/* a cached copy: its home has it */
+	id = harness_object(h, "/cached", "home", 4, 1);
+	harness_index(h, "/cached", id, 4, 0, 0);
+	h->gone_home = 1;
+	harness_write(fd, req, wire_v1(req, '1', "/cached"));
+	wire_resp(fd, 1, &r);
+	wire_file(harness_read_fd_byte(fd), "home");
+	assert_int_equal(h->gones, 2);
+	/* the supervisor sees no way out: it is asked once, and then the client is told */
+	id = harness_object(h, "/stuck", "x", 1, 1);
+	harness_unlink(h, id, 1);
+	harness_write(fd, req, wire_v1(req, '1', "/stuck"));
+	wire_resp(fd, 1, &r);
 	assert_int_equal(r.status, OBJM_STATUS_STORAGE);
+	assert_int_equal(h->gones, 3);
 	harness_file(h, id, "y", 1, 1); /* moved: the slot names the other tier */
 	harness_index(h, "/lost", id, 1, 1, 0);
 	harness_write(fd, req, wire_v1(req, '1', "/lost"));

@@ -1,6 +1,7 @@
 /*
  * wrk_harness.c: see wrk_harness.h.
  */
+#include "backend/be.h"
 #include "wrk_harness.h"
 
 #include <fcntl.h>
@@ -82,6 +83,31 @@ static void sup_delete(struct harness *h, const struct om_op_delete *m)
 	sup_put(h, &v, sizeof(v), NULL, 0);
 }
 
+/* As the supervisor does it: is the file there? Else the home serves, or nothing. */
+static void sup_gone(struct harness *h, const struct om_op_gone *m)
+{
+	struct om_op_verdict v = { .hdr = { .type = OM_OP_VERDICT, .req = m->hdr.req }, .status = -OBJM_STATUS_NOT_FOUND };
+	struct idx_ent ent;
+	struct idx_key key;
+	int fd;
+
+	atomic_fetch_add(&h->gones, 1);
+	idx_key_make(harness_secret, m + 1, m->uri_len, &key);
+	if (be_dir_open(h->w.tiers[m->tier].objects_fd, m->id, &fd) == 0) {
+		om_close(&fd);
+		v.status = -OBJM_STATUS_INVALID_REQUEST;
+	} else if (idxw_get(h->idx, &key, &ent, NULL) < 0 || ent.id != m->id || ent.tier != m->tier) {
+		v.status = 0;
+	} else if (h->gone_home >= 0) {
+		ent.tier = ent.home = (uint8_t)h->gone_home;
+		OM_ASSERT(idxw_put(h->idx, &key, &ent) == 0);
+		v.status = 0;
+	} else {
+		(void)idxw_del(h->idx, &key);
+	}
+	sup_put(h, &v, sizeof(v), NULL, 0);
+}
+
 static void sup_list(struct harness *h, const struct om_op_list *m)
 {
 	struct om_op_list_end end = { .hdr = { .type = OM_OP_LIST_END, .req = m->hdr.req } };
@@ -140,6 +166,7 @@ static void sup_take(struct harness *h, const void *buf)
 	case OM_OP_LOOKUP: sup_lookup(h, buf); break;
 	case OM_OP_DELETE: sup_delete(h, buf); break;
 	case OM_OP_LIST: sup_list(h, buf); break;
+	case OM_OP_GONE: sup_gone(h, buf); break;
 	case OM_OP_PREPARE: sup_prepare(h, buf); break;
 	case OM_OP_COMMIT: sup_commit(h, buf); break;
 	default: break; /* ABORT */

@@ -35,7 +35,8 @@ struct harness {
 	pthread_mutex_t lock; /* idx, objs */
 	struct om_ring sup; /* the supervisor's end */
 	_Atomic bool stop, sup_hold;
-	_Atomic unsigned lookups, deletes, lists;
+	_Atomic unsigned lookups, deletes, lists, gones;
+	int gone_home; /* GONE: the tier that serves from then on; -1: the object is gone for good */
 	int poke_fd; /* runs `call` in the loop */
 	struct wrk_src poke;
 	void (*call)(struct harness *h);
