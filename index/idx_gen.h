@@ -91,6 +91,12 @@ static inline uint64_t idx_gen_load(const struct idx_gen_table *t, uint32_t buck
 	return atomic_load_explicit(&t->gen[bucket & (IDX_GEN_BUCKETS - 1)], memory_order_acquire);
 }
 
+/** Start loading a bucket's line. */
+static inline void idx_gen_prefetch(const struct idx_gen_table *t, uint32_t bucket)
+{
+	__builtin_prefetch((const void *)&t->gen[bucket & (IDX_GEN_BUCKETS - 1)]);
+}
+
 /** An answer that carries this generation may be kept. */
 static inline bool idx_gen_keepable(uint64_t gen) { return (gen & 1) == 0; }
 

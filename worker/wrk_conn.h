@@ -125,6 +125,9 @@ void wrk_conn_touch(struct wrk_conn *c);
 /** Descriptors to one message of the extension: what the peer takes, within this connection's share. */
 unsigned wrk_conn_max_fds(const struct wrk_conn *c);
 
+/** Descriptors that may be queued now before no further request is begun: at least 1 while none is held back. */
+unsigned wrk_conn_room(const struct wrk_conn *c);
+
 static inline bool wrk_conn_is_unix(const struct wrk_conn *c) { return c->kind != OM_LISTEN_TCP; }
 static inline bool wrk_conn_has_sessions(const struct wrk_conn *c)
 {

@@ -31,6 +31,13 @@ static unsigned wrk_conn_burst(const struct wrk_conn *c)
 	return OM_MIN(wrk_flight_ready(&s->flight, &c->flight), most);
 }
 
+unsigned wrk_conn_room(const struct wrk_conn *c)
+{
+	unsigned held = wrk_out_held(&c->out) + c->parked_held, burst = wrk_conn_burst(c);
+
+	return OM_MAX(burst - OM_MIN(held, burst), 1u);
+}
+
 /* No further request is begun while this is true. */
 bool wrk_conn_must_hold(const struct wrk_conn *c)
 {

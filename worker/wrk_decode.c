@@ -6,10 +6,11 @@
  */
 #include "worker/wrk_decode.h"
 
+#include "worker/wrk_hot.h"
 #include "worker/wrk_req.h"
 #include "worker/wrk_write.h"
 
-#define WRK_DECODE_BATCH 32u
+#define WRK_DECODE_BATCH 64u
 
 /* Make the key of a single look-up and start loading its line. */
 static void wrk_decode_prefetch(struct wrk_conn *c, struct wrk_req_item *it)
@@ -20,7 +21,10 @@ static void wrk_decode_prefetch(struct wrk_conn *c, struct wrk_req_item *it)
 	if (it->in.kind == OM_PROTO_IN_REQUEST && it->in.u.req.status == OBJM_STATUS_OK) {
 		uri = it->in.u.req.uri;
 		len = it->in.u.req.uri_len;
-	} else if (it->in.kind == OM_PROTO_IN_EXT && it->body_rc == 0 && it->body.uris == 1 &&
+	} else if (it->plain == 1) {
+		uri = it->uri.p;
+		len = it->uri.len;
+	} else if (it->in.kind == OM_PROTO_IN_EXT && !it->plain && it->body_rc == 0 && it->body.uris == 1 &&
 		   (it->in.u.ext.op == OM_PROTO_OP_GET || it->in.u.ext.op == OM_PROTO_OP_STAT)) {
 		uri = it->body.uri.p;
 		len = it->body.uri.len;
@@ -30,6 +34,28 @@ static void wrk_decode_prefetch(struct wrk_conn *c, struct wrk_req_item *it)
 	idx_key_make(c->w->boot.key_secret, uri, len, &it->key);
 	it->keyed = true;
 	idxr_prefetch(&c->w->idx, &it->key);
+	idx_gen_prefetch(c->w->gens, idx_key_bucket(&it->key));
+}
+
+static void wrk_decode_body(struct wrk_req_item *it)
+{
+	it->body_rc = it->in.kind == OM_PROTO_IN_EXT && it->in.u.ext.status == OBJM_STATUS_OK ?
+			      om_proto_req_body_decode(&it->in.u.ext, &it->body) : 0;
+}
+
+/* The body of what is plain is decoded only when it turns out that the short way does not do. */
+static void wrk_decode_ext(struct wrk_req_item *it)
+{
+	static struct om_proto_str uris[OM_PROTO_URIS_MAX];
+
+	it->keyed = false;
+	it->fde = NULL;
+	it->done = NULL;
+	it->plain = it->in.kind == OM_PROTO_IN_EXT ? om_proto_get_uris(&it->in.u.ext, uris, OM_PROTO_URIS_MAX) : 0;
+	if (it->plain)
+		it->uri = uris[0];
+	else
+		wrk_decode_body(it);
 }
 
 /* Nothing behind such a message can be decoded before it has been begun. */
@@ -50,10 +76,10 @@ static unsigned wrk_decode_batch(struct wrk_conn *c, const uint8_t *buf, size_t 
 				 struct wrk_req_item items[static WRK_DECODE_BATCH])
 {
 	uint32_t tlv_max = c->w->boot.limits.frame_bytes;
-	unsigned n = 0;
+	unsigned n = 0, most = OM_MIN(wrk_conn_room(c), WRK_DECODE_BATCH); /* what is decoded in vain is decoded again */
 
 	tlv_max = tlv_max ? OM_MIN(tlv_max, OM_PROTO_TLV_MAX) : 65536;
-	while (n < WRK_DECODE_BATCH && at < len) {
+	while (n < most && at < len) {
 		struct wrk_req_item *it = &items[n];
 		int rc = om_proto_in_decode(c->version, c->greeted, c->caps, tlv_max, buf + at, len - at, &it->in, &c->in_need);
 
@@ -70,9 +96,7 @@ static unsigned wrk_decode_batch(struct wrk_conn *c, const uint8_t *buf, size_t 
 		it->start = at;
 		at += (size_t)rc;
 		it->end = at;
-		it->keyed = false;
-		it->body_rc = it->in.kind == OM_PROTO_IN_EXT && it->in.u.ext.status == OBJM_STATUS_OK ?
-				      om_proto_req_body_decode(&it->in.u.ext, &it->body) : 0;
+		wrk_decode_ext(it);
 		wrk_decode_prefetch(c, it);
 		n++;
 		if (wrk_decode_ends_batch(it))
@@ -97,7 +121,8 @@ static bool wrk_decode_light(const struct wrk_conn *c, const struct wrk_req_item
 	if (it->in.kind != OM_PROTO_IN_EXT || ext->payload_len || ext->skip)
 		return false;
 	return ext->op == OM_PROTO_OP_PING ||
-	       ((ext->op == OM_PROTO_OP_GET || ext->op == OM_PROTO_OP_STAT) && it->body_rc == 0 && it->body.uris == 1);
+	       it->plain == 1 || (!it->plain && (ext->op == OM_PROTO_OP_GET || ext->op == OM_PROTO_OP_STAT) && it->body_rc == 0 &&
+				  it->body.uris == 1);
 }
 
 /* May this message not be begun yet? */
@@ -121,6 +146,31 @@ static bool wrk_decode_first(struct wrk_conn *c, uint8_t byte)
 	if (v == OM_PROTO_V1) /* nothing is negotiated: ours holds */
 		c->max_pipeline = (uint16_t)OM_MIN(c->w->boot.limits.max_pipeline, UINT16_MAX);
 	return true;
+}
+
+/* Begin `n` messages, or as many as may begin now. @return where the input goes on */
+static size_t wrk_decode_begin(struct wrk_conn *c, struct wrk_req_item *items, unsigned n, size_t at,
+			       bool (*hold)(const struct wrk_conn *c))
+{
+	unsigned i = 0;
+
+	wrk_hot_find(c, items, n);
+	while (i < n && c->state == WRK_CONN_OPEN && !hold(c)) {
+		unsigned hot = wrk_hot_answer(c, items + i, n - i);
+
+		if (!hot && wrk_decode_waits(c, &items[i]))
+			break;
+		if (!hot) {
+			if (items[i].plain)
+				wrk_decode_body(&items[i]);
+			wrk_req_begin(c, &items[i]);
+			hot = 1;
+		}
+		i += hot;
+		at = items[i - 1].end;
+	}
+	wrk_hot_drop(c, items, n);
+	return at;
 }
 
 size_t wrk_decode(struct wrk_conn *c, const uint8_t *buf, size_t len, bool (*hold)(const struct wrk_conn *c))
@@ -148,12 +198,7 @@ size_t wrk_decode(struct wrk_conn *c, const uint8_t *buf, size_t len, bool (*hol
 		n = wrk_decode_batch(c, buf, at, len, items);
 		if (n == 0)
 			break;
-		for (unsigned i = 0; i < n && c->state == WRK_CONN_OPEN && !hold(c); i++) {
-			if (wrk_decode_waits(c, &items[i]))
-				break;
-			at = items[i].end;
-			wrk_req_begin(c, &items[i]);
-		}
+		at = wrk_decode_begin(c, items, n, at, hold);
 	}
 	return at;
 }

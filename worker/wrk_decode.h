@@ -11,13 +11,20 @@
 /* A decoded message; pointers are into the input buffer. */
 struct wrk_req_item {
 	struct om_proto_in in;
-	struct om_proto_body body; /* extension frames */
-	int body_rc;		   /* what om_proto_req_body_decode() said */
+	unsigned plain;		 /* extension: a GET of that many URIs and nothing else (om_proto_get_uris()); else 0 */
+	struct om_proto_str uri; /* plain: the first of them */
+	struct wrk_fde *fde;	 /* plain, of one: found, with its descriptor (wrk_hot.h): a reference; else NULL */
+	struct idx_ent ent;	 /* of what `fde` is a descriptor */
+	uint32_t slot;
+	uint64_t gen;		 /* loaded before the look-up */
+	const uint8_t *done;	 /* plain, of several: those answered already are not 0; NULL: none */
 	bool keyed;		   /* `key` is that of the one URI */
 	bool ordered;		   /* its answer must not overtake earlier ones */
 	bool light;		   /* may be begun before earlier ones are answered: see wrk_conn.h */
 	struct idx_key key;
 	size_t start, end; /* in the input */
+	struct om_proto_body body; /* extension frames, when they are begun the long way */
+	int body_rc;		   /* what om_proto_req_body_decode() said */
 };
 
 /**

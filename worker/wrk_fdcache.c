@@ -49,8 +49,8 @@ __attribute__((visibility("default"))) const char *__tsan_default_suppressions(v
 
 #define WRK_FDE_MAGIC 0x6564662du
 
-struct wrk_fde {
-	uint32_t magic;
+struct wrk_fde { /* what a look-up touches lies in the first cache line */
+	_Alignas(OM_CACHELINE) uint32_t magic;
 	int fd;
 	struct wrk_fdkey key;
 	_Atomic uint32_t refs;
@@ -155,6 +155,35 @@ struct wrk_fde *wrk_fdcache_get(struct wrk_fdcache *c, const struct wrk_fdkey *k
 	return e;
 }
 
+void wrk_fdcache_get_many(struct wrk_fdcache *c, const struct wrk_fdkey *keys, unsigned n, struct wrk_fde **ret)
+{
+	unsigned found = 0;
+
+	for (unsigned i = 0; i < n; i++)
+		__builtin_prefetch(&c->bucket[wrk_fdcache_slot(c, &keys[i])]);
+	urcu_memb_read_lock();
+	for (unsigned i = 0; i < n; i++) {
+		ret[i] = keys[i].id ? atomic_load_explicit(&c->bucket[wrk_fdcache_slot(c, &keys[i])], memory_order_acquire) : NULL;
+		__builtin_prefetch(ret[i]);
+	}
+	for (unsigned i = 0; i < n; i++) {
+		struct wrk_fde *e = ret[i];
+
+		while (e && !wrk_fdcache_same(&e->key, &keys[i]))
+			e = atomic_load_explicit(&e->next, memory_order_acquire);
+		if (e && !wrk_fde_ref(e))
+			e = NULL;
+		if (e && !atomic_load_explicit(&e->used, memory_order_relaxed))
+			atomic_store_explicit(&e->used, true, memory_order_relaxed);
+		ret[i] = e;
+		found += e != NULL;
+	}
+	WRK_FDCACHE_RELEASE();
+	urcu_memb_read_unlock();
+	if (found)
+		om_count(OM_C_FD_CACHE_HIT, found);
+}
+
 /* ---- changing the table; all with the mutex held */
 
 static void wrk_fdcache_list_in(struct wrk_fdcache *c, struct wrk_fde *e)
@@ -218,11 +247,12 @@ static struct wrk_fde *wrk_fdcache_victim(struct wrk_fdcache *c)
 
 struct wrk_fde *wrk_fdcache_add(struct wrk_fdcache *c, const struct wrk_fdkey *key, int fd)
 {
-	struct wrk_fde *e = calloc(1, sizeof(*e)), *old, *victim = NULL;
+	struct wrk_fde *e = aligned_alloc(OM_CACHELINE, sizeof(*e)), *old, *victim = NULL;
 	_Atomic(struct wrk_fde *) *head = &c->bucket[wrk_fdcache_slot(c, key)];
 
 	if (!e)
 		return NULL;
+	memset(e, 0, sizeof(*e));
 	e->magic = WRK_FDE_MAGIC;
 	e->fd = fd;
 	e->key = *key;

@@ -40,6 +40,12 @@ void wrk_fdcache_thread_out(void);
 struct wrk_fde *wrk_fdcache_get(struct wrk_fdcache *c, const struct wrk_fdkey *key);
 
 /**
+ * The same for `n` keys at once: their cache misses overlap. A key of id 0 is passed over.
+ * @param ret  a reference each, or NULL; those are not counted as misses: the caller has not given up yet
+ */
+void wrk_fdcache_get_many(struct wrk_fdcache *c, const struct wrk_fdkey *keys, unsigned n, struct wrk_fde **ret);
+
+/**
  * Insert `fd` under `key` and return a reference to the entry. If another thread was first its entry is returned and `fd`
  * is closed. Takes over `fd` on success only.
  * @return NULL: out of memory

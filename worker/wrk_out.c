@@ -159,6 +159,27 @@ int wrk_out_frame(struct wrk_out *o, size_t n, const struct wrk_out_fd *fds, uns
 	return 0;
 }
 
+int wrk_out_frames(struct wrk_out *o, size_t len, const struct wrk_out_fd *fds, unsigned n, unsigned max_fds)
+{
+	struct wrk_out_msg *m;
+
+	OM_ASSERT(n > 0 && len > 0 && len <= WRK_OUT_MSG_BYTES && max_fds > 0 && (o->cap - o->end) / len >= n);
+	if (!wrk_out_room_msgs(o, n, n))
+		return -OBJM_STATUS_OUT_OF_MEMORY;
+	m = wrk_out_empty(o) ? NULL : &o->msgs[o->m_end - 1];
+	for (unsigned i = 0, k; i < n; i += k) {
+		if (!m || m->file || m->alone || m->started || m->nfds >= max_fds || m->len + len > WRK_OUT_MSG_BYTES)
+			m = wrk_out_new_msg(o);
+		k = OM_MIN(OM_MIN(n - i, max_fds - m->nfds), (unsigned)((WRK_OUT_MSG_BYTES - m->len) / len));
+		m->len += (uint32_t)(k * len);
+		m->nfds = (uint16_t)(m->nfds + k);
+		memcpy(&o->fds[o->fd_end], fds + i, k * sizeof(*fds));
+		o->fd_end += k;
+		o->end += k * len;
+	}
+	return 0;
+}
+
 int wrk_out_fd_byte(struct wrk_out *o, const struct wrk_out_fd *fd)
 {
 	struct wrk_out_msg *m;

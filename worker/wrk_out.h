@@ -77,6 +77,12 @@ uint8_t *wrk_out_room(struct wrk_out *o, size_t n);
  */
 int wrk_out_frame(struct wrk_out *o, size_t n, const struct wrk_out_fd *fds, unsigned nfds, unsigned max_fds) OM_MUST_USE;
 
+/**
+ * Queue `n` frames of `len` bytes each, all in the room, each with one descriptor (taken over on success), in as few messages
+ * as `max_fds` allows. @return as wrk_out_frame()
+ */
+int wrk_out_frames(struct wrk_out *o, size_t len, const struct wrk_out_fd *fds, unsigned n, unsigned max_fds) OM_MUST_USE;
+
 /** Queue the byte `X` with one descriptor as a message of its own. @return as wrk_out_frame() */
 int wrk_out_fd_byte(struct wrk_out *o, const struct wrk_out_fd *fd) OM_MUST_USE;
 

@@ -396,21 +396,22 @@ static struct wrk_req *wrk_req_part(struct wrk_req *group, const struct om_proto
 	return r;
 }
 
-static void wrk_req_get_many(struct wrk_req *group, const struct om_proto_ext *ext)
+/* `done`: URIs that have been answered already are not 0; NULL: none has. At least one is left. */
+static void wrk_req_get_many(struct wrk_req *group, const struct om_proto_ext *ext, const uint8_t *done)
 {
 	struct wrk_req *parts[OM_PROTO_URIS_MAX];
 	struct om_proto_str uri;
 	size_t pos = 0;
-	unsigned n = 0;
+	unsigned n = 0, i = 0;
 	uint16_t tag;
 
 	group->left = 1; /* ours, so that the group does not end under us */
 	if (!wrk_req_wait(group))
 		return;
 	while (n < OM_PROTO_URIS_MAX && om_proto_tlv_next(ext->tlv, ext->tlv_len, &pos, &tag, &uri) > 0) {
-		if (tag != OM_PROTO_TAG_URI)
+		if (tag != OM_PROTO_TAG_URI || (done && done[i++]))
 			continue;
-		parts[n] = wrk_req_part(group, &uri, (int)n);
+		parts[n] = wrk_req_part(group, &uri, (int)(done ? i - 1 : n));
 		if (!parts[n]) { /* the connection was closed, and with it all parts were ended */
 			wrk_req_end(group);
 			return;
@@ -421,8 +422,11 @@ static void wrk_req_get_many(struct wrk_req *group, const struct om_proto_ext *e
 	wrk_get_many(parts, n);
 }
 
-static void wrk_req_get(struct wrk_req *r, const struct om_proto_ext *ext, const struct om_proto_body *body)
+static void wrk_req_get(struct wrk_req *r, const struct wrk_req_item *item)
 {
+	const struct om_proto_ext *ext = &item->in.u.ext;
+	const struct om_proto_body *body = &item->body;
+
 	r->copy = ext->flags & OM_PROTO_F_COPY;
 	if (!r->copy && !wrk_conn_is_unix(r->conn)) {
 		wrk_answer_error(r, -OBJM_STATUS_INVALID_MODE, "descriptors pass over Unix sockets only: use COPY");
@@ -435,7 +439,7 @@ static void wrk_req_get(struct wrk_req *r, const struct om_proto_ext *ext, const
 	if (body->have & OM_PROTO_BIT(RANGE))
 		r->range = body->range;
 	if (body->uris > 1)
-		wrk_req_get_many(r, ext);
+		wrk_req_get_many(r, ext, item->done);
 	else
 		wrk_get(r);
 }
@@ -470,7 +474,7 @@ static void wrk_req_dispatch(struct wrk_req *r, const struct wrk_req_item *item)
 	bool may_change = local || ((r->conn->access->somewhere & OM_RIGHTS_CHANGE) && ext->op != OM_PROTO_OP_PUT_BEGIN);
 
 	if (ext->op == OM_PROTO_OP_GET) {
-		wrk_req_get(r, ext, &item->body);
+		wrk_req_get(r, item);
 		return;
 	}
 	if (ext->op == OM_PROTO_OP_STAT) {

@@ -506,6 +506,24 @@ int om_proto_tlv_next(const void *tlv, size_t len, size_t *pos, uint16_t *ret_ta
  */
 int om_proto_req_body_decode(const struct om_proto_ext *ext, struct om_proto_body *ret_body);
 /**
+ * The short way for what nearly all requests are: a GET of URIs and nothing else, without flags.
+ * @param ret_uris  room for `max`; written as far as they go
+ * @return how many URIs it has: all are of a legal length, and om_proto_req_body_decode() would say the same; 0: it is
+ *         something else, or wrong: decode it the long way
+ */
+unsigned om_proto_get_uris(const struct om_proto_ext *ext, struct om_proto_str *ret_uris, unsigned max);
+
+/**
+ * And its answer: a whole OK frame with OBJ and one descriptor, the same bytes that om_proto_ext_encode() makes.
+ * @param index  of the URI in its request; negative: it had one (no INDEX in the answer)
+ * @param buf    OM_PROTO_GET_ANSWER_MAX bytes
+ * @return bytes written: with INDEX always OM_PROTO_GET_ANSWER_MAX, without always OM_PROTO_GET_ANSWER
+ */
+#define OM_PROTO_GET_ANSWER (OM_PROTO_EXT_HDR + OM_PROTO_TLV_HDR + 64u)
+#define OM_PROTO_GET_ANSWER_MAX (OM_PROTO_GET_ANSWER + OM_PROTO_TLV_HDR + 2u)
+size_t om_proto_get_answer(uint32_t id, uint16_t flags, int index, const struct om_proto_obj *obj, uint8_t *buf);
+
+/**
  * Decode the TLVs of a response (unknown tags and repetitions pass: a newer server may say more). 0 or -PROTO_ERROR.
  */
 int om_proto_resp_body_decode(const struct om_proto_ext *ext, struct om_proto_body *ret_body);

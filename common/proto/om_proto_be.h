@@ -7,6 +7,7 @@
 #include <endian.h>
 
 #include "common/om_base.h"
+#include "common/proto/om_proto.h"
 
 static inline uint16_t om_be16_get(const void *p)
 {
@@ -40,6 +41,24 @@ static inline void om_be64_put(void *p, uint64_t v)
 {
 	v = htobe64(v);
 	memcpy(p, &v, sizeof(v));
+}
+
+/* The 64 bytes of OBJ. */
+#define OM_PROTO_OBJ_LEN 64u
+static inline void om_proto_obj_put(uint8_t *b, const struct om_proto_obj *v)
+{
+	om_be64_put(b, v->id);
+	om_be32_put(b + 8, v->rev);
+	om_be32_put(b + 12, v->flags);
+	om_be64_put(b + 16, v->size);
+	om_be64_put(b + 24, v->mtime_ns);
+	om_be64_put(b + 32, v->expiry_s);
+	b[40] = v->tier;
+	b[41] = v->home;
+	om_be16_put(b + 42, 0);
+	om_be32_put(b + 44, v->bucket);
+	om_be64_put(b + 48, v->gen);
+	om_be64_put(b + 56, 0);
 }
 
 /* Room for `n` bytes in a writer, or NULL after having set its error. */

@@ -31,7 +31,6 @@ static const struct tlv_row tlvs[OM_PROTO_TAG_COUNT] = {
 };
 static_assert(OM_PROTO_TAG_COUNT <= 64, "a tag is a bit of om_proto_body.have");
 
-#define OBJ_LEN 64u
 #define COND_LEN 13u
 #define RANGE_LEN 16u
 #define HEAT_LEN 16u
@@ -242,18 +241,9 @@ static void put_U64(struct om_proto_wr *wr, uint16_t tag, const uint64_t *v)
 
 static void put_OBJ(struct om_proto_wr *wr, uint16_t tag, const struct om_proto_obj *v)
 {
-	uint8_t b[OBJ_LEN] = {0};
+	uint8_t b[OM_PROTO_OBJ_LEN];
 
-	om_be64_put(b, v->id);
-	om_be32_put(b + 8, v->rev);
-	om_be32_put(b + 12, v->flags);
-	om_be64_put(b + 16, v->size);
-	om_be64_put(b + 24, v->mtime_ns);
-	om_be64_put(b + 32, v->expiry_s);
-	b[40] = v->tier;
-	b[41] = v->home;
-	om_be32_put(b + 44, v->bucket);
-	om_be64_put(b + 48, v->gen);
+	om_proto_obj_put(b, v);
 	om_proto_tlv_put(wr, tag, b, sizeof(b));
 }
 

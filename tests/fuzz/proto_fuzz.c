@@ -83,7 +83,9 @@ static void entries(const struct om_proto_ext *ext)
 
 static size_t one_in(const struct om_proto_in *in)
 {
+	static struct om_proto_str uris[OM_PROTO_URIS_MAX];
 	struct om_proto_body body;
+	unsigned n;
 
 	switch (in->kind) {
 	case OM_PROTO_IN_REQUEST:
@@ -93,6 +95,12 @@ static size_t one_in(const struct om_proto_in *in)
 		return in->u.req.skip;
 	case OM_PROTO_IN_EXT:
 		entries(&in->u.ext);
+		n = om_proto_get_uris(&in->u.ext, uris, OM_PROTO_URIS_MAX);
+		if (n) {
+			MUST(om_proto_req_body_decode(&in->u.ext, &body) == 0 && body.have == OM_PROTO_BIT(URI) && body.uris == n);
+			for (unsigned i = 0; i < n; i++)
+				(void)touch(uris[i].p, uris[i].len);
+		}
 		if (om_proto_req_body_decode(&in->u.ext, &body) == 0) {
 			touch_body(&body);
 			round_trip(&in->u.ext, &body);

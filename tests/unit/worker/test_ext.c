@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 
 #include "common/proto/om_proto.h"
+#include "worker/wrk_access.h"
 #include "worker/wrk_conn.h"
 
 struct client {
@@ -63,6 +64,8 @@ static void ext_more(struct client *c)
 	assert_true(n > 0);
 	assert_int_equal(m.msg_flags & MSG_CTRUNC, 0);
 	c->len += (size_t)n;
+	if (c->fd_at == c->n_fds)
+		c->fd_at = c->n_fds = 0;
 	if (h) {
 		unsigned k = (unsigned)((h->cmsg_len - CMSG_LEN(0)) / sizeof(int));
 
@@ -242,6 +245,155 @@ static void test_get_many(void **state)
 	assert_true(few->max_in_message <= 5);
 	ext_close(c);
 	ext_close(few);
+	harness_stop(h);
+}
+
+/* As test_get_many(), by the short way: in part, as a whole, and what it must leave to the long way. */
+static void test_hot_many(void **state)
+{
+	struct harness *h = harness_start(NULL, true);
+	struct client *c = ext_connect(h);
+	char data[256];
+	uint64_t hits;
+
+	(void)state;
+	memset(data, 'd', sizeof(data));
+	for (unsigned i = 0; i < 253; i++) {
+		char uri[32];
+
+		(void)snprintf(uri, sizeof(uri), "/m/%u", i);
+		(void)harness_object(h, uri, data, i + 1, i % 2);
+	}
+	attach(c, 1, 253, 0);
+	harness_call(h, fake_uid);
+	get_many(h, c, 30, 1000); /* none is in the cache (of 64), then these are */
+	hits = harness_counter(OM_C_FD_CACHE_HIT);
+	get_many(h, c, 60, 1000);
+	assert_int_equal(harness_counter(OM_C_FD_CACHE_HIT), hits + 30);
+	c->max_in_message = 0;
+	get_many(h, c, 60, 1000);
+	assert_int_equal(harness_counter(OM_C_FD_CACHE_HIT), hits + 30 + 60);
+	assert_int_equal(c->max_in_message, 60);
+	get_many(h, c, 253, 1000);
+	get_many(h, c, 253, 3); /* every third is missing: the group says so */
+	ext_close(c);
+	harness_stop(h);
+}
+
+/* `n` GETs of one in one write, every fifth of something that is not there, with a PING and one with a flag between them. */
+static unsigned pipeline(struct client *c, unsigned n)
+{
+	unsigned ok = 0;
+	static uint8_t buf[1 << 16];
+	struct om_proto_ext ext;
+	struct om_proto_body b;
+	struct om_proto_wr wr;
+	bool seen[1024] = { 0 };
+
+	om_proto_wr_init(&wr, buf, sizeof(buf));
+	for (unsigned i = 0; i < n; i++) {
+		char uri[32];
+
+		(void)snprintf(uri, sizeof(uri), i % 5 == 4 ? "/none/%u" : "/m/%u", i % 50);
+		b = uri_body(uri);
+		ext = (struct om_proto_ext){ .op = OM_PROTO_OP_GET, .id = i, .flags = i % 9 == 0 ? OM_PROTO_F_WANT_TIME : 0 };
+		if (i % 31 == 30) {
+			ext.op = OM_PROTO_OP_PING;
+			b.have = 0;
+		}
+		assert_true(om_proto_ext_encode(&wr, &ext, &b) > 0);
+	}
+	harness_write(c->fd, buf, wr.len);
+	for (unsigned i = 0; i < n; i++) {
+		struct stat st;
+		int fd;
+
+		ext_recv(c, &ext, &b);
+		assert_true(ext.id < n && !seen[ext.id]);
+		seen[ext.id] = true;
+		if (ext.id % 31 == 30) {
+			assert_int_equal(ext.op, OM_PROTO_OP_PING | OM_PROTO_OP_RESPONSE);
+			continue;
+		}
+		assert_int_equal(ext.status, ext.id % 5 == 4 ? OBJM_STATUS_NOT_FOUND : OBJM_STATUS_OK);
+		assert_int_equal((b.have & OM_PROTO_BIT(SERVER_NS)) != 0, ext.id % 9 == 0);
+		if (ext.status)
+			continue;
+		fd = ext_fd(c);
+		assert_int_equal(fstat(fd, &st), 0);
+		assert_int_equal(st.st_size, ext.id % 50 + 1);
+		assert_int_equal(b.obj.size, ext.id % 50 + 1);
+		assert_int_equal(b.obj.gen & 1, 0);
+		assert_int_equal(b.obj.tier, ext.id % 2);
+		(void)close(fd);
+		ok++;
+	}
+	return ok;
+}
+
+static void test_hot_pipeline(void **state)
+{
+	struct harness *h = harness_start(NULL, true);
+	struct client *c = ext_connect(h);
+	char data[256];
+	uint64_t hits, opened;
+	unsigned ok;
+
+	(void)state;
+	memset(data, 'd', sizeof(data));
+	for (unsigned i = 0; i < 50; i++) {
+		char uri[32];
+
+		(void)snprintf(uri, sizeof(uri), "/m/%u", i);
+		(void)harness_object(h, uri, data, i + 1, i % 2);
+	}
+	attach(c, 1, 253, 0);
+	harness_call(h, fake_uid);
+	for (unsigned round = 0; round < 10; round++)
+		(void)pipeline(c, 400);
+	hits = harness_counter(OM_C_FD_CACHE_HIT);
+	opened = harness_counter(OM_C_FD_CACHE_MISS);
+	c->max_in_message = 0;
+	ok = pipeline(c, 400); /* more than are sent before the rest is begun */
+	assert_int_equal(harness_counter(OM_C_FD_CACHE_MISS), opened);
+	assert_int_equal(harness_counter(OM_C_FD_CACHE_HIT), hits + ok);
+	assert_true(c->max_in_message >= 32);
+	ext_close(c);
+	harness_stop(h);
+}
+
+/* The rules decide on the short way, too: one that takes the right away while the descriptor is in the cache. */
+static const struct wrk_access *rights_before;
+static void no_rights(struct harness *h)
+{
+	static const struct wrk_access none;
+
+	rights_before = wrk_conn_first(h->w.conns)->access;
+	wrk_conn_first(h->w.conns)->access = &none;
+}
+static void rights_again(struct harness *h) { wrk_conn_first(h->w.conns)->access = rights_before; }
+
+static void test_hot_rights(void **state)
+{
+	struct harness *h = harness_start(NULL, true);
+	struct client *c = ext_connect(h);
+	struct om_proto_body b = uri_body("/o");
+	struct om_proto_ext ext;
+
+	(void)state;
+	(void)harness_object(h, "/o", "0123456789", 10, 0);
+	attach(c, 1, 253, 0);
+	harness_call(h, fake_uid);
+	(void)close(get(c, "/o"));
+	(void)close(get(c, "/o"));
+	assert_int_equal(harness_counter(OM_C_FD_CACHE_HIT), 1);
+	harness_call(h, no_rights);
+	ext_send(c, OM_PROTO_OP_GET, 3, 0, &b, NULL, 0);
+	ext_recv(c, &ext, &b);
+	assert_int_equal(ext.status, OBJM_STATUS_PERMISSION_DENIED);
+	assert_int_equal(ext.nfds, 0);
+	harness_call(h, rights_again); /* the connection gives it back */
+	ext_close(c);
 	harness_stop(h);
 }
 
@@ -531,7 +683,8 @@ static void fake_uid(struct harness *h)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_sharing), cmocka_unit_test(test_get_many), cmocka_unit_test(test_copy_range),
+		cmocka_unit_test(test_sharing), cmocka_unit_test(test_get_many), cmocka_unit_test(test_hot_many),
+		cmocka_unit_test(test_hot_pipeline), cmocka_unit_test(test_hot_rights), cmocka_unit_test(test_copy_range),
 		cmocka_unit_test(test_stat_delete_list), cmocka_unit_test(test_puts), cmocka_unit_test(test_put_in_order),
 		cmocka_unit_test(test_put_and_gone), cmocka_unit_test(test_refusals),
 	};

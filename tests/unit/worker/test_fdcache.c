@@ -16,6 +16,7 @@
 
 #define OBJECTS 64u
 #define UIDS 2u
+#define MANY 8u /* looked up at once, at most */
 
 static char dir[] = "/tmp/objm-fdcache-XXXXXX";
 static ino_t inode[OBJECTS + 1];
@@ -190,16 +191,27 @@ static void *reader(void *arg)
 
 	wrk_fdcache_thread_in();
 	while (!stop) {
-		uint64_t id = 1 + (unsigned)rand_r(&seed) % OBJECTS;
-		struct wrk_fdkey key = { .id = id, .uid = (unsigned)rand_r(&seed) % UIDS + 1, .tier = (uint8_t)(id % 3) };
-		struct wrk_fde *e = wrk_fdcache_get(shared, &key);
+		struct wrk_fdkey keys[MANY];
+		struct wrk_fde *found[MANY];
+		unsigned n = 1 + (unsigned)rand_r(&seed) % MANY;
 
-		if (!e)
-			continue;
-		atomic_fetch_add(&hits, 1);
-		if (!right(e, id))
-			atomic_fetch_add(&wrong, 1);
-		wrk_fdcache_put(shared, e);
+		for (unsigned i = 0; i < n; i++) {
+			uint64_t id = (unsigned)rand_r(&seed) % (OBJECTS + 1); /* 0: to be passed over */
+
+			keys[i] = (struct wrk_fdkey){ .id = id, .uid = (unsigned)rand_r(&seed) % UIDS + 1, .tier = (uint8_t)(id % 3) };
+		}
+		if (n == 1)
+			found[0] = keys[0].id ? wrk_fdcache_get(shared, &keys[0]) : NULL;
+		else
+			wrk_fdcache_get_many(shared, keys, n, found);
+		for (unsigned i = 0; i < n; i++) {
+			if (!found[i])
+				continue;
+			atomic_fetch_add(&hits, 1);
+			if (!right(found[i], keys[i].id))
+				atomic_fetch_add(&wrong, 1);
+			wrk_fdcache_put(shared, found[i]);
+		}
 	}
 	wrk_fdcache_thread_out();
 	return NULL;

@@ -1,0 +1,137 @@
+/*
+ * test_proto_get.c: the short way of a GET says what the long way says, byte for byte and case for case.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "common/proto/om_proto.h"
+
+static uint8_t buf[1u << 20];
+
+static void test_answer(void **state)
+{
+	static const int indexes[] = { -1, 0, 1, 252 };
+	static const uint16_t flags[] = { 0, OM_PROTO_F_MORE };
+	struct om_proto_obj obj = { .id = 0x0102030405060708u, .size = 0xf1f2f3f4f5f6f7f8u, .mtime_ns = 1, .expiry_s = 0xffffffffffu,
+				    .gen = 0xfffffffffffffffeu, .rev = 0x81828384u, .flags = 0x91929394u, .bucket = 0xa1a2a3a4u,
+				    .tier = 0xfe, .home = 0xff };
+
+	(void)state;
+	for (size_t i = 0; i < OM_ARRAY_SIZE(indexes); i++) {
+		for (size_t f = 0; f < OM_ARRAY_SIZE(flags); f++) {
+			struct om_proto_ext ext = { .op = OM_PROTO_OP_GET | OM_PROTO_OP_RESPONSE, .nfds = 1, .flags = flags[f],
+						    .id = 0xdeadbeefu };
+			struct om_proto_body body = { .have = OM_PROTO_BIT(OBJ), .obj = obj };
+			uint8_t quick[OM_PROTO_GET_ANSWER_MAX];
+			struct om_proto_wr wr;
+			int n;
+
+			if (indexes[i] >= 0) {
+				body.have |= OM_PROTO_BIT(INDEX);
+				body.index = (uint16_t)indexes[i];
+			}
+			om_proto_wr_init(&wr, buf, sizeof(buf));
+			n = om_proto_ext_encode(&wr, &ext, &body);
+			assert_int_equal(n, indexes[i] < 0 ? OM_PROTO_GET_ANSWER : OM_PROTO_GET_ANSWER_MAX);
+			assert_int_equal(om_proto_get_answer(ext.id, flags[f], indexes[i], &obj, quick), n);
+			assert_memory_equal(quick, buf, (size_t)n);
+		}
+	}
+}
+
+struct tlv {
+	uint16_t tag;
+	uint32_t len;
+};
+
+/* Build a request from TLVs; what the short way says of it, after having compared that with the long way. */
+static unsigned both(struct om_proto_ext ext, const struct tlv *tlvs, size_t n, size_t cut)
+{
+	static struct om_proto_str uris[OM_PROTO_URIS_MAX];
+	struct om_proto_body body;
+	struct om_proto_str data;
+	size_t len = 0, pos = 0;
+	unsigned short_way, k = 0;
+	uint16_t tag;
+	int rc;
+
+	for (size_t i = 0; i < n; i++) {
+		buf[len] = (uint8_t)(tlvs[i].tag >> 8);
+		buf[len + 1] = (uint8_t)tlvs[i].tag;
+		buf[len + 2] = (uint8_t)(tlvs[i].len >> 8);
+		buf[len + 3] = (uint8_t)tlvs[i].len;
+		memset(buf + len + 4, 'a' + (int)(i % 26), tlvs[i].len);
+		len += 4 + tlvs[i].len;
+	}
+	ext.tlv = buf;
+	ext.tlv_len = (uint32_t)(len - cut);
+	short_way = om_proto_get_uris(&ext, uris, OM_PROTO_URIS_MAX);
+	rc = om_proto_req_body_decode(&ext, &body);
+	if (!short_way)
+		return 0;
+	assert_int_equal(rc, 0);
+	assert_int_equal(body.have, OM_PROTO_BIT(URI));
+	assert_int_equal(body.uris, short_way);
+	while (om_proto_tlv_next(ext.tlv, ext.tlv_len, &pos, &tag, &data) > 0) {
+		assert_ptr_equal(uris[k].p, data.p);
+		assert_int_equal(uris[k].len, data.len);
+		k++;
+	}
+	assert_int_equal(k, short_way);
+	return short_way;
+}
+
+static void test_uris(void **state)
+{
+	const struct om_proto_ext get = { .op = OM_PROTO_OP_GET };
+	struct om_proto_ext other;
+	struct tlv many[OM_PROTO_URIS_MAX + 1];
+
+	(void)state;
+	assert_int_equal(both(get, (struct tlv[]){ { 1, 1 } }, 1, 0), 1);
+	assert_int_equal(both(get, (struct tlv[]){ { 1, OM_URI_MAX } }, 1, 0), 1);
+	assert_int_equal(both(get, (struct tlv[]){ { 1, 5 }, { 1, 9 }, { 1, 1 } }, 3, 0), 3);
+	for (size_t i = 0; i < OM_ARRAY_SIZE(many); i++)
+		many[i] = (struct tlv){ 1, 3 };
+	assert_int_equal(both(get, many, OM_PROTO_URIS_MAX, 0), OM_PROTO_URIS_MAX);
+	assert_int_equal(both(get, many, OM_PROTO_URIS_MAX + 1, 0), 0);
+	/* None, empty, too long, cut, and what is no URI. */
+	assert_int_equal(both(get, NULL, 0, 0), 0);
+	assert_int_equal(both(get, (struct tlv[]){ { 1, 0 } }, 1, 0), 0);
+	assert_int_equal(both(get, (struct tlv[]){ { 1, OM_URI_MAX + 1 } }, 1, 0), 0);
+	for (size_t cut = 1; cut < 13; cut++)
+		if (cut != 9) /* there the second ends where the first begins */
+			assert_int_equal(both(get, (struct tlv[]){ { 1, 5 }, { 1, 5 } }, 2, cut), 0);
+	assert_int_equal(both(get, (struct tlv[]){ { 1, 5 }, { OM_PROTO_TAG_RANGE, 16 } }, 2, 0), 0);
+	assert_int_equal(both(get, (struct tlv[]){ { 0x8001, 5 } }, 1, 0), 0);
+	/* What asks for more than the short way gives. */
+	other = get;
+	for (unsigned bit = 0; bit < 16; bit++) {
+		other.flags = (uint16_t)(1u << bit);
+		assert_int_equal(both(other, (struct tlv[]){ { 1, 5 } }, 1, 0), 0);
+	}
+	other = get;
+	other.payload_len = 1;
+	assert_int_equal(both(other, (struct tlv[]){ { 1, 5 } }, 1, 0), 0);
+	other = get;
+	other.status = OBJM_STATUS_TOO_LARGE;
+	assert_int_equal(both(other, (struct tlv[]){ { 1, 5 } }, 1, 0), 0);
+	for (uint8_t op = 0; op < OM_PROTO_OP_COUNT; op++) {
+		other = (struct om_proto_ext){ .op = op };
+		assert_int_equal(both(other, (struct tlv[]){ { 1, 5 } }, 1, 0), op == OM_PROTO_OP_GET);
+	}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_answer),
+		cmocka_unit_test(test_uris),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,224 @@
+/*
+ * wrk_hot.c: see wrk_hot.h (process objmapper-worker, loop thread). Called by wrk_decode.c.
+ *
+ * ORDER  generation of the bucket (acquire), then the index: as in wrk_get.c, so that what a client keeps under a generation is
+ *        never older than it says.
+ */
+#include "worker/wrk_hot.h"
+
+#include "common/om_counter.h"
+#include "worker/wrk_access.h"
+#include "worker/wrk_fdcache.h"
+
+#define WRK_HOT_MAX OM_PROTO_URIS_MAX
+
+/* A batch. The loop's thread alone comes here, and nothing here is entered twice. */
+static struct {
+	struct idx_key key[WRK_HOT_MAX];
+	uint64_t gen[WRK_HOT_MAX];
+	struct idx_ent ent[WRK_HOT_MAX];
+	uint32_t slot[WRK_HOT_MAX];
+	struct wrk_fdkey fdkey[WRK_HOT_MAX];
+	struct wrk_fde *fde[WRK_HOT_MAX]; /* found: a reference */
+	uint8_t done[WRK_HOT_MAX];
+	unsigned item[WRK_HOT_MAX];
+	struct wrk_out_fd fd[WRK_HOT_MAX];
+} wrk_hot;
+
+/* May this peer's GETs be answered here now? Answers that must keep their order wait for those before them. */
+static bool wrk_hot_open(const struct wrk_conn *c)
+{
+	return c->promise && wrk_conn_is_unix(c) && wrk_fdcache_shareable(c->uid) && (!wrk_conn_in_order(c) || !c->reqs);
+}
+
+static bool wrk_hot_may(const struct wrk_conn *c, const struct om_proto_str *uri)
+{
+	return wrk_access_may(c->access, OM_RIGHT_READ, uri->p, uri->len);
+}
+
+static bool wrk_hot_expired(const struct idx_ent *e, uint64_t *now_s)
+{
+	struct timespec now;
+
+	if (OM_LIKELY(!e->expiry_s))
+		return false;
+	if (!*now_s) {
+		(void)clock_gettime(CLOCK_REALTIME_COARSE, &now);
+		*now_s = (uint64_t)now.tv_sec;
+	}
+	return e->expiry_s <= *now_s;
+}
+
+/* wrk_hot.key[0..n) -> gen, ent, slot, fde. The keys' lines are on their way. */
+static void wrk_hot_look(const struct wrk_conn *c, unsigned n)
+{
+	const struct wrk *w = c->w;
+	uint64_t now_s = 0;
+
+	for (unsigned i = 0; i < n; i++) {
+		struct idx_ent *e = &wrk_hot.ent[i];
+		bool found;
+
+		wrk_hot.gen[i] = idx_gen_load(w->gens, idx_key_bucket(&wrk_hot.key[i]));
+		found = idxr_get(&w->idx, &wrk_hot.key[i], e, &wrk_hot.slot[i]) == 0 && !wrk_hot_expired(e, &now_s);
+		wrk_hot.fdkey[i] = found ? (struct wrk_fdkey){ .id = e->id, .uid = c->uid, .tier = e->tier } : (struct wrk_fdkey){ 0 };
+	}
+	wrk_fdcache_get_many(w->fdcache, wrk_hot.fdkey, n, wrk_hot.fde);
+}
+
+static void wrk_hot_count(struct wrk *w, const uint32_t *slots, unsigned n)
+{
+	om_count_own(OM_C_GET_HIT, n);
+	for (unsigned i = 0; i < n; i++)
+		idx_alogw_add(&w->alog, w->idx.segment, slots[i]);
+}
+
+static size_t wrk_hot_encode(uint8_t *p, uint32_t id, uint16_t flags, int index, const struct idx_ent *e, uint32_t bucket,
+			     uint64_t gen)
+{
+	const struct om_proto_obj obj = { .id = e->id, .size = e->size, .mtime_ns = e->mtime_ns, .expiry_s = e->expiry_s,
+					  .gen = gen, .rev = e->rev, .flags = e->flags, .bucket = bucket, .tier = e->tier,
+					  .home = e->home };
+
+	return om_proto_get_answer(id, flags, index, &obj, p);
+}
+
+/* Queue wrk_hot.fd[0..n) with the frames that lie in the room. @return false: out of memory, the connection was closed */
+static bool wrk_hot_queue(struct wrk_conn *c, size_t len, unsigned n)
+{
+	if (wrk_out_frames(&c->out, len, wrk_hot.fd, n, wrk_conn_max_fds(c)) == 0)
+		return true;
+	for (unsigned i = 0; i < n; i++)
+		wrk_out_fd_drop(c->w->fdcache, &wrk_hot.fd[i]);
+	om_log(OM_MSG_PEER_LIMIT, "out of memory for an answer to uid %d: the connection is closed", (int)c->uid);
+	wrk_conn_close(c);
+	return false;
+}
+
+/* ---------------------------------------------------------------- GETs of one */
+
+void wrk_hot_find(struct wrk_conn *c, struct wrk_req_item *items, unsigned n)
+{
+	unsigned k = 0;
+
+	if (!wrk_hot_open(c))
+		return;
+	for (unsigned i = 0; i < n; i++) {
+		if (items[i].plain != 1 || !wrk_hot_may(c, &items[i].uri))
+			continue;
+		wrk_hot.key[k] = items[i].key;
+		wrk_hot.item[k++] = i;
+	}
+	wrk_hot_look(c, k);
+	for (unsigned i = 0; i < k; i++) {
+		struct wrk_req_item *it = &items[wrk_hot.item[i]];
+
+		it->fde = wrk_hot.fde[i];
+		it->gen = wrk_hot.gen[i];
+		it->ent = wrk_hot.ent[i];
+		it->slot = wrk_hot.slot[i];
+	}
+}
+
+void wrk_hot_drop(struct wrk_conn *c, struct wrk_req_item *items, unsigned n)
+{
+	for (unsigned i = 0; i < n; i++) {
+		if (items[i].fde)
+			wrk_fdcache_put(c->w->fdcache, items[i].fde);
+		items[i].fde = NULL;
+	}
+}
+
+static unsigned wrk_hot_singles(struct wrk_conn *c, struct wrk_req_item *items, unsigned n)
+{
+	uint8_t *p = wrk_out_room(&c->out, (size_t)n * OM_PROTO_GET_ANSWER);
+
+	if (!p)
+		return 0; /* the long way says it */
+	for (unsigned i = 0; i < n; i++) {
+		struct wrk_req_item *it = &items[i];
+
+		(void)wrk_hot_encode(p + i * OM_PROTO_GET_ANSWER, it->in.u.ext.id, 0, -1, &it->ent, idx_key_bucket(&it->key), it->gen);
+		wrk_hot.fd[i] = (struct wrk_out_fd){ .fd = wrk_fdcache_fd(it->fde), .ref = it->fde };
+		wrk_hot.slot[i] = it->slot;
+		it->fde = NULL;
+	}
+	om_count_own(OM_C_REQUESTS, n);
+	wrk_hot_count(c->w, wrk_hot.slot, n);
+	(void)wrk_hot_queue(c, OM_PROTO_GET_ANSWER, n);
+	return n;
+}
+
+/* ---------------------------------------------------------------- a GET of several */
+
+static unsigned wrk_hot_keys(const struct wrk_conn *c, const struct om_proto_ext *ext)
+{
+	static struct om_proto_str uris[WRK_HOT_MAX];
+	const struct wrk *w = c->w;
+	unsigned n = om_proto_get_uris(ext, uris, WRK_HOT_MAX);
+
+	for (unsigned i = 0; i < n; i++) {
+		if (!wrk_hot_may(c, &uris[i]))
+			return 0;
+		idx_key_make(w->boot.key_secret, uris[i].p, uris[i].len, &wrk_hot.key[i]);
+		idxr_prefetch(&w->idx, &wrk_hot.key[i]);
+		idx_gen_prefetch(w->gens, idx_key_bucket(&wrk_hot.key[i]));
+	}
+	return n;
+}
+
+/* Answer those found; the others are left to a group. @return true: none is left */
+static bool wrk_hot_group(struct wrk_conn *c, struct wrk_req_item *it)
+{
+	unsigned n = wrk_hot_keys(c, &it->in.u.ext), hot = 0, k = 0;
+	uint8_t *p;
+
+	if (n)
+		wrk_hot_look(c, n);
+	for (unsigned i = 0; i < n; i++) {
+		wrk_hot.done[i] = wrk_hot.fde[i] != NULL;
+		hot += wrk_hot.done[i];
+	}
+	if (!hot)
+		return false;
+	p = wrk_out_room(&c->out, hot * OM_PROTO_GET_ANSWER_MAX);
+	for (unsigned i = 0; i < n; i++) {
+		uint16_t more = k + 1 < n ? OM_PROTO_F_MORE : 0; /* another one follows, from here or from the group */
+
+		if (!wrk_hot.fde[i])
+			continue;
+		wrk_hot.fd[k] = (struct wrk_out_fd){ .fd = wrk_fdcache_fd(wrk_hot.fde[i]), .ref = wrk_hot.fde[i] };
+		if (p)
+			(void)wrk_hot_encode(p + k * OM_PROTO_GET_ANSWER_MAX, it->in.u.ext.id, more, (int)i, &wrk_hot.ent[i],
+					     idx_key_bucket(&wrk_hot.key[i]), wrk_hot.gen[i]);
+		wrk_hot.slot[k++] = wrk_hot.slot[i];
+	}
+	if (!p) {
+		for (unsigned i = 0; i < hot; i++)
+			wrk_out_fd_drop(c->w->fdcache, &wrk_hot.fd[i]);
+		return false;
+	}
+	wrk_hot_count(c->w, wrk_hot.slot, hot);
+	it->done = wrk_hot.done;
+	if (!wrk_hot_queue(c, OM_PROTO_GET_ANSWER_MAX, hot))
+		return true;
+	if (hot < n)
+		return false;
+	om_count_own(OM_C_REQUESTS, 1);
+	return true;
+}
+
+/* ---------------------------------------------------------------- both */
+
+unsigned wrk_hot_answer(struct wrk_conn *c, struct wrk_req_item *items, unsigned n)
+{
+	unsigned room = wrk_conn_room(c), k = 0;
+
+	if (!wrk_hot_open(c))
+		return 0;
+	if (items[0].plain > 1)
+		return wrk_hot_group(c, &items[0]) ? 1 : 0;
+	while (k < OM_MIN(n, room) && items[k].fde)
+		k++;
+	return k ? wrk_hot_singles(c, items, k) : 0;
+}
