@@ -11,6 +11,7 @@
 #include "worker/wrk_reap.h"
 #include "worker/wrk_req.h"
 #include "worker/wrk_reqlog.h"
+#include "worker/wrk_write.h"
 
 #define WRK_CONN_OUT_MSGS 4096u	/* queued messages past which no request is begun */
 #define WRK_CONN_BURST 64u	/* descriptors gathered before the first of them is sent, at least: see wrk_conn_burst() */
@@ -99,7 +100,7 @@ static bool wrk_conn_keep(struct wrk_conn *c, const uint8_t *p, size_t len)
 		c->in_len = c->in_cap = 0;
 		return true;
 	}
-	if (p >= c->in && p < c->in + c->in_cap && c->in) {
+	if (c->in && p >= c->in && p < c->in + c->in_cap) {
 		memmove(c->in, p, len);
 	} else {
 		if (c->in_cap < len) {
@@ -175,6 +176,7 @@ bool wrk_conn_read(struct wrk_conn *c)
 	}
 	if (n == 0) {
 		c->eof = true;
+		wrk_write_payload_cut(c);
 		return false;
 	}
 	c->active_ns = c->w->loop.now_ns;

@@ -161,6 +161,18 @@ static void wrk_write_inline_done(void *arg, const struct wrk_put_done *d)
 	wrk_write_done(r, d);
 }
 
+void wrk_write_payload_cut(struct wrk_conn *c)
+{
+	struct wrk_req *r = c->payload;
+
+	c->payload_left = 0;
+	c->payload = NULL;
+	if (!r || !r->put)
+		return;
+	wrk_put_abort(c->w->puts, r->put);
+	wrk_answer_error(r, -OBJM_STATUS_INVALID_REQUEST, "the payload ended before its length");
+}
+
 void wrk_write_put_inline(struct wrk_req *r, const struct om_proto_body *body, uint64_t payload_len)
 {
 	struct wrk_conn *c = r->conn;

@@ -19,6 +19,8 @@ void wrk_write_delete(struct wrk_req *r, const struct om_proto_body *body);
 
 /** Bytes of c->payload_left: feed them, or throw them away. @return bytes used (all that are due) */
 size_t wrk_write_payload(struct wrk_conn *c, const uint8_t *buf, size_t len);
+/** The peer sends no more, and a payload is not complete: refuse its request. Fine when there is none. */
+void wrk_write_payload_cut(struct wrk_conn *c);
 
 /**
  * A request on the legacy socket by one who may write. @return true: taken (delete, list: answered now or later);

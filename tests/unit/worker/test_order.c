@@ -179,6 +179,37 @@ static void test_garbage_behind(void **state)
 	garbage(2, OM_PROTO_CAP_PIPELINING | OM_PROTO_CAP_OOO);
 }
 
+/* One direction is shut down in the middle of a payload: the put is refused, what came before it is answered, and the end. */
+static void test_cut_payload(void **state)
+{
+	struct harness *h = harness_start(NULL, true);
+	int fd = wire_connect(h, OM_PROTO_CAP_EXTENSION, 0, NULL);
+	struct om_proto_body body = { .have = OM_PROTO_BIT(URI), .uri = { "/cut", 4 } };
+	struct om_proto_ext ext = { .op = OM_PROTO_OP_PUT_INLINE, .id = 9, .payload_len = 1000 };
+	uint8_t buf[8192], hdr[OM_PROTO_EXT_HDR];
+	struct om_proto_wr wr;
+	struct wire_resp r;
+	size_t n;
+
+	(void)state;
+	(void)harness_object(h, "/hot", "hot", 3, 0);
+	n = wire_v2(buf, 1, 0, '1', "/hot");
+	om_proto_wr_init(&wr, buf + n, sizeof(buf) - n);
+	assert_true(om_proto_ext_encode(&wr, &ext, &body) > 0);
+	harness_write(fd, buf, n + wr.len + 999);
+	assert_int_equal(shutdown(fd, SHUT_WR), 0);
+	wire_resp(fd, 2, &r);
+	wire_file(harness_read_fd_byte(fd), "hot");
+	harness_read(fd, hdr, sizeof(hdr));
+	assert_int_equal(hdr[1], OM_PROTO_OP_PUT_INLINE | OM_PROTO_OP_RESPONSE);
+	assert_int_equal(hdr[2], OBJM_STATUS_INVALID_REQUEST);
+	harness_read(fd, buf, wire_be(hdr + 12, 4)); /* its text */
+	assert_true(harness_at_end(fd));
+	assert_int_equal(h->n_objs, 1); /* nothing was put */
+	(void)close(fd);
+	harness_stop(h);
+}
+
 static void short_request(struct om_boot_limits *l) { l->request_timeout_ms = 200; }
 
 /* An answer that nobody reads for limits.request_timeout: the connection is dropped, whatever it is doing. */
@@ -216,7 +247,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_ahead),	       cmocka_unit_test(test_ordered_flag),
 		cmocka_unit_test(test_parked_and_gone), cmocka_unit_test(test_garbage_behind),
-		cmocka_unit_test(test_unread),
+		cmocka_unit_test(test_cut_payload),    cmocka_unit_test(test_unread),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

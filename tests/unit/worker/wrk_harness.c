@@ -66,17 +66,42 @@ static void sup_lookup(struct harness *h, const struct om_op_lookup *m)
 	sup_put(h, &rec, sizeof(rec), "image/png", rec.type_len);
 }
 
+/* Forget an object, its file too: a test may put and delete for ever. */
+static void sup_drop(struct harness *h, struct harness_obj *o)
+{
+	char path[OM_OBJ_PATH_MAX];
+	struct idx_key key;
+
+	o->live = false;
+	idx_key_make(harness_secret, o->uri, strlen(o->uri), &key);
+	(void)idxw_del(h->idx, &key);
+	om_obj_path(o->id, path);
+	(void)unlinkat(h->w.tiers[o->tier].objects_fd, path, 0);
+}
+
+/* Where a new object goes; the oldest put one gives way when the table is full. */
+static struct harness_obj *sup_place(struct harness *h)
+{
+	static unsigned turn;
+
+	if (h->n_objs < HARNESS_OBJ_MAX / 2)
+		return &h->objs[h->n_objs++];
+	for (unsigned i = 0; i < h->n_objs; i++)
+		if (!h->objs[i].live)
+			return &h->objs[i];
+	turn = turn < HARNESS_OBJ_MAX / 2 - 1 ? turn + 1 : 16; /* the first few are a test's own */
+	sup_drop(h, &h->objs[turn]);
+	return &h->objs[turn];
+}
+
 static void sup_delete(struct harness *h, const struct om_op_delete *m)
 {
 	struct harness_obj *o = sup_find(h, (const char *)(m + 1), m->uri_len);
 	struct om_op_verdict v = { .hdr = { .type = OM_OP_VERDICT, .req = m->hdr.req }, .status = -OBJM_STATUS_NOT_FOUND };
-	struct idx_key key;
 
 	atomic_fetch_add(&h->deletes, 1);
 	if (o) {
-		o->live = false;
-		idx_key_make(harness_secret, m + 1, m->uri_len, &key);
-		(void)idxw_del(h->idx, &key);
+		sup_drop(h, o);
 		v.status = 0;
 		v.id = o->id;
 	}
@@ -147,9 +172,18 @@ static void sup_commit(struct harness *h, const struct om_op_commit *m)
 	struct om_op_verdict v = { .hdr = { .type = OM_OP_VERDICT, .req = m->hdr.req }, .id = m->id, .rev = 1 };
 	struct idx_ent ent = { .id = m->id, .size = m->size, .mtime_ns = m->mtime_ns, .rev = 1, .tier = m->tier,
 			       .home = m->tier, .flags = (uint16_t)m->flags };
-	struct harness_obj *o = &h->objs[h->n_objs++];
+	struct harness_obj *o = sup_find(h, (const char *)(m + 1), m->uri_len);
 	struct idx_key key;
 
+	if (m->uri_len >= sizeof(o->uri)) { /* more than this table keeps */
+		v.status = -OBJM_STATUS_NO_SPACE;
+		sup_put(h, &v, sizeof(v), NULL, 0);
+		return;
+	}
+	if (o)
+		sup_drop(h, o);
+	else
+		o = sup_place(h);
 	*o = (struct harness_obj){ .id = m->id, .size = m->size, .tier = m->tier, .live = true };
 	memcpy(o->uri, m + 1, m->uri_len);
 	idx_key_make(harness_secret, m + 1, m->uri_len, &key);

@@ -1,0 +1,150 @@
+#!/usr/bin/env python3
+"""Write the seeds of conn_fuzz and ring_fuzz: tests/fuzz/seeds.py DIRECTORY (then corpus/conn and corpus/ring below it)."""
+import os
+import struct
+import sys
+
+FD, COPY, SPLICE, SEG = b"1", b"2", b"3", b"4"
+DATA, LEGACY, TCP = 0, 1, 2
+
+
+def v1(uri, mode=FD):
+    return mode + struct.pack(">H", len(uri)) + uri
+
+
+def hello(caps=0xffff, pipeline=0):
+    return b"OBJM" + struct.pack(">BHH", 2, caps, pipeline)
+
+
+def v2(ident, uri, mode=FD, flags=0):
+    return struct.pack(">BIB", 1, ident, flags) + mode + struct.pack(">H", len(uri)) + uri
+
+
+def tlv(tag, data):
+    return struct.pack(">HH", tag, len(data)) + data
+
+
+def ext(op, ident, *tlvs, flags=0, payload=b""):
+    body = b"".join(tlvs)
+    return struct.pack(">BBBBHHIIQ", 0x10, op, 0, 0, flags, 0, ident, len(body), len(payload)) + body + payload
+
+
+def uri(name):
+    return tlv(1, name)
+
+
+def put_commit(session, ident):
+    return ext(4, ident, tlv(16, struct.pack(">I", session)))
+
+
+def write(data):
+    """Steps that write this."""
+    out = b""
+    while len(data) > 65535:
+        out += bytes([230]) + b"\xff\xff" + data[:65535]
+        data = data[65535:]
+    if 0 < len(data) <= 200:
+        return out + bytes([len(data) - 1]) + data
+    return out + bytes([230]) + struct.pack(">H", len(data)) + data if data else out
+
+
+def bytewise(data):
+    return b"".join(bytes([0, b]) for b in data)
+
+
+READ, GONE = bytes([220]), bytes([255])
+CLOSE = b"\x03\x00"
+OBJECTS = (b"/a", b"/b", b"/e", b"/none", b"/logo")
+
+
+def conn_seeds():
+    yield "v1", DATA, write(b"".join(v1(o, m) for o in OBJECTS for m in (FD, COPY, SPLICE)))
+    yield "v1-bytewise", DATA, bytewise(v1(b"/a") + v1(b"/b", COPY))
+    yield "v1-bad-uris", DATA, write(v1(b"") + v1(b"\xff") + v1(b"x" * 4096) + v1(b"x" * 4097) + v1(b"/a", SEG) + v1(b"/a"))
+    yield "v1-many", DATA, write(v1(b"/a") * 400) + READ
+    yield "v1-garbage", DATA, write(v1(b"/a") * 3 + b"\x99zzzz")
+    yield "v1-uninvited", DATA, bytes([205]) + (v1(b"/a") * 4)[:16] + (v1(b"/a") * 4)[16:]
+    yield "v1-gone", DATA, write(v1(b"/b", COPY) * 10) + READ + GONE
+    yield "v1-half", DATA, write(v1(b"/a") + v1(b"/b")[:3])
+    yield "tcp-v1", TCP, write(b"".join(v1(o, m) for o in OBJECTS for m in (FD, COPY, SPLICE)))
+    yield "tcp-ext", TCP, write(hello() + ext(1, 1, uri(b"/b"), flags=0x10) + ext(1, 2, uri(b"/a")) + ext(6, 3, uri(b"/n"), payload=b"hi"))
+    for name, caps in (("order", 0x0002), ("ooo", 0x0003), ("all", 0xffff)):
+        yield "v2-" + name, DATA, write(hello(caps, 5) + b"".join(
+            v2(i * 4 + k, o, m, i % 4) for i, o in enumerate(OBJECTS) for k, m in enumerate((FD, COPY, SPLICE, SEG))) + CLOSE)
+    yield "v2-garbage", DATA, write(hello() + v2(1, b"/a") + v2(2, b"/b", COPY) + b"\x77rest")
+    yield "v2-hello-twice", DATA, write(hello() + hello())
+    yield "v2-version", DATA, write(b"OBJM\x03\x00\x00\x00\x00")
+    yield "legacy-write", LEGACY, write(v1(b"/new") + v1(b"/delete/a") + v1(b"/list") + v1(b"/new2", COPY)) + READ
+    yield "legacy-v2", LEGACY, write(hello() + v2(1, b"/n3", FD, 2) + v2(2, b"/n3", SEG)) + READ
+    attach = ext(12, 1, tlv(25, b"\x01"), tlv(26, b"\xfc"), flags=0x100)
+    yield "ext-get", DATA, write(hello() + attach + b"".join(ext(1, 10 + i, uri(o), flags=f) for i, o in enumerate(OBJECTS)
+                                                             for f in (0, 0x10, 0x20, 0x40, 0x80, 0xf0)))
+    yield "ext-get-many", DATA, write(hello() + attach + ext(1, 2, *[uri(OBJECTS[i % 5]) for i in range(253)]))
+    yield "ext-range", DATA, write(hello() + b"".join(ext(1, 3, uri(b"/b"), tlv(11, struct.pack(">QQ", o, n)), flags=0x10)
+                                                      for o, n in ((0, 1), (199999, 0), (200000, 5), (200001, 1), (2**64 - 1, 2**64 - 1))))
+    yield "ext-stat-list", DATA, write(hello() + ext(2, 1, uri(b"/a")) + ext(8, 2, tlv(12, b"/"), tlv(13, b"/"), tlv(15, b"\0\0\0\x02"), flags=0x20)
+                                       + ext(8, 3, tlv(14, b"/a")) + ext(13, 4) + ext(10, 5) + ext(11, 6) + ext(9, 7, uri(b"/a"), tlv(9, b"\0\0\0\x05")))
+    yield "ext-inline", DATA, write(hello() + ext(6, 1, uri(b"/i"), tlv(3, b"text/plain"), payload=b"x" * 1000) + ext(1, 2, uri(b"/i"), flags=0x90)
+                                    + ext(7, 3, uri(b"/i"), flags=0x80) + ext(6, 4, uri(b"/i2"), payload=b""))
+    yield "ext-inline-large", DATA, write(hello() + ext(6, 1, uri(b"/i"), payload=b"x" * 100000)) + READ
+    yield "ext-inline-refused", DATA, write(hello() + ext(6, 1, uri(b"\xff"), payload=b"y" * 5000) + ext(13, 2))
+    yield "ext-inline-cut", DATA, write(hello() + ext(6, 1, uri(b"/i"), payload=b"x" * 1000)[:-100])
+    yield "ext-put", DATA, write(hello() + ext(3, 1, uri(b"/p"), tlv(7, struct.pack(">Q", 4096)), tlv(8, struct.pack(">I", 1)))) + READ * 3 + \
+        write(put_commit(1, 2)) + READ * 3 + write(put_commit(9, 3) + ext(5, 4, tlv(16, b"\0\0\0\x01")))
+    yield "ext-cond", DATA, write(hello() + ext(6, 1, uri(b"/c"), tlv(10, b"\x01" + bytes(12)), payload=b"1")
+                                  + ext(7, 2, uri(b"/c"), tlv(10, b"\x02" + struct.pack(">QI", 5, 0))))
+    yield "ext-bad", DATA, write(hello() + ext(1, 1) + ext(99, 2) + ext(1, 3, uri(b"/a"), tlv(77, b"")) + ext(1, 4, uri(b"/a"), flags=0x0800))
+    yield "ext-tlv-large", DATA, write(hello() + ext(1, 1, tlv(0x8001, b"z" * 60000), tlv(0x8002, b"z" * 10000)) + ext(13, 2))
+    yield "mixed", DATA, write(hello() + v2(1, b"/a") + ext(1, 2, uri(b"/a")) + v2(3, b"/b", SEG) + ext(1, 4, uri(b"/b"), flags=0x10) + CLOSE)
+
+
+# ---------------------------------------------------------------- ring messages (common/msg_ring.h, host byte order)
+
+# Flags of a record: see ring_fuzz.c.
+WORKER, LIFECYCLE, LAST_ID, RAW_LEN, RAW_TAIL = 0, 1, 2, 4, 8
+
+
+def msg(kind, body, flags=0):
+    raw = struct.pack("<IHHQ", 16 + len(body), kind, 0, 7) + body
+    return bytes([flags]) + struct.pack(">H", len(raw)) + raw
+
+
+def cond(kind=0, ident=0, rev=0):
+    return struct.pack("<QIB3x", ident, rev, kind)
+
+
+def prepare(name, tier=0, size=100, flags=0, c=cond()):
+    return msg(1, c + struct.pack("<QIIBBHI", size, flags, 0, tier, 0, len(name), 0) + name, WORKER)
+
+
+def commit(name, tier=0, size=100, flags=0):
+    return msg(2, struct.pack("<QQQQIBBHHHI", 0, size, 1, 0, flags, tier, 0, len(name), 0, 0, 0) + name, WORKER | LAST_ID)
+
+
+def ring_seeds():
+    u = b"/o"
+    yield "put", prepare(u) + commit(u) + msg(6, struct.pack("<HHI", len(u), 1, 0) + u)
+    yield "put-1", prepare(u, 1) + commit(u, 1) + msg(4, cond() + struct.pack("<HHI", len(u), 0, 0) + u)
+    yield "put-abort", prepare(u) + msg(3, struct.pack("<QiI", 0, 0, 0), LAST_ID)
+    yield "cond", prepare(u, c=cond(1)) + commit(u) + prepare(u, c=cond(1)) + prepare(u, c=cond(2, 5, 1))
+    yield "list", msg(7, struct.pack("<HHIBBHI", 1, 0, 10, 0, 0, 0, 0) + b"/")
+    for tail in (0, 8, 1 << 20, 2**64 - 8):
+        yield f"tail-{tail:x}", bytes([RAW_TAIL]) + struct.pack(">H", 8) + struct.pack("<Q", tail) + prepare(u)
+    yield "raw-len", msg(1, bytes(40), RAW_LEN)[:-1]
+    for kind in list(range(1, 22)) + [64, 70, 255]:
+        for size in (8, 24, 48):
+            yield f"zero-{kind}-{size}", msg(kind, bytes(size), kind & 1)
+            yield f"ones-{kind}-{size}", msg(kind, b"\x01\x00" * (size // 2), WORKER if kind < 8 else LIFECYCLE)
+
+
+def main(root):
+    for name, seeds in (("conn", ((n, bytes([k]) + d) for n, k, d in conn_seeds())), ("ring", ring_seeds())):
+        path = os.path.join(root, "corpus", name)
+        os.makedirs(path, exist_ok=True)
+        for seed, data in seeds:
+            with open(os.path.join(path, seed), "wb") as f:
+                f.write(data)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1] if len(sys.argv) > 1 else os.path.dirname(os.path.abspath(__file__)))
