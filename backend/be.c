@@ -39,6 +39,11 @@ int be_remove(struct be *be, uint64_t id, struct be_batch *batch) { return be->o
 
 int be_remove_sync(struct be *be, struct be_batch *batch) { return be->ops->remove_sync(be, batch); }
 
+int be_attr_replace(const struct be *be, uint64_t id, const struct om_rec *rec, bool durable)
+{
+	return be->ops->attr ? be->ops->attr(be, id, rec, durable) : -OBJM_STATUS_UNSUPPORTED_OP;
+}
+
 int be_scan(struct be *be, uint64_t id_from, uint64_t id_to, be_scan_fn *fn, void *arg)
 {
 	return be->ops->scan(be, id_from, id_to, fn, arg);

@@ -62,6 +62,7 @@ struct be_ops {
 	int (*remove_sync)(struct be *be, struct be_batch *batch);
 	int (*scan)(struct be *be, uint64_t id_from, uint64_t id_to, be_scan_fn *fn, void *arg);
 	int (*usage)(const struct be *be, struct be_usage *ret);
+	int (*attr)(const struct be *be, uint64_t id, const struct om_rec *rec, bool durable);
 	int (*describe)(const struct be *be, uint64_t id, uint8_t *buf, struct be_found *ret);
 	/* NULL: never possible */
 	int (*clone)(const struct be *be, int from_fd, struct be_file *ret_file);
@@ -224,6 +225,14 @@ struct be_batch {
 int be_remove(struct be *be, uint64_t id, struct be_batch *batch) OM_MUST_USE;
 /** One fsync a directory. @return 0; -OBJM_STATUS_STORAGE: what was removed since the last call may come back */
 int be_remove_sync(struct be *be, struct be_batch *batch) OM_MUST_USE;
+
+/**
+ * Replace what the file of `id` says of itself. A crash leaves the old or the new, whole.
+ * @param rec      uri, type, meta, flags, mtime_ns, expiry_s, rev; rec->size is not used: the file's own is
+ * @param durable  on stable storage before the return
+ * @return 0; -OBJM_STATUS_NOT_FOUND: no such file; statuses of om_status_errno(): the old or the new is there
+ */
+int be_attr_replace(const struct be *be, uint64_t id, const struct om_rec *rec, bool durable) OM_MUST_USE;
 
 /* A file that a scan found. */
 struct be_found {

@@ -81,6 +81,7 @@ static const struct be_ops dir_ops = {
 	.remove_sync = be_dir_remove_sync,
 	.scan = be_dir_scan,
 	.usage = dir_usage,
+	.attr = be_dir_attr,
 	.describe = be_dir_describe,
 	.clone = be_dir_clone,
 };

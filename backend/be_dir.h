@@ -2,7 +2,7 @@
  * be_dir.h: what the files of the directory driver share. Not for others: they include be.h.
  *
  * be_dir.c  the tier and reading   be_dir_file.c  files without a name   be_dir_name.c  names and durability, removal
- * be_dir_scan.c  finding   be_probe.c  what the filesystem can do
+ * be_dir_attr.c  a new attribute   be_dir_scan.c  finding   be_probe.c  what the filesystem can do
  */
 #ifndef BE_DIR_H
 #define BE_DIR_H
@@ -12,6 +12,7 @@
 #define BE_DIR_PROC_MAX 32 /* "/proc/self/fd/N" */
 #define BE_DIR_OLD_S 600   /* what nobody can be working on any more: half made names, empty directories */
 #define BE_DIR_SIDE_SUFFIX ".m"
+#define BE_DIR_SIDE_NEW_SUFFIX ".t" /* one that is about to take its place */
 
 /** Minus the status that says what errno means. errno stays. */
 static inline int be_dir_errno(void) { return -om_status_errno(errno); }
@@ -34,6 +35,7 @@ int be_dir_remove(struct be *be, uint64_t id, struct be_batch *batch) OM_MUST_US
 int be_dir_remove_sync(struct be *be, struct be_batch *batch) OM_MUST_USE;
 int be_dir_clone(const struct be *be, int from_fd, struct be_file *ret_file) OM_MUST_USE;
 int be_dir_describe(const struct be *be, uint64_t id, uint8_t *buf, struct be_found *ret) OM_MUST_USE;
+int be_dir_attr(const struct be *be, uint64_t id, const struct om_rec *rec, bool durable) OM_MUST_USE;
 int be_dir_scan(struct be *be, uint64_t id_from, uint64_t id_to, be_scan_fn *fn, void *arg) OM_MUST_USE;
 
 #endif

@@ -117,7 +117,14 @@ static void look_at_side(int dirfd, const char *name)
 	struct stat st;
 	uint64_t id;
 
-	if (strlen(name) != 16 + sizeof(BE_DIR_SIDE_SUFFIX) - 1 || strcmp(name + 16, BE_DIR_SIDE_SUFFIX) != 0)
+	if (strlen(name) != 16 + sizeof(BE_DIR_SIDE_SUFFIX) - 1)
+		return;
+	if (strcmp(name + 16, BE_DIR_SIDE_NEW_SUFFIX) == 0) { /* of a change that died; one that lives is younger */
+		if (fstatat(dirfd, name, &st, AT_SYMLINK_NOFOLLOW) == 0 && time(NULL) - st.st_ctime > BE_DIR_OLD_S)
+			(void)unlinkat(dirfd, name, 0);
+		return;
+	}
+	if (strcmp(name + 16, BE_DIR_SIDE_SUFFIX) != 0)
 		return;
 	memcpy(object, name, 16);
 	object[16] = '\0';

@@ -20,6 +20,8 @@
  *  SCANNED     lifecycle -> sup   none              lifecycle
  *  REAPED      lifecycle -> sup   none              lifecycle
  *  REAP        sup -> lifecycle   REAPED            lifecycle
+ *  ATTR        sup -> lifecycle   ATTRED            lifecycle
+ *  ATTRED      lifecycle -> sup   none              lifecycle
  *  SCAN        sup -> lifecycle   FOUND* SCANNED    lifecycle
  *  MOVE_BEGIN  lifecycle -> sup   VERDICT           lifecycle
  *  MOVE_COMMIT lifecycle -> sup   VERDICT           lifecycle
@@ -58,6 +60,7 @@ enum om_op {
 	OM_OP_GONE,
 	OM_OP_TASKED,
 	OM_OP_WATCH,
+	OM_OP_ATTRED,
 	OM_OP_VERDICT = 64,
 	OM_OP_RECORD,
 	OM_OP_ENTRY,
@@ -67,6 +70,7 @@ enum om_op {
 	OM_OP_ROOM,
 	OM_OP_TASK,
 	OM_OP_CHANGED,
+	OM_OP_ATTR,
 };
 
 struct om_op_hdr {
@@ -146,18 +150,26 @@ struct om_op_delete {
 };
 static_assert(sizeof(struct om_op_delete) == 40, "ring messages");
 
-/* SET: change flags, type or metadata; the id stays, the revision rises. Then: uri, type, meta. VERDICT. */
+/*
+ * SET: change flags, expiry, type or metadata; the id stays, the revision rises. Then: uri, type, meta. VERDICT: OK with
+ * (id, rev); NOT_FOUND; PRECONDITION_FAILED with what stands; INVALID_REQUEST: EPHEMERAL would change; PERMISSION_DENIED: a flag
+ * of `flags_keep` would; LIMIT_EXCEEDED: too much of the tier is pinned; UNAVAILABLE; NO_SPACE; READ_ONLY; STORAGE; TRY_AGAIN.
+ */
 struct om_op_set {
 	struct om_op_hdr hdr;
 	struct om_op_cond cond;
-	uint32_t flags_mask; /* which flags change: PINNED and EVICTABLE only */
+	uint64_t expiry_s;
+	uint32_t flags_mask; /* which flags become those of `flags` */
 	uint32_t flags;
-	uint8_t has_type, has_meta;
+	uint32_t flags_keep; /* which must not change */
+	uint8_t has_type, has_meta, has_expiry;
+	uint8_t pad;
 	uint16_t uri_len;
 	uint16_t type_len;
 	uint16_t meta_len;
+	uint16_t pad2;
 };
-static_assert(sizeof(struct om_op_set) == 48, "ring messages");
+static_assert(sizeof(struct om_op_set) == 64, "ring messages");
 
 /* Answer to a change. */
 struct om_op_verdict {
@@ -252,6 +264,30 @@ struct om_op_reaped {
 	uint8_t pad[3];
 };
 static_assert(sizeof(struct om_op_reaped) == 32, "ring messages");
+
+/* ATTR: the file of (tier, id) is to say this of itself; a crash leaves the old or the new. Then: uri, type, meta. */
+struct om_op_attr {
+	struct om_op_hdr hdr;
+	uint64_t id;
+	uint64_t mtime_ns;
+	uint64_t expiry_s;
+	uint32_t flags;
+	uint32_t rev;
+	uint8_t tier;
+	uint8_t durable; /* on stable storage before ATTRED */
+	uint16_t uri_len;
+	uint16_t type_len;
+	uint16_t meta_len;
+};
+static_assert(sizeof(struct om_op_attr) == 56, "ring messages");
+struct om_op_attred {
+	struct om_op_hdr hdr;
+	uint64_t id;
+	int32_t status; /* 0 or negative */
+	uint8_t tier;
+	uint8_t pad[3];
+};
+static_assert(sizeof(struct om_op_attred) == 32, "ring messages");
 
 /* SCAN: report every file of the tier with id_from <= id < id_to. */
 enum om_scan_mode {

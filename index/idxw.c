@@ -23,6 +23,7 @@ struct idxw {
 	bool next_full; /* a change did not fit into `next`, which is therefore worthless */
 	uint64_t copied; /* slots of `cur` that have been copied */
 	uint32_t segment; /* the last number given out */
+	uint64_t pinned[OM_TIERS_MAX]; /* bytes, by home */
 };
 
 static bool has_next(const struct idxw *w) { return w->state != IDXW_STEADY && !w->next_full; }
@@ -124,14 +125,33 @@ static bool ent_ok(const struct idx_ent *ent)
 	       (ent->flags & ~OM_OBJ_FLAGS_ALL) == 0;
 }
 
+/* What was and what is in a slot; NULL: nothing. */
+static void count_pinned(struct idxw *w, const struct idx_ent *was, const struct idx_ent *now)
+{
+	if (was && (was->flags & OM_OBJ_PINNED) && was->home < OM_TIERS_MAX)
+		w->pinned[was->home] -= was->size;
+	if (now && (now->flags & OM_OBJ_PINNED) && now->home < OM_TIERS_MAX)
+		w->pinned[now->home] += now->size;
+}
+
+uint64_t idxw_pinned(const struct idxw *w, unsigned home) { return home < OM_TIERS_MAX ? w->pinned[home] : 0; }
+
 int idxw_put(struct idxw *w, const struct idx_key *key, const struct idx_ent *ent)
 {
-	return ent_ok(ent) ? put(w, key, ent, false) : -OBJM_STATUS_INVALID_REQUEST;
+	struct idx_ent was;
+	bool had = idxw_get(w, key, &was, NULL) == 0;
+	int err = ent_ok(ent) ? put(w, key, ent, false) : -OBJM_STATUS_INVALID_REQUEST;
+
+	if (err == 0)
+		count_pinned(w, had ? &was : NULL, ent);
+	return err;
 }
 
 int idxw_del(struct idxw *w, const struct idx_key *key)
 {
 	struct idxw_plan cur, next = {0};
+	struct idx_ent was;
+	bool had = idxw_get(w, key, &was, NULL) == 0;
 	int found = idxw_table_plan_del(&w->cur, key, w->cur.filling, &cur), err;
 
 	if (found == -OBJM_STATUS_NO_SPACE)
@@ -142,6 +162,7 @@ int idxw_del(struct idxw *w, const struct idx_key *key)
 			return err;
 	}
 	apply(w, &cur, &next);
+	count_pinned(w, had ? &was : NULL, NULL);
 	return found;
 }
 
@@ -190,19 +211,27 @@ int idxw_fill(struct idxw *w, const struct idx_key *key, const struct idx_ent *e
 {
 	struct idxw_place p;
 	struct idx_key same;
-	struct idx_ent there;
+	struct idx_ent there, merged;
+	int err;
 
 	OM_ASSERT(w->cur.filling);
 	if (!ent_ok(ent))
 		return -OBJM_STATUS_INVALID_REQUEST;
 	idxw_table_find(&w->cur, key, &p);
-	if (p.state == IDX_EMPTY)
-		return put(w, key, ent, true);
+	if (p.state == IDX_EMPTY) {
+		err = put(w, key, ent, true);
+		if (err == 0)
+			count_pinned(w, NULL, ent);
+		return err;
+	}
 	if (p.state == IDX_DEAD || !idxw_table_filled(&w->cur, p.at))
 		return -OBJM_STATUS_PRECONDITION_FAILED;
 	idxw_table_ent(&w->cur, p.at, &same, &there);
-	there = merge(&there, ent);
-	return put(w, key, &there, true);
+	merged = merge(&there, ent);
+	err = put(w, key, &merged, true);
+	if (err == 0)
+		count_pinned(w, &there, &merged);
+	return err;
 }
 
 /* A miss in this segment is final. Release: every slot of the fill is visible to whoever sees this. */

@@ -53,6 +53,9 @@ int idxw_put(struct idxw *w, const struct idx_key *key, const struct idx_ent *en
  *         tombstone, nothing was changed */
 int idxw_del(struct idxw *w, const struct idx_key *key);
 
+/** Bytes of pinned objects whose home is this tier, as far as the index knows them. */
+uint64_t idxw_pinned(const struct idxw *w, unsigned home);
+
 /** Look up, publisher thread. @return 0; -OBJM_STATUS_NOT_FOUND (while filling this is not final) */
 int idxw_get(const struct idxw *w, const struct idx_key *key, struct idx_ent *ret_ent, uint32_t *ret_slot);
 

@@ -71,6 +71,9 @@ bool lcy_files_turn(struct lcy *l);
  * bytes would outlive its removal under such a name. Workers may not unlink. */
 void lcy_files_sweep(struct lcy *l, uint64_t now_ns);
 
+/* lcy_attr.c: a file gets a new attribute (ATTR), and the supervisor is told. */
+void lcy_attr(struct lcy *l, const struct om_op_attr *m, size_t len);
+
 /* lcy_scan.c */
 void lcy_scan_order(struct lcy *l, const struct om_op_scan *order);
 /** Start the next scan when none runs. */

@@ -70,6 +70,7 @@ static int collect(struct lcy *l, struct reap_batch *b)
 		struct om_op_hdr hdr;
 		struct om_op_reap reap;
 		struct om_op_scan scan;
+		struct om_op_attr attr;
 		unsigned char bytes[OM_RING_MSG_MAX];
 	} m; /* the loop is one thread */
 	size_t len;
@@ -83,6 +84,8 @@ static int collect(struct lcy *l, struct reap_batch *b)
 			b->order[b->n++] = m.reap;
 		else if (m.hdr.type == OM_OP_SCAN && len == sizeof(m.scan))
 			lcy_scan_order(l, &m.scan);
+		else if (m.hdr.type == OM_OP_ATTR && len >= sizeof(m.attr))
+			lcy_attr(l, &m.attr, len);
 		else if (!OM_CHECK(!"an order that the lifecycle process does not know"))
 			continue;
 	}

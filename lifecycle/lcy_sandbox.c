@@ -1,6 +1,6 @@
 /*
  * lcy_sandbox.c: objmapper-lifecycle narrows itself: of each tier it may read and remove what lies in objects/ and
- * staging/, and nothing else anywhere; it makes no files, no sockets, no processes.
+ * staging/, and make side files there; nothing else anywhere; it makes no sockets, no processes.
  */
 #include <fcntl.h>
 #include <linux/landlock.h>
@@ -11,7 +11,8 @@
 #include "lifecycle/lcy.h"
 
 #define LCY_ACCESS \
-	(LANDLOCK_ACCESS_FS_READ_FILE | LANDLOCK_ACCESS_FS_READ_DIR | LANDLOCK_ACCESS_FS_REMOVE_FILE | LANDLOCK_ACCESS_FS_REMOVE_DIR)
+	(LANDLOCK_ACCESS_FS_READ_FILE | LANDLOCK_ACCESS_FS_READ_DIR | LANDLOCK_ACCESS_FS_REMOVE_FILE | LANDLOCK_ACCESS_FS_REMOVE_DIR | \
+	 LANDLOCK_ACCESS_FS_MAKE_REG | LANDLOCK_ACCESS_FS_WRITE_FILE /* side files */)
 
 static bool restrict_files(const int (*dirs)[2], unsigned n)
 {
@@ -28,16 +29,16 @@ static bool restrict_files(const int (*dirs)[2], unsigned n)
 	return syscall(SYS_landlock_restrict_self, ruleset, 0) == 0;
 }
 
-/* What a process has no business with that only reads attributes and unlinks. */
+/* What a process has no business with that reads, removes and replaces attributes (fchmod, fsetxattr, rename of a side file). */
 static const int refused[] = {
 	SCMP_SYS(execve), SCMP_SYS(execveat), SCMP_SYS(ptrace), SCMP_SYS(process_vm_readv), SCMP_SYS(process_vm_writev),
 	SCMP_SYS(socket), SCMP_SYS(connect), SCMP_SYS(bind), SCMP_SYS(listen), SCMP_SYS(accept), SCMP_SYS(accept4),
 	SCMP_SYS(open_by_handle_at), SCMP_SYS(mount), SCMP_SYS(umount2), SCMP_SYS(bpf), SCMP_SYS(io_uring_setup),
 	SCMP_SYS(pidfd_getfd), SCMP_SYS(pidfd_open), SCMP_SYS(pidfd_send_signal), SCMP_SYS(unshare), SCMP_SYS(setns),
-	SCMP_SYS(chmod), SCMP_SYS(fchmod), SCMP_SYS(fchmodat), SCMP_SYS(chown), SCMP_SYS(fchown), SCMP_SYS(lchown),
-	SCMP_SYS(fchownat), SCMP_SYS(rename), SCMP_SYS(renameat), SCMP_SYS(renameat2), SCMP_SYS(link), SCMP_SYS(linkat),
+	SCMP_SYS(chmod), SCMP_SYS(fchmodat), SCMP_SYS(chown), SCMP_SYS(fchown), SCMP_SYS(lchown),
+	SCMP_SYS(fchownat),  SCMP_SYS(link), SCMP_SYS(linkat),
 	SCMP_SYS(symlink), SCMP_SYS(symlinkat), SCMP_SYS(truncate), SCMP_SYS(ftruncate), SCMP_SYS(setxattr),
-	SCMP_SYS(lsetxattr), SCMP_SYS(fsetxattr), SCMP_SYS(removexattr), SCMP_SYS(lremovexattr), SCMP_SYS(fremovexattr),
+	SCMP_SYS(lsetxattr), SCMP_SYS(removexattr), SCMP_SYS(lremovexattr),
 	SCMP_SYS(kill), SCMP_SYS(tkill), SCMP_SYS(perf_event_open), SCMP_SYS(userfaultfd), SCMP_SYS(keyctl),
 };
 

@@ -188,6 +188,7 @@ static struct sup_engine *engine_new(const struct om_conf *conf, const struct su
 	e->grow_heat = OM_SEG_INIT;
 	e->inbox_end = &e->inbox;
 	e->stalled_end = &e->stalled;
+	e->set_wait_end = &e->set_wait;
 	e->deferred_end = &e->deferred;
 	e->rm_end = &e->rm;
 	e->jobs_end = &e->jobs;
@@ -545,3 +546,5 @@ int sup_engine_rebuild(struct sup_engine *e, const char *tier)
 	}
 	return -OBJM_STATUS_NOT_FOUND;
 }
+
+void sup_engine_gens_bump_all(struct sup_engine *e) { idx_genw_bump_all(e->gens); }

@@ -153,6 +153,23 @@ int sup_engine_task(struct sup_engine *e, const struct sup_engine_task *task, su
 /** Ask a catalog reader for all records of a URI (valid: om_uri_valid()). As sup_engine_task(). */
 int sup_engine_lookup(struct sup_engine *e, const char *uri, size_t uri_len, uint32_t wait_ms, sup_engine_done_fn *done,
 		      void *arg) OM_MUST_USE;
+/** What SET changes for an administrator: flags alone. */
+struct sup_engine_set {
+	const char *uri; /* valid: om_uri_valid(); borrowed */
+	size_t uri_len;
+	uint32_t flags_mask, flags; /* enum om_obj_flag: those of the mask become those of `flags`; PINNED and EVICTABLE */
+	uint32_t wait_ms;	    /* then -TIMEOUT, though it may still happen */
+};
+/**
+ * Change an object's flags. As sup_engine_task(); the answer's status: 0; -NOT_FOUND; -LIMIT_EXCEEDED: half of its tier is pinned
+ * already; -INVALID_REQUEST: EPHEMERAL would change; -UNAVAILABLE, -READ_ONLY, -STORAGE, -NO_SPACE, -TRY_AGAIN.
+ */
+int sup_engine_set(struct sup_engine *e, const struct sup_engine_set *set, sup_engine_done_fn *done, void *arg) OM_MUST_USE;
+
+/** What clients keep is not true any more (the access rules are others): every generation moves on. After all workers have the
+ * new rules. About 2 ms. */
+void sup_engine_gens_bump_all(struct sup_engine *e);
+
 /** Readable when answers wait. Borrowed. */
 int sup_engine_asks_fd(const struct sup_engine *e);
 /** Hand out what has come and give up what is overdue: when the descriptor is readable, and at least once a second. */

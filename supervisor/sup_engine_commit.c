@@ -96,6 +96,21 @@ static int apply_put(struct batch *b, struct sup_op *op, struct sup_stage *s)
 	return idx_cat_txn_put(b->cat, &op->rec, 0, &s->old);
 }
 
+/* The new record of SET, on the tier where this stage is. */
+static int apply_set(struct batch *b, struct sup_op *op, struct sup_stage *s)
+{
+	struct om_rec rec = op->rec, have;
+	int err = idx_cat_txn_get(b->cat, rec.uri, rec.uri_len, &have);
+
+	if (err == 0 && have.id != rec.id)
+		err = -OBJM_STATUS_PRECONDITION_FAILED; /* nothing else changes the key meanwhile: a copy that fell behind */
+	if (err < 0)
+		return err;
+	rec.tier = b->t->no;
+	rec.home = have.home;
+	return idx_cat_txn_put(b->cat, &rec, 0, &s->old);
+}
+
 /* The record of op's URI in another tier's catalog, with this very version? 0: close the snapshot; -PRECONDITION_FAILED; -TRY_AGAIN.
  * Whatever is wrong with that catalog is nothing that this batch's tier fails for. */
 static int stands_on(const struct sup_tier *t, const struct sup_op *op, struct idx_cat_snap **ret_snap, struct om_rec *ret_rec)
@@ -288,6 +303,9 @@ static int apply(struct batch *b, struct sup_op *op)
 		break;
 	case SUP_ACT_SETTLE:
 		err = apply_settle(b, op);
+		break;
+	case SUP_ACT_SET:
+		err = apply_set(b, op, s);
 		break;
 	case SUP_ACT_MOVE:
 		err = apply_move(b, op, s);

@@ -63,6 +63,7 @@ struct sup_tier {
 	struct idx_cat *cat; /* NULL: absent */
 	uint64_t capacity_bytes;
 	_Atomic uint64_t used_bytes, objects;
+	uint64_t reserved_pins; /* of them: of PREPAREs with PINNED */
 	uint64_t reserved_bytes; /* publisher: of PREPAREs whose COMMIT has not come */
 	bool owes_rebuild;	 /* its catalog is not complete */
 	bool hides;		 /* absent, and it may hold objects: a miss proves nothing */
@@ -106,8 +107,9 @@ enum sup_op_kind {
 	SUP_OP_MOVE,   /* a move ends: the target's record */
 	SUP_OP_DROP,   /* the lifecycle process gives a copy, an expired or an evictable object up */
 	SUP_OP_GONE,   /* a file is not there: is it so? */
+	SUP_OP_SET,    /* flags, expiry, type, metadata */
 };
-enum sup_act { SUP_ACT_PUT, SUP_ACT_DEL, SUP_ACT_FOUND, SUP_ACT_SETTLE, SUP_ACT_TOMB, SUP_ACT_INTENT, SUP_ACT_MOVE, SUP_ACT_GONE };
+enum sup_act { SUP_ACT_PUT, SUP_ACT_DEL, SUP_ACT_FOUND, SUP_ACT_SETTLE, SUP_ACT_TOMB, SUP_ACT_INTENT, SUP_ACT_MOVE, SUP_ACT_GONE, SUP_ACT_SET };
 
 struct sup_stage {
 	struct sup_tier *tier;
@@ -142,6 +144,7 @@ struct sup_op {
 	uint8_t change;	    /* set by who publishes it: enum om_change + 1, 0: nothing that a watcher is told */
 	struct idx_ent ent; /* with `change`: what stands now; of a delete, what went (its id at least) */
 	struct sup_move *move;	    /* INTENT, MOVE */
+	struct sup_set *set;	    /* SET */
 	const struct sup_tier *home; /* DROP of a copy: where the home record must stand */
 	uint8_t why;		    /* DROP: enum om_drop_why */
 	struct sup_held *held; /* rows of the fill that came while it ran */
@@ -169,6 +172,7 @@ struct sup_res {
 	struct sup_key *key;
 	struct sup_tier *tier;
 	unsigned place;
+	bool pins;
 	bool committing; /* an op has it */
 };
 
@@ -227,7 +231,7 @@ struct sup_child {
 };
 
 /* ---- work for the readers ---- */
-enum sup_job_kind { SUP_JOB_LOOKUP, SUP_JOB_LIST, SUP_JOB_IDS, SUP_JOB_RESOLVE, SUP_JOB_STALE, SUP_JOB_TOMBS, SUP_JOB_ASK };
+enum sup_job_kind { SUP_JOB_LOOKUP, SUP_JOB_LIST, SUP_JOB_IDS, SUP_JOB_RESOLVE, SUP_JOB_STALE, SUP_JOB_TOMBS, SUP_JOB_ASK, SUP_JOB_SET };
 struct sup_job {
 	struct sup_job *next;
 	enum sup_job_kind kind;
@@ -240,7 +244,7 @@ struct sup_job {
 	uint64_t oldest;
 	bool found; /* RESOLVE */
 	struct idx_ent ent;
-	struct sup_op *ops; /* STALE: one for each loser, chained */
+	struct sup_op *ops; /* STALE: one for each loser, chained; SET: the op itself, lent */
 	/* the request; last, so that making a job need not clear all of it */
 	size_t len;
 	union {
@@ -277,7 +281,7 @@ struct sup_fill {
 };
 
 /* What comes to the publisher from other threads. */
-enum sup_mail_kind { SUP_MAIL_OPS, SUP_MAIL_JOB, SUP_MAIL_FILL, SUP_MAIL_ATTACH, SUP_MAIL_DETACH, SUP_MAIL_ACK, SUP_MAIL_REBUILD, SUP_MAIL_NUDGE, SUP_MAIL_TASK };
+enum sup_mail_kind { SUP_MAIL_OPS, SUP_MAIL_JOB, SUP_MAIL_FILL, SUP_MAIL_ATTACH, SUP_MAIL_DETACH, SUP_MAIL_ACK, SUP_MAIL_REBUILD, SUP_MAIL_NUDGE, SUP_MAIL_TASK, SUP_MAIL_SET };
 struct sup_mail {
 	struct sup_mail *next;
 	enum sup_mail_kind kind;
@@ -344,6 +348,9 @@ struct sup_engine {
 	unsigned n_moves;
 	bool stale_asked; /* leftovers of a crash are being looked up; until then no move begins */
 	uint64_t n_ops; /* under way, waiting included */
+	uint64_t n_sets; /* of them: SETs, which wait for the lifecycle process */
+	struct sup_op *set_wait, **set_wait_end; /* SETs whose file is to be written; at the lifecycle process, or waiting for it */
+	uint64_t set_cookie;
 	struct sup_op *stalled, **stalled_end;	 /* committed, no room in the index until it has grown */
 	struct sup_op *deferred, **deferred_end; /* wait until listings have their snapshots */
 	uint64_t id_next, id_end, id2_next, id2_end;
@@ -485,6 +492,27 @@ bool sup_gone_take(struct sup_msg *c, const void *msg, size_t len);
 bool sup_drop_plan(struct sup_engine *e, struct sup_op *op);
 int sup_drop_publish(struct sup_engine *e, struct sup_op *op);
 void sup_drop_end(struct sup_engine *e, struct sup_op *op);
+
+/* A planned op begins its stages (`go`), or ends with op->status. */
+void sup_op_planned(struct sup_engine *e, struct sup_op *op, bool go);
+
+/*
+ * sup_engine_set.c: SET. begin: the op runs. merge: on a reader's thread, with what the catalogs say, in `tiers` a bit for each
+ * tier index that holds it; the record's strings are good during the call. read_done: the reader is done.
+ */
+bool sup_set_take(struct sup_msg *c, const void *msg, size_t len);
+void sup_set_asked(struct sup_engine *e, struct sup_job *job); /* the main loop's; takes the job */
+void sup_set_begin(struct sup_engine *e, struct sup_op *op);
+void sup_set_merge(struct sup_op *op, int status, const struct om_rec *rec, uint32_t tiers);
+void sup_set_read_done(struct sup_engine *e, struct sup_op *op);
+bool sup_set_attred(struct sup_msg *c, const void *msg, size_t len);
+int sup_set_publish(struct sup_engine *e, struct sup_op *op);
+void sup_set_end(struct sup_engine *e, struct sup_op *op);
+void sup_set_pump(struct sup_engine *e); /* every turn */
+void sup_set_lost(struct sup_engine *e); /* the lifecycle process died */
+void sup_set_free(struct sup_set *set);
+/* May `size` bytes more be pinned on the tier? 0, -LIMIT_EXCEEDED. */
+int sup_pin_fits(const struct sup_engine *e, const struct sup_tier *t, uint64_t size);
 
 /* sup_engine_commit.c */
 void *sup_commit_main(void *arg);

@@ -70,6 +70,8 @@ static void prepare_go(struct sup_msg *c, const struct om_op_prepare *m, const s
 	bool conditional = m->cond.kind != OM_COND_NONE;
 
 	int err = prepare_tier(t, m);
+	if (err == 0 && (m->flags & OM_OBJ_PINNED))
+		err = sup_pin_fits(e, t, m->size);
 	if (err == 0 && m->cond.kind == OM_COND_ABSENT && !cur && sup_pub_blind(e))
 		err = -OBJM_STATUS_UNAVAILABLE;
 	if (err < 0) {
@@ -99,6 +101,10 @@ static void prepare_go(struct sup_msg *c, const struct om_op_prepare *m, const s
 		sup_msg_answer(c, m->hdr.req, -OBJM_STATUS_TRY_AGAIN);
 		sup_key_go(e, key);
 		return;
+	}
+	if (m->flags & OM_OBJ_PINNED) {
+		res->pins = true;
+		t->reserved_pins += m->size;
 	}
 	sup_pub_verdict(e, c->place, c->child->serial, m->hdr.req, 0, res->id, 1, cur ? cur->id : 0, cur ? cur->rev : 0);
 }
@@ -308,15 +314,6 @@ static bool take_list(struct sup_msg *c, const void *msg, size_t len)
 	return true;
 }
 
-/* SET belongs to the extension's later operations: no worker sends it yet. */
-static bool take_set(struct sup_msg *c, const void *msg, size_t len)
-{
-	if (len < sizeof(struct om_op_set))
-		return sup_msg_broken(c, "bad SET");
-	sup_msg_answer(c, ((const struct om_op_hdr *)msg)->req, -OBJM_STATUS_UNSUPPORTED_OP);
-	return true;
-}
-
 /* ---- the lifecycle process ---- */
 
 static bool take_found(struct sup_msg *c, const void *msg, size_t len)
@@ -416,11 +413,12 @@ static const struct msg_row {
 	{ OM_OP_COMMIT, W, true, sizeof(struct om_op_commit), take_commit },
 	{ OM_OP_ABORT, W, false, sizeof(struct om_op_abort), take_abort },
 	{ OM_OP_DELETE, W, true, sizeof(struct om_op_delete), take_delete },
-	{ OM_OP_SET, W, true, sizeof(struct om_op_set), take_set },
+	{ OM_OP_SET, W, true, sizeof(struct om_op_set), sup_set_take },
 	{ OM_OP_LOOKUP, W | L, true, sizeof(struct om_op_lookup), take_lookup },
 	{ OM_OP_LIST, W, true, sizeof(struct om_op_list), take_list },
 	{ OM_OP_FOUND, L, false, sizeof(struct om_op_found), take_found },
 	{ OM_OP_SCANNED, L, false, sizeof(struct om_op_scanned), take_scanned },
+	{ OM_OP_ATTRED, L, false, sizeof(struct om_op_attred), sup_set_attred },
 	{ OM_OP_REAPED, L, false, sizeof(struct om_op_reaped), take_reaped },
 	{ OM_OP_TASKED, L, false, sizeof(struct om_op_tasked), take_tasked },
 	{ OM_OP_MOVE_BEGIN, L, true, sizeof(struct om_op_move), sup_move_take_begin },

@@ -115,6 +115,7 @@ void sup_res_free(struct sup_engine *e, struct sup_res *res)
 	if (res->cnext)
 		res->cnext->cprev = res->cprev;
 	res->tier->reserved_bytes -= res->size;
+	res->tier->reserved_pins -= res->pins ? res->size : 0;
 	sup_pub_rows(e, res->tier);
 	key->n_res--;
 	if (key->cond_res == res)
@@ -171,6 +172,7 @@ struct sup_op *sup_op_new(enum sup_op_kind kind, const struct om_rec *rec)
 static void op_free(struct sup_op *op)
 {
 	free(op->ids);
+	sup_set_free(op->set);
 	free(op);
 }
 
@@ -308,6 +310,8 @@ static bool plan(struct sup_engine *e, struct sup_op *op)
 	case SUP_OP_DROP:
 	case SUP_OP_GONE:
 		return sup_drop_plan(e, op);
+	case SUP_OP_SET:
+		break; /* in steps of its own: sup_set_begin() */
 	}
 	return false;
 }
@@ -344,12 +348,20 @@ static void launch(struct sup_engine *e, struct sup_op *op)
 	sup_commit_queue(op->stages[op->stage].tier, op);
 }
 
-static void start(struct sup_engine *e, struct sup_op *op)
+void sup_op_planned(struct sup_engine *e, struct sup_op *op, bool go)
 {
-	if (plan(e, op))
+	if (go)
 		launch(e, op);
 	else
 		finish(e, op);
+}
+
+static void start(struct sup_engine *e, struct sup_op *op)
+{
+	if (op->kind == SUP_OP_SET)
+		sup_set_begin(e, op);
+	else
+		sup_op_planned(e, op, plan(e, op));
 }
 
 /* Begin what the key's queue allows. */
@@ -443,6 +455,8 @@ static bool publish(struct sup_engine *e, struct sup_op *op)
 		err = sup_move_publish(e, op);
 	} else if (op->kind == SUP_OP_DROP || op->kind == SUP_OP_GONE) {
 		err = sup_drop_publish(e, op);
+	} else if (op->kind == SUP_OP_SET) {
+		err = sup_set_publish(e, op);
 	}
 	if (err < 0 && err != -OBJM_STATUS_NO_SPACE)
 		om_log(OM_MSG_CHECK, "object %llu is committed, but the index refuses it: %s", (unsigned long long)op->rec.id,
@@ -566,6 +580,8 @@ static void finish(struct sup_engine *e, struct sup_op *op)
 		sup_move_end(e, op);
 	else if (op->kind == SUP_OP_DROP || op->kind == SUP_OP_GONE)
 		sup_drop_end(e, op);
+	else if (op->kind == SUP_OP_SET)
+		sup_set_end(e, op);
 	e->n_ops--;
 	while (op->held) { /* a newer version that stands keeps its place */
 		struct sup_held *h = op->held;
@@ -611,6 +627,8 @@ static void half_done(struct sup_engine *e, struct sup_op *op)
 		       (unsigned long long)op->rec.id, op->stages[op->stage].tier->conf->name, om_status_text(op->status));
 		for (unsigned i = op->stage; i < op->n_stages; i++)
 			op->stages[i].tier->dirty |= SUP_DIRTY_LEFT;
+		op->status = 0;
+	} else if (op->kind == SUP_OP_SET) { /* the home's record counts: a copy that is behind does no harm */
 		op->status = 0;
 	} else if ((op->kind == SUP_OP_DELETE || op->kind == SUP_OP_DROP) && idxw_get(e->index, &op->ikey, &cur, NULL) == 0 &&
 		   cur.tier != cur.home && op->stages[0].tier->no == cur.tier) {

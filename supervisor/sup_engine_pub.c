@@ -146,7 +146,7 @@ static void attach(struct sup_engine *e, struct sup_mail *mail)
 	c->out = NULL;
 	c->out_end = &c->out;
 	if (mail->place == SUP_CHILD_LIFECYCLE)
-		sup_scan_pump(e);
+		sup_scan_pump(e); /* SETs go on in this turn, too: sup_set_pump() */
 }
 
 /* The process is gone: its reservations end, what it may have linked is removed. */
@@ -182,6 +182,7 @@ static void detach(struct sup_engine *e, unsigned place)
 	if (lifecycle) {
 		sup_move_lost(e);
 		sup_reap_lost(e);
+		sup_set_lost(e);
 		sup_scan_lost(e);
 		sup_task_lost(e);
 	}
@@ -407,6 +408,8 @@ static void job_done(struct sup_engine *e, struct sup_job *job)
 			e->tiers[i].dirty &= (uint8_t)~SUP_DIRTY_LOSERS;
 	} else if (job->kind == SUP_JOB_RESOLVE) {
 		sup_msg_resolved(e, job);
+	} else if (job->kind == SUP_JOB_SET) {
+		sup_set_read_done(e, OM_TAKE_PTR(job->ops));
 	}
 	while (job->ops) {
 		struct sup_op *op = job->ops;
@@ -474,6 +477,9 @@ static void take_mail(struct sup_engine *e, struct sup_mail *mail)
 	case SUP_MAIL_TASK:
 		sup_task_send(e, mail->job);
 		break;
+	case SUP_MAIL_SET:
+		sup_set_asked(e, mail->job);
+		break;
 	case SUP_MAIL_NUDGE:
 		break;
 	}
@@ -504,7 +510,7 @@ static bool intake_held(const struct sup_engine *e, const struct sup_child *c)
 	if (c->doomed || c->out_bytes > SUP_OUT_BYTES_MAX)
 		return true;
 	if (c->role == OM_ROLE_LIFECYCLE)
-		return e->n_ops > 4 * SUP_BATCH_MAX; /* scans go at the committers' pace */
+		return e->n_ops - e->n_sets > 4 * SUP_BATCH_MAX; /* scans go at the committers' pace; SETs wait for what is read here */
 	return e->stalled || e->n_rm > SUP_REAP_QUEUE_MAX || (e->id_next == e->id_end && !e->id2_end);
 }
 
@@ -623,6 +629,7 @@ void *sup_pub_main(void *arg)
 		ids_ahead(e);
 		sup_reap_pump(e);
 		sup_scan_pump(e);
+		sup_set_pump(e);
 		sup_reap_settle(e, atomic_load(&e->stopping));
 		flush_all(e);
 		publish_figures(e);

@@ -318,6 +318,27 @@ static void do_ask(struct sup_engine *e, struct sup_job *job)
 	sup_ask_found(e, job, &a);
 }
 
+/* The record that a SET changes, and where it is. */
+static void do_set(struct sup_engine *e, struct sup_job *job)
+{
+	struct idx_cat_snap *snaps[OM_TIERS_MAX];
+	struct sup_op *op = job->ops;
+	struct om_rec rec = { 0 }, other;
+	uint32_t tiers = 0;
+	int err;
+	unsigned n = open_snaps(e, snaps, &err), at = 0;
+	int status = err < 0 ? err : find(snaps, n, op->rec.uri, op->rec.uri_len, &rec);
+
+	if (status == 0 && expired(rec.expiry_s))
+		status = -OBJM_STATUS_NOT_FOUND;
+	status = miss_status(e, status);
+	for (unsigned i = 0; status == 0 && i < e->n_tiers; i++)
+		if (e->tiers[i].cat && idx_cat_snap_peek(snaps[at++], op->rec.uri, op->rec.uri_len, &other) == 0 && other.id == rec.id)
+			tiers |= 1u << i;
+	sup_set_merge(op, status, &rec, tiers);
+	close_snaps(snaps, n);
+}
+
 /* A block of ids, durable before the first of it is given out. */
 static void do_ids(struct sup_engine *e, struct sup_job *job)
 {
@@ -392,6 +413,9 @@ void *sup_read_main(void *arg)
 			break;
 		case SUP_JOB_RESOLVE:
 			do_resolve(e, job);
+			break;
+		case SUP_JOB_SET:
+			do_set(e, job);
 			break;
 		case SUP_JOB_IDS:
 			do_ids(e, job);

@@ -149,6 +149,33 @@ int sup_engine_lookup(struct sup_engine *e, const char *uri, size_t uri_len, uin
 	return 0;
 }
 
+int sup_engine_set(struct sup_engine *e, const struct sup_engine_set *set, sup_engine_done_fn *done, void *arg)
+{
+	struct om_op_set m = { .hdr = { .type = OM_OP_SET }, .flags_mask = set->flags_mask, .flags = set->flags,
+			       .uri_len = (uint16_t)set->uri_len };
+	struct sup_job *job = calloc(1, sizeof(*job));
+	struct sup_mail *mail = calloc(1, sizeof(*mail));
+	struct sup_ask *a;
+
+	OM_ASSERT(set->uri_len <= OM_URI_MAX && !((set->flags | set->flags_mask) & ~OM_OBJ_FLAGS_ALL));
+	a = job && mail ? ask_new(e->asks, set->wait_ms, done, arg) : NULL;
+	if (!a) {
+		int err = job && mail ? -OBJM_STATUS_TRY_AGAIN : -OBJM_STATUS_OUT_OF_MEMORY;
+		free(job);
+		free(mail);
+		return err;
+	}
+	job->len = sizeof(m) + set->uri_len;
+	m.hdr.len = (uint32_t)job->len;
+	m.hdr.req = a->cookie;
+	memcpy(job->msg.bytes, &m, sizeof(m));
+	memcpy(job->msg.bytes + sizeof(m), set->uri, set->uri_len);
+	mail->kind = SUP_MAIL_SET;
+	mail->job = job;
+	sup_mail_post(e, mail);
+	return 0;
+}
+
 void sup_engine_asks(struct sup_engine *e, uint64_t now_ns)
 {
 	struct sup_asks *q = e->asks;

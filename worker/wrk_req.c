@@ -12,6 +12,7 @@
 #include "worker/wrk_get.h"
 #include "worker/wrk_list.h"
 #include "worker/wrk_reqlog.h"
+#include "worker/wrk_set.h"
 #include "worker/wrk_write.h"
 
 #define WRK_REQ_CAPS (OM_PROTO_CAP_OOO | OM_PROTO_CAP_PIPELINING | OM_PROTO_CAP_EXTENSION)
@@ -444,12 +445,6 @@ static void wrk_req_get(struct wrk_req *r, const struct wrk_req_item *item)
 		wrk_get(r);
 }
 
-static void wrk_req_set(struct wrk_req *r, const struct om_proto_body *body)
-{
-	(void)body;
-	wrk_answer_error(r, -OBJM_STATUS_UNSUPPORTED_OP, NULL);
-}
-
 /* All operations but GET, STAT and PUT_INLINE. */
 static const struct {
 	uint8_t op;
@@ -461,7 +456,7 @@ static const struct {
 	{ OM_PROTO_OP_PUT_ABORT, true, wrk_write_put_abort },
 	{ OM_PROTO_OP_DELETE, true, wrk_write_delete },
 	{ OM_PROTO_OP_LIST, false, wrk_list },
-	{ OM_PROTO_OP_SET, true, wrk_req_set },
+	{ OM_PROTO_OP_SET, true, wrk_set },
 	{ OM_PROTO_OP_ATTACH, false, wrk_req_attach },
 	{ OM_PROTO_OP_PING, false, wrk_req_ping },
 };

@@ -290,6 +290,28 @@ int wrk_ring_delete(struct wrk_ring *r, const char *uri, uint16_t uri_len, uint8
 	return 0;
 }
 
+int wrk_ring_set(struct wrk_ring *r, const struct wrk_ring_set *s, wrk_ring_verdict_fn *fn, void *arg, uint64_t *ret_req)
+{
+	struct om_op_set m = { .cond = s->cond, .expiry_s = s->expiry_s, .flags_mask = s->flags_mask, .flags = s->flags,
+			       .flags_keep = s->flags_keep, .has_type = s->has_type, .has_meta = s->has_meta,
+			       .has_expiry = s->has_expiry, .uri_len = s->uri_len, .type_len = s->type_len, .meta_len = s->meta_len };
+	struct iovec iov[] = { WRK_RING_PIECE(&m, sizeof(m)), WRK_RING_PIECE(s->uri, s->uri_len),
+			       WRK_RING_PIECE(s->type, s->type_len), WRK_RING_PIECE(s->meta, s->meta_len) };
+	struct wrk_ring_row *row;
+	uint64_t req;
+	int rc = wrk_ring_admit(r, WRK_RING_ROOM_OPS / 2, true);
+
+	if (rc < 0)
+		return rc;
+	req = wrk_ring_take_row(r, WRK_RING_VERDICT, arg, &row);
+	row->fn.verdict = fn;
+	wrk_ring_hdr(&m.hdr, OM_OP_SET, req, iov, OM_ARRAY_SIZE(iov));
+	wrk_ring_send(r, iov, OM_ARRAY_SIZE(iov));
+	if (ret_req)
+		*ret_req = req;
+	return 0;
+}
+
 int wrk_ring_lookup(struct wrk_ring *r, const char *uri, uint16_t uri_len, bool full, wrk_ring_record_fn *fn, void *arg,
 		    uint64_t *ret_req)
 {

@@ -66,6 +66,21 @@ int wrk_ring_commit(struct wrk_ring *r, const struct om_rec *rec, wrk_ring_verdi
 void wrk_ring_abort(struct wrk_ring *r, uint64_t id, int status);
 int wrk_ring_delete(struct wrk_ring *r, const char *uri, uint16_t uri_len, uint8_t cond_kind, uint64_t cond_id,
 		    uint32_t cond_rev, wrk_ring_verdict_fn *fn, void *arg, uint64_t *ret_req) OM_MUST_USE;
+/** What a SET asks. Pointers are borrowed during the call. */
+struct wrk_ring_set {
+	const char *uri;
+	uint16_t uri_len;
+	bool has_type, has_meta, has_expiry;
+	const char *type;
+	uint16_t type_len;
+	const char *meta;
+	uint16_t meta_len;
+	uint64_t expiry_s;
+	uint32_t flags, flags_mask, flags_keep; /* as struct om_op_set */
+	struct om_op_cond cond;
+};
+int wrk_ring_set(struct wrk_ring *r, const struct wrk_ring_set *s, wrk_ring_verdict_fn *fn, void *arg,
+		 uint64_t *ret_req) OM_MUST_USE;
 /** `full`: content type, metadata and heat too. */
 int wrk_ring_lookup(struct wrk_ring *r, const char *uri, uint16_t uri_len, bool full, wrk_ring_record_fn *fn, void *arg,
 		    uint64_t *ret_req) OM_MUST_USE;

@@ -397,6 +397,21 @@ def wait_for(path, uri, want, seconds=5.0):
     raise AssertionError(f"{uri!r}: {got if got is None else len(got)} after {seconds} s")
 
 
+def cmd_legacy_rights(legacy):
+    """On the legacy socket, with the right `legacy` below /l alone: made and deleted there, nowhere else."""
+    c = V1(legacy)
+    r = c.get(b"/l/new")
+    expect(r.status, OK, f"create ({r.text()})")
+    os.write(r.fd, b"new")
+    r.close()
+    wait_for(legacy, b"/l/new", b"new")
+    r = c.get(b"/delete/l/1")
+    expect(r.status, OK, "delete")
+    r.close()
+    for uri in (b"/r/new", b"/x/new", b"/delete/r/1", b"/delete/x/1", b"/delete/x/none", b"/x/1"):
+        expect(c.get(uri).status, NOT_FOUND, uri.decode())
+
+
 def cmd_legacy(legacy, data):
     """DATA_SOCKET: writes as existing clients do them, on the legacy socket."""
     c = V1(legacy)
@@ -448,7 +463,7 @@ def cmd_legacy(legacy, data):
 
 
 COMMANDS = {"get": cmd_get, "same": cmd_same, "sequential": cmd_sequential, "pipeline": cmd_pipeline, "clients": cmd_clients,
-            "bad": cmd_bad, "bytewise": cmd_bytewise, "legacy": cmd_legacy}
+            "bad": cmd_bad, "bytewise": cmd_bytewise, "legacy": cmd_legacy, "legacy_rights": cmd_legacy_rights}
 
 if __name__ == "__main__":
     sys.exit(COMMANDS[sys.argv[2]](sys.argv[1], *sys.argv[3:]) or 0)
