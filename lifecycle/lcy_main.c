@@ -221,10 +221,14 @@ static int loop(struct lcy *l)
 	return 0;
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
 	struct lcy *l = &lcy;
 
+	if (argc == 2 && !strcmp(argv[1], "--version")) { /* objmapperd --preflight asks whether they belong together */
+		(void)puts("objmapper-lifecycle " OM_VERSION);
+		return 0;
+	}
 	om_log_ident("objmapper-lifecycle");
 	(void)signal(SIGPIPE, SIG_IGN);
 	(void)signal(SIGIO, SIG_IGN); /* a lease break would end us otherwise */

@@ -6,9 +6,10 @@
 #include "common/om_log.h"
 #include "common/om_sd.h"
 #include "supervisor/sup_dump.h"
+#include "supervisor/sup_preflight.h"
 #include "supervisor/sup_start.h"
 
-enum mode { RUN, CHECK, PRINT, DUMP_CONF, DUMP_TABLES, LIST_FAULTS };
+enum mode { RUN, CHECK, PREFLIGHT, DROPIN, PRINT, DUMP_CONF, DUMP_TABLES, LIST_FAULTS };
 
 struct options {
 	enum mode mode;
@@ -18,7 +19,8 @@ struct options {
 
 static const char usage_text[] =
 	"Usage: objmapperd [--config FILE | --embedded BASE MEMORY_DIR] [--user NAME] [--adopt TIER]\n"
-	"       objmapperd --check-config | --print-config [--config FILE | --embedded BASE MEMORY_DIR]\n"
+	"       objmapperd --check-config | --preflight | --systemd-dropin | --print-config\n"
+	"                  [--config FILE | --embedded BASE MEMORY_DIR]\n"
 	"\n"
 	"Keeps objects (immutable byte strings named by a URI) and hands them to local processes as open\n"
 	"file descriptors. Runs in the foreground and logs to standard error, or to the journal under systemd.\n"
@@ -33,6 +35,10 @@ static const char usage_text[] =
 	"                           files. May be given again for another tier; the next\n"
 	"                           start needs it no more\n"
 	"      --check-config       say what is wrong or unwise; exit status 0: it can be used, 2: it has errors\n"
+	"      --preflight          before a restart: would this program come up here, with all of its tiers? Changes\n"
+	"                           nothing, may be asked while a daemon serves. Exit status 0: yes, 1: no, 2: wrong\n"
+	"                           configuration\n"
+	"      --systemd-dropin     what objmapper.service must be told of the configured tiers\n"
 	"      --print-config       the effective configuration, every key with its value\n"
 	"      --dump-conf-doc      every key of the configuration, as Markdown\n"
 	"      --dump-tables        counters, statuses, log messages, fault points, commands, as Markdown\n"
@@ -64,6 +70,8 @@ static const struct option long_options[] = {
 	{ "version", no_argument, NULL, 'V' },
 	{ "help", no_argument, NULL, 'h' },
 	MODE_OPT("check-config", CHECK),
+	MODE_OPT("preflight", PREFLIGHT),
+	MODE_OPT("systemd-dropin", DROPIN),
 	MODE_OPT("print-config", PRINT),
 	MODE_OPT("dump-conf-doc", DUMP_CONF),
 	MODE_OPT("dump-tables", DUMP_TABLES),
@@ -152,6 +160,11 @@ static int with_conf(const struct options *o)
 		if (err == -OBJM_STATUS_NOT_FOUND && !o->config && !o->base)
 			(void)fputs("objmapperd: write that file, name another with --config, or try it without one: --embedded (see --help)\n",
 				    stderr);
+	} else if (o->mode == PREFLIGHT) {
+		om_conf_report_print(&rep, stdout);
+		status = sup_preflight(conf, &o->run, stdout);
+	} else if (o->mode == DROPIN) {
+		status = sup_preflight_dropin(conf, stdout) == 0 && fflush(stdout) == 0 ? SUP_EXIT_OK : SUP_EXIT_FAILED;
 	} else if (o->mode == PRINT) {
 		status = om_conf_print(conf, stdout) == 0 && fflush(stdout) == 0 ? SUP_EXIT_OK : SUP_EXIT_FAILED;
 	} else {
@@ -188,6 +201,8 @@ int main(int argc, char **argv)
 		break;
 	case RUN:
 	case CHECK:
+	case PREFLIGHT:
+	case DROPIN:
 	case PRINT:
 		return with_conf(&o);
 	}

@@ -62,7 +62,7 @@ static int set_signals(struct sup *sup)
 	return sup->signalfd < 0 ? -OBJM_STATUS_SYSTEM : 0;
 }
 
-static int choose_user(const struct om_conf *conf, const struct sup_run_opt *opt, struct sup_user *ret)
+int sup_start_user(const struct om_conf *conf, const struct sup_run_opt *opt, struct sup_user *ret)
 {
 	const char *name = opt->user ? opt->user : conf->user;
 
@@ -72,7 +72,7 @@ static int choose_user(const struct om_conf *conf, const struct sup_run_opt *opt
 static int decide_user(struct sup *sup, const struct sup_run_opt *opt)
 {
 	struct om_conf_report rep = { 0 };
-	int err = choose_user(sup->conf, opt, &sup->user);
+	int err = sup_start_user(sup->conf, opt, &sup->user);
 
 	if (err < 0) {
 		om_log(OM_MSG_FATAL, "user \"%s\": %s; make it (useradd), or correct `user` in the configuration",
@@ -265,7 +265,7 @@ unsigned sup_start_check(struct om_conf *conf, const struct sup_run_opt *opt, FI
 			errors++;
 		}
 	}
-	if (choose_user(conf, opt, &user) < 0) {
+	if (sup_start_user(conf, opt, &user) < 0) {
 		(void)fprintf(out, "%s: error: user: found `%s`, expected the name of a user: there is none of that name\n", conf->file,
 			      opt->user ? opt->user : conf->user);
 		errors++;

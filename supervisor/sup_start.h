@@ -17,6 +17,9 @@
  */
 int sup_start(struct sup *sup, const struct sup_run_opt *opt, struct sup_spawn_exe ret_exe[static 2]);
 
+/** Whom the daemon becomes: sup_priv_user() of what the configuration and the options say. */
+int sup_start_user(const struct om_conf *conf, const struct sup_run_opt *opt, struct sup_user *ret) OM_MUST_USE;
+
 /**
  * What --check-config adds to what the table of keys knows: more sockets than can be served, users and groups that do not
  * exist. Lines to `out`.

@@ -280,10 +280,14 @@ static void wrk_main_start(struct wrk *w)
 		wrk_main_fail("start", rc);
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
 	struct wrk *w = &wrk_self;
 
+	if (argc == 2 && !strcmp(argv[1], "--version")) { /* objmapperd --preflight asks whether they belong together */
+		(void)puts("objmapper-worker " OM_VERSION);
+		return 0;
+	}
 	om_log_ident("objmapper-worker");
 	if (om_fault_init() < 0) {
 		om_log(OM_MSG_FATAL, "OBJM_FAULT: no such fault point or action (objmapperd --list-faults)");

@@ -234,6 +234,67 @@ static int state_setup(struct idx_state *st, const char *dir, int dirfd)
 	return idx_state_txn_commit(txn);
 }
 
+/* The databases and the identity, as they are. */
+static int state_setup_readonly(struct idx_state *st, const char *dir, int dirfd)
+{
+	bool owes_file = false;
+	MDB_txn *mdb;
+	int file_rc = idx_state_ident_read(dirfd, dir, &st->identity);
+	int rc = idx_cat_env_read_begin(&st->env, &mdb);
+
+	if (rc != 0)
+		return rc;
+	struct idx_state_txn txn = { .state = st, .mdb = mdb, .readonly = true };
+	rc = state_dbs_open(st, mdb);
+	if (rc == 0)
+		rc = state_read_all(&st->env, mdb, NULL);
+	if (rc == 0 && file_rc == -OBJM_STATUS_NOT_FOUND)
+		rc = idx_cat_fail(file_rc, "%s/identity: there is none", dir);
+	if (rc == 0)
+		rc = state_identity(st, &txn, file_rc, dir, &owes_file);
+	/* a commit of a read transaction keeps the handles of the databases, an abort would close them */
+	if (rc == 0) {
+		rc = mdb_txn_commit(mdb) == MDB_SUCCESS ? 0 : -OBJM_STATUS_INTERNAL;
+		idx_cat_env_read_leave(&st->env);
+		return rc;
+	}
+	idx_cat_env_read_end(&st->env, mdb, true);
+	return rc;
+}
+
+int idx_state_open_readonly(const char *state_dir, bool alone, struct idx_state **ret_state)
+{
+	OM_AUTO_FD dirfd = open(state_dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	OM_AUTO_FREE char *dir = NULL;
+	int rc;
+
+	if (dirfd < 0)
+		return idx_cat_fail(-om_status_errno(errno), "%s: cannot open the state directory: %s", state_dir, strerror(errno));
+	if (asprintf(&dir, "%s/" STATE_DIR, state_dir) < 0) {
+		dir = NULL;
+		return idx_cat_fail(-OBJM_STATUS_OUT_OF_MEMORY, "%s: no memory to open it", state_dir);
+	}
+	if (alone && idx_cat_env_check_due(dir)) {
+		rc = idx_cat_check_run(dir, 0, state_read_all, NULL);
+		if (rc != 0)
+			return rc;
+	}
+	struct idx_state *st = calloc(1, sizeof(*st));
+	if (!st)
+		return idx_cat_fail(-OBJM_STATUS_OUT_OF_MEMORY, "%s: no memory to open it", state_dir);
+	rc = idx_cat_env_open(dir, IDX_CAT_READONLY, 0, &st->env);
+	if (rc != 0) {
+		free(st);
+		return rc;
+	}
+	rc = state_setup_readonly(st, state_dir, dirfd);
+	if (rc != 0)
+		idx_state_close(st);
+	else
+		*ret_state = st;
+	return rc;
+}
+
 int idx_state_open(const char *state_dir, struct idx_state **ret_state)
 {
 	OM_AUTO_FD dirfd = open(state_dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);

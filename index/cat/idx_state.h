@@ -60,6 +60,13 @@ struct idx_state_move {
  *         -PERMISSION_DENIED.
  */
 int idx_state_open(const char *state_dir, struct idx_state **ret_state);
+/**
+ * Open for reading only, also while another process has it open: nothing is made, repaired or marked. Only idx_state_identity(),
+ * read-only transactions and iterators may be used.
+ * @param alone  no other process has it open: its pages are checked first
+ * @return 0; -NOT_FOUND: there is none, or it was never completed; else as idx_state_open()
+ */
+int idx_state_open_readonly(const char *state_dir, bool alone, struct idx_state **ret_state);
 /** Does not mark it clean. NULL is fine. */
 void idx_state_close(struct idx_state *state);
 /** Move a damaged state environment out of the way; the identity file stays. */

@@ -215,8 +215,9 @@ teardown() { box_teardown; }
 	as alice objm cat /kept/disk >/dev/null
 	in_box bash -e <<-'END'
 		mkdir -p /etc/systemd/system/objmapper.service.d
-		printf '[Unit]\nRequiresMountsFor=/srv/more\n[Service]\nReadWritePaths=-/srv/more\n' >/etc/systemd/system/objmapper.service.d/tiers.conf
+		objmapperd --systemd-dropin >/etc/systemd/system/objmapper.service.d/tiers.conf
 		systemctl daemon-reload
+		objmapperd --preflight
 		systemctl restart objmapper.service
 	END
 	wait_until 10 ready
