@@ -1,8 +1,21 @@
 /*
  * lcy.h: the lifecycle process as a whole: what its parts share.
  *
- * Linked by objmapper-lifecycle only. Threads: the loop (control socket, ring, heat) and, while a tier is scanned, one scan
- * thread that does nothing but read files and send FOUND; both put into the ring, under ring_lock.
+ * Linked by objmapper-lifecycle and its tests. Threads: the loop (control socket, ring, heat, decisions); movers (lcy_move.h),
+ * which copy; one that writes heat to state_dir now and then; and, while a tier is scanned, one scan thread that does
+ * nothing but read files and send FOUND. All put into the ring, under ring_lock. Everything below is the loop's alone unless it
+ * says otherwise.
+ *
+ *	lcy_main.c	BOOT, control messages, the loop
+ *	lcy_order.c	what the ring brings, to whom it belongs
+ *	lcy_files.c	removals        lcy_scan.c  scans for rebuilds and orphans
+ *	lcy_heat.c	access logs into heat
+ *	lcy_save.c	heat over a restart (file: lcy_keep.c)
+ *	lcy_tiers.c	what a tier can take, and how it has done of late
+ *	lcy_cache.c	which objects have a copy on the cache tier (lcy_policy.c decides)
+ *	lcy_plan.c	the cycle: all objects looked at, in slices; candidates (lcy_best.c)
+ *	lcy_act.c	candidates become jobs (lcy_move.c), jobs end
+ *	lcy_task.c	what an administrator asks
  */
 #ifndef LCY_H
 #define LCY_H
@@ -17,6 +30,10 @@
 #include "index/idx_alog.h"
 #include "index/idx_heat.h"
 #include "index/idxr.h"
+#include "lifecycle/lcy_best.h"
+#include "lifecycle/lcy_keep.h"
+#include "lifecycle/lcy_move.h"
+#include "lifecycle/lcy_policy.h"
 
 #define LCY_ALOGS_MAX 257u	 /* workers' places */
 #define LCY_HEAT_MS 200u	 /* access logs are read this often */
@@ -27,15 +44,115 @@
 #define LCY_DIRS_YOUNG 16u	 /* id directories so close to the highest id may still get files: they stay, empty or not */
 #define LCY_REAP_BATCH 256u	 /* files removed before their directories are synced */
 
+#define LCY_SLICE 16384u	  /* slots looked at in a turn: about a millisecond */
+#define LCY_ROOM_MAX 4096u	  /* candidates to make room on a tier, from one scan */
+#define LCY_EXPIRED_MAX 4096u	  /* expired objects found in one scan */
+#define LCY_DRAIN_MAX 4096u	  /* objects of a drain, from one scan */
+#define LCY_TOP_MAX 100u	  /* objects that TOP can tell */
+#define LCY_RECENT (1u << 16)	  /* objects remembered because they moved or failed of late */
+#define LCY_JOBS_SPARE 64u	  /* jobs kept free for making room and for tasks */
+#define LCY_LEAVING_MS 250u	  /* after so long the tier's figure tells of what left it */
+#define LCY_KEEP_S 300u		  /* heat is written this often */
+#define LCY_CACHE_QUEUE 8192u	  /* objects let in by the policy that wait for their copy */
+#define LCY_POLICY_TURN 20000u	  /* accesses that the policy is told of between two turns; of more, every n-th */
+#define LCY_ASKS_MAX 64u	  /* tasks that wait for something */
+#define LCY_ASK_MS 8000u	  /* after so long one is answered "under way" */
+
 struct lcy_tier {
 	bool on;	/* its directories are here */
 	struct be be;	/* loop thread: removals */
 	struct be scan; /* scan thread: its own, so that the two never share a word */
+	/* decisions */
+	uint64_t inbound, outbound; /* bytes of jobs under way to it and off it */
+	uint64_t leaving, leaving_ns; /* bytes that just left: the supervisor's figure follows when their files are gone */
+	unsigned fails;		    /* in a row */
+	uint64_t again_ns;	    /* no moves there before */
+	bool dead;		    /* a sync failed: no target until the process is a new one */
+	bool drain;		    /* everything moves off */
+	uint64_t drained, drained_bytes, drain_stuck; /* since the drain began; of the last scan: what can go nowhere */
+	uint64_t asked;		    /* ROOM: bytes that somebody waits for */
+	bool room_now;		    /* room is being made: candidates of the last scan are under way */
+	uint64_t room_freed;	    /* by them */
+	uint64_t room_again_ns;	    /* nothing could be freed: not before */
 };
 
 struct lcy_scan {
 	struct om_op_scan order;
 	struct lcy_scan *next;
+};
+
+/* An object that moved, or failed to, of late. */
+struct lcy_recent {
+	uint64_t id;
+	uint32_t until_s; /* low 32 bits of the time since 1970 */
+	int8_t dir;	  /* 1: went up; -1: went down; 0: nothing is done with it */
+};
+
+struct lcy_plan {
+	bool paused;
+	bool scanning, want; /* a scan runs; another is wanted at once */
+	bool cycle;	     /* this scan ends in a cycle: moves may follow */
+	uint64_t due_ns;     /* next cycle */
+	uint64_t at;	     /* next slot */
+	uint64_t started_ns, took_ns;
+	uint64_t live, bytes; /* counted so far */
+	uint64_t last_live, last_bytes, cache_other; /* of the last whole scan; bytes on the cache tier that are no copies */
+	uint64_t cache_other_now;
+	uint64_t cycles;
+	uint32_t room_tiers; /* bits: candidates are collected for these */
+	struct lcy_best up, down, expired, drain, top, top_now;
+	struct lcy_best room[OM_TIERS_MAX];
+	uint64_t top_ns; /* when `top` was made; 0: never */
+	struct lcy_cand *acts; /* what the last scan found, in the order in which it is done */
+	uint32_t n_acts, next_act, acts_room;
+	uint32_t budget; /* moves that this cycle may still begin */
+	struct lcy_recent recent[LCY_RECENT];
+	uint64_t moved_up, moved_down, cached, dropped, expired_n, failed, refused;
+	uint64_t moved_bytes;
+};
+
+struct lcy_cache {
+	struct lcy_policy *policy; /* NULL: none (yet) */
+	uint8_t tier;		   /* that it is for */
+	uint32_t slots;
+	uint32_t *tag;	/* by slot: low 32 bits of the id that the policy knows there; 0: none */
+	uint32_t *page; /* by slot: size in 4 KiB; LCY_CACHE_WAITS: it waits for its copy */
+	uint32_t *queue; /* slots that wait, LCY_CACHE_QUEUE of them */
+	uint32_t q_head, q_tail;
+	uint32_t *gone; /* slots whose copy goes, LCY_CACHE_QUEUE of them */
+	uint32_t g_head, g_tail;
+	bool seeding;
+	uint64_t told, skip; /* accesses since the last turn */
+};
+
+/* What was read at start is used twice: a scan restores heat, the next one seeds the policy. */
+enum lcy_save_stage { LCY_SAVE_NONE, LCY_SAVE_HEAT, LCY_SAVE_POLICY };
+
+struct lcy_save {
+	int dirfd; /* -1: none */
+	struct lcy_keep old; /* read at start; entry NULL once it is used up */
+	enum lcy_save_stage stage;
+	bool restoring, again; /* this scan restores; one before was cut off while it did */
+	unsigned spare_scans;
+	uint64_t due_ns, seq;
+	bool collecting;
+	struct lcy_keep now;
+	double least; /* counts below are not kept */
+	uint64_t over; /* entries that had no room */
+	pthread_t thread;
+	bool writing;
+	_Atomic bool written;
+	_Atomic int status;
+	int said; /* the status that was logged last */
+};
+
+struct lcy_ask {
+	uint64_t req; /* 0: free */
+	uint64_t due_ns;
+	uint8_t kind;	 /* enum om_task_kind */
+	struct lcy_job *job; /* MIGRATE, PROMOTE, DEMOTE, EXPLAIN; NULL: it waits for a scan or for names (TOP) */
+	struct lcy_top *top;
+	uint64_t want, scan_ns; /* TOP: how many; a scan that began later tells */
 };
 
 struct lcy {
@@ -47,7 +164,7 @@ struct lcy {
 	bool draining;
 	uint64_t sweep_due_ns;
 
-	/* heat (lcy_heat.c); loop thread */
+	/* heat (lcy_heat.c) */
 	struct idxr idx, old_idx;
 	struct idx_heat heat, old_heat;
 	uint64_t copied; /* slots of old_heat already taken over */
@@ -58,15 +175,35 @@ struct lcy {
 	unsigned heat_ms; /* the pause now */
 
 	/* scans (lcy_scan.c) */
-	struct lcy_scan *scans, **scans_end; /* orders that wait; loop thread */
+	struct lcy_scan *scans, **scans_end; /* orders that wait */
 	pthread_t scan_thread;
 	bool scan_running;
 	_Atomic bool scan_ended; /* by the thread, when it is about to return */
 	struct lcy_scan *scan_now;
+
+	/* decisions */
+	struct lcy_moves moves;
+	struct lcy_plan plan;
+	struct lcy_cache cache;
+	struct lcy_save save;
+	struct lcy_ask ask[LCY_ASKS_MAX];
+	/* where answers go; lcy_main.c: the ring */
+	int (*send)(struct lcy *l, const struct iovec *iov, int n);
 };
 
-/* lcy_files.c: removals. Takes everything the ring holds; scans asked for are queued. False: the ring is broken. */
-bool lcy_files_turn(struct lcy *l);
+/* lcy_order.c: takes everything the ring holds. False: the ring is broken. */
+bool lcy_order_turn(struct lcy *l);
+/** One message of the supervisor that is no REAP; what cannot be is ignored and counted as an inconsistency. */
+void lcy_order(struct lcy *l, const struct om_op_hdr *m, size_t len);
+
+/* lcy_files.c: removals. */
+struct lcy_reaps {
+	struct om_op_reap order[LCY_REAP_BATCH];
+	int status[LCY_REAP_BATCH];
+	unsigned n;
+};
+/** Remove them, then answer each. False: the ring is broken. */
+bool lcy_files_remove(struct lcy *l, struct lcy_reaps *b);
 /** Once in LCY_SWEEP_MS: names in staging/ that nobody needs, where files are begun under names (no O_TMPFILE): an object's
  * bytes would outlive its removal under such a name. Workers may not unlink. */
 void lcy_files_sweep(struct lcy *l, uint64_t now_ns);
@@ -86,10 +223,115 @@ int lcy_heat_index(struct lcy *l, int index_fd, int heat_fd) OM_MUST_USE;
 int lcy_heat_alog(struct lcy *l, uint32_t child, int fd) OM_MUST_USE;
 void lcy_heat_alog_gone(struct lcy *l, uint32_t child);
 
+/* lcy_save.c */
+/** Take over the directory; what an earlier run kept there is read if this is the first process of the daemon's run. */
+void lcy_save_init(struct lcy *l, int dirfd, bool first);
+/** An object that a scan meets: what was kept of it becomes its heat; what it has is collected. */
+void lcy_save_see(struct lcy *l, uint32_t slot, const struct idx_ent *ent, uint64_t now_s);
+/** A scan begins or has ended (`whole`: it met every object). */
+void lcy_save_begin(struct lcy *l, uint64_t now_ns);
+void lcy_save_end(struct lcy *l, bool whole);
+void lcy_save_turn(struct lcy *l);
+/** The process is about to end: write what there is, for at most about `ms`. */
+void lcy_save_last(struct lcy *l, unsigned ms);
+void lcy_save_fini(struct lcy *l);
+/** The policy is seeded, or there will be none: what an earlier run kept is given back. */
+void lcy_save_done(struct lcy *l);
+/** What an earlier run knew of an object; NULL: nothing, or it is over. */
+const struct lcy_keep_entry *lcy_save_known(const struct lcy *l, uint64_t id);
+
+/* lcy_tiers.c */
+/** The tier's row; NULL: there is none of that number. */
+const struct om_boot_tier *lcy_tier_row(const struct lcy *l, unsigned no);
+bool lcy_tier_memory(const struct lcy *l, unsigned no);
+/** True if a is the faster of two tiers. */
+bool lcy_tier_faster(const struct lcy *l, unsigned a, unsigned b);
+/** Bytes on it, what is on its way there included. */
+uint64_t lcy_tier_used(const struct lcy *l, unsigned no);
+uint64_t lcy_tier_capacity(const struct lcy *l, unsigned no);
+/** True if moves may read from it: it is ready or read-only, here, and (but for copies) a migration_src. */
+bool lcy_tier_gives(const struct lcy *l, unsigned no, bool copy);
+/** 0 if `bytes` may go there now, keeping it at or below `share` of its capacity; else why not: UNAVAILABLE, READ_ONLY, NO_SPACE, ... */
+int lcy_tier_takes(const struct lcy *l, unsigned no, uint64_t bytes, double share, bool copy, uint64_t now_ns);
+/**
+ * The tier of the same kind (memory or persistent) that an object on `from` would go to: up, the fastest of the faster ones
+ * with room; down, the next slower one with room. OM_TIER_NONE: none.
+ */
+unsigned lcy_tier_up(const struct lcy *l, unsigned from, uint64_t bytes, uint64_t now_ns);
+unsigned lcy_tier_down(const struct lcy *l, unsigned from, uint64_t bytes, uint64_t now_ns);
+/** Anywhere of the same kind, the fastest with room: for a drain. */
+unsigned lcy_tier_any(const struct lcy *l, unsigned from, uint64_t bytes, uint64_t now_ns);
+/** Moves to or from it failed, or went well: back-off, one line of the log for each change. */
+void lcy_tier_failed(struct lcy *l, unsigned no, int status, bool as_target, uint64_t now_ns);
+/** A sync failed there: what the kernel forgot it does not tell again, so it is no target any more. */
+void lcy_tier_dead(struct lcy *l, unsigned no);
+void lcy_tier_worked(struct lcy *l, unsigned no);
+/** Bytes that have to go from it now: above the high-water mark, or asked for. */
+uint64_t lcy_tier_need(const struct lcy *l, unsigned no);
+
+/* lcy_cache.c */
+/** An access of a persistent object, counted in its heat already. */
+void lcy_cache_access(struct lcy *l, uint32_t slot, const struct idx_ent *ent, double heat);
+/** An object that a scan meets (ent NULL: an empty slot). */
+void lcy_cache_see(struct lcy *l, uint32_t slot, const struct idx_ent *ent, uint64_t now_s);
+/** A scan has met every object: the policy can be made, or resized. */
+void lcy_cache_scanned(struct lcy *l);
+/** The index, the cache tier or the like is another one: begin anew. */
+void lcy_cache_reset(struct lcy *l);
+/** The next object that is to get its copy. False: none waits */
+bool lcy_cache_next(struct lcy *l, struct lcy_cand *ret);
+/** The next copy that is to go, in favour of others. False: none */
+bool lcy_cache_next_gone(struct lcy *l, struct lcy_cand *ret);
+/** The copy that is worth least. False: the policy knows none */
+bool lcy_cache_victim(struct lcy *l, struct lcy_cand *ret);
+/** A copy was made (by whomever), or is not there (any more). */
+void lcy_cache_there(struct lcy *l, uint32_t slot, uint64_t id, uint64_t size);
+void lcy_cache_not_there(struct lcy *l, uint32_t slot, uint64_t id);
+
+/* lcy_plan.c */
+void lcy_plan_init(struct lcy *l, uint64_t now_ns);
+void lcy_plan_fini(struct lcy *l);
+/** A slice of the scan that runs; begin one when it is time. */
+void lcy_plan_turn(struct lcy *l, uint64_t now_ns, uint64_t now_s);
+/** Look at everything as soon as possible. */
+void lcy_plan_soon(struct lcy *l);
+/** The index is another one: what was found in the old one means nothing. */
+void lcy_plan_forget(struct lcy *l);
+/** May the object be moved in this direction now (1 up, -1 down)? */
+bool lcy_plan_rested(const struct lcy *l, uint64_t id, int dir, uint64_t now_s);
+void lcy_plan_rest(struct lcy *l, uint64_t id, int dir, uint64_t until_s);
+/** What would be done with an object in a cycle: false: nothing. Used by the scan, and by EXPLAIN. */
+bool lcy_plan_judge(const struct lcy *l, uint32_t slot, const struct idx_ent *ent, double heat, uint64_t now_ns, uint64_t now_s,
+		    struct lcy_cand *ret);
+
+/* lcy_act.c */
+/** A whole scan is over: what it found becomes the list of what is done. */
+void lcy_act_scanned(struct lcy *l, uint64_t now_ns);
+/** Start what can be started. */
+void lcy_act_turn(struct lcy *l, uint64_t now_ns);
+/** Start one thing now, if it still holds. @return 0; -PRECONDITION_FAILED: the object is another, or elsewhere; -TRY_AGAIN: it is being
+ * worked on, or too much is under way */
+int lcy_act_start(struct lcy *l, const struct lcy_cand *c, struct lcy_job **ret_job) OM_MUST_USE;
+/** Somebody waits for room (ROOM). */
+void lcy_act_room(struct lcy *l, const struct om_op_room *m);
+/** conf.ended of lcy_move.h; arg: struct lcy. */
+void lcy_act_ended(void *arg, struct lcy_job *job);
+
+/* lcy_task.c */
+void lcy_task_order(struct lcy *l, const struct om_op_task *m, const char *uri);
+void lcy_task_ended(struct lcy *l, const struct lcy_job *job);
+/** Those that waited for a scan or for long enough are answered. */
+void lcy_task_turn(struct lcy *l, uint64_t now_ns);
+void lcy_task_scanned(struct lcy *l);
+
+/* lcy_main.c, lcy_conf.c */
+/** Thresholds, rates and tiers are others now (BOOT, CONF). */
+void lcy_conf_applied(struct lcy *l);
+
 /* lcy_sandbox.c: after the tiers are open, before the first removal. Logs what could not be done. */
 void lcy_sandbox(const struct lcy *l, const int (*dirs)[2], unsigned n);
 
-/** Put a message of `n` pieces; waits, in steps of a millisecond, while the ring is full. Loop and scan thread. */
+/** Put a message of `n` pieces; waits, in steps of a millisecond, while the ring is full. Any thread. */
 int lcy_send(struct lcy *l, const struct iovec *iov, int n) OM_MUST_USE;
 
 #endif

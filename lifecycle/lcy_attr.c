@@ -28,6 +28,6 @@ void lcy_attr(struct lcy *l, const struct om_op_attr *m, size_t len)
 				     .status = err ? -om_status_errno(err) : status, .tier = m->tier };
 	struct iovec iov = { &done, sizeof(done) };
 
-	if (lcy_send(l, &iov, 1) < 0)
+	if (l->send(l, &iov, 1) < 0)
 		om_log(OM_MSG_NOTE, "lifecycle: the end of a SET could not be told: the ring is broken"); /* the loop sees it too */
 }

@@ -5,12 +5,6 @@
 #include "common/om_fault.h"
 #include "lifecycle/lcy.h"
 
-struct reap_batch {
-	struct om_op_reap order[LCY_REAP_BATCH];
-	int status[LCY_REAP_BATCH];
-	unsigned n;
-};
-
 static bool tier_ok(const struct lcy *l, uint8_t no) { return no < OM_TIERS_MAX && l->tiers[no].on; }
 
 /* Directories far below an id that is in use get no files any more: be_remove_sync() may remove them when they are empty. A
@@ -23,7 +17,7 @@ static void learn_id(struct be *be, uint64_t id)
 		be->dirs_done = dir - LCY_DIRS_YOUNG;
 }
 
-static void remove_all(struct lcy *l, struct reap_batch *b)
+static void remove_all(struct lcy *l, struct lcy_reaps *b)
 {
 	struct be_batch dirs[OM_TIERS_MAX];
 	int synced[OM_TIERS_MAX] = { 0 };
@@ -51,59 +45,22 @@ static void remove_all(struct lcy *l, struct reap_batch *b)
 			b->status[i] = synced[b->order[i].tier];
 }
 
-static bool answer_all(struct lcy *l, const struct reap_batch *b)
+static bool answer_all(struct lcy *l, const struct lcy_reaps *b)
 {
 	for (unsigned i = 0; i < b->n; i++) {
 		struct om_op_reaped m = { .hdr = { .len = sizeof(m), .type = OM_OP_REAPED, .req = b->order[i].hdr.req },
 					  .id = b->order[i].id, .status = b->status[i], .tier = b->order[i].tier };
 		struct iovec iov = { &m, sizeof(m) };
-		if (lcy_send(l, &iov, 1) < 0)
+		if (l->send(l, &iov, 1) < 0)
 			return false;
 	}
 	return true;
 }
 
-/* Fills the batch from the ring; other orders are dealt with on the side. */
-static int collect(struct lcy *l, struct reap_batch *b)
+bool lcy_files_remove(struct lcy *l, struct lcy_reaps *b)
 {
-	static union {
-		struct om_op_hdr hdr;
-		struct om_op_reap reap;
-		struct om_op_scan scan;
-		struct om_op_attr attr;
-		unsigned char bytes[OM_RING_MSG_MAX];
-	} m; /* the loop is one thread */
-	size_t len;
-	int err = 0;
-
-	for (b->n = 0; b->n < LCY_REAP_BATCH;) {
-		err = om_ring_get(&l->ring, m.bytes, sizeof(m.bytes), &len);
-		if (err < 0)
-			break;
-		if (m.hdr.type == OM_OP_REAP && len == sizeof(m.reap))
-			b->order[b->n++] = m.reap;
-		else if (m.hdr.type == OM_OP_SCAN && len == sizeof(m.scan))
-			lcy_scan_order(l, &m.scan);
-		else if (m.hdr.type == OM_OP_ATTR && len >= sizeof(m.attr))
-			lcy_attr(l, &m.attr, len);
-		else if (!OM_CHECK(!"an order that the lifecycle process does not know"))
-			continue;
-	}
-	return err == -OBJM_STATUS_WOULD_BLOCK ? 0 : err;
-}
-
-bool lcy_files_turn(struct lcy *l)
-{
-	struct reap_batch b;
-
-	do {
-		if (collect(l, &b) < 0)
-			return false;
-		remove_all(l, &b);
-		if (!answer_all(l, &b))
-			return false;
-	} while (b.n == LCY_REAP_BATCH);
-	return true;
+	remove_all(l, b);
+	return answer_all(l, b);
 }
 
 void lcy_files_sweep(struct lcy *l, uint64_t now_ns)

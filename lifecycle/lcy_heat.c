@@ -23,6 +23,9 @@ static void touch(struct lcy *l, const struct idx_alog_access *a, uint64_t now_s
 	if (idxr_slot(idx, a->slot, &slot) < 0 || slot.state != IDXR_LIVE)
 		return;
 	(void)idx_heat_touch(heat, a->slot, a->weight, now_s, slot.ent.since_s); /* fails for a slot that is none: checked above */
+	struct idx_heat_val v;
+	if (idx == &l->idx && idx_heat_get(heat, a->slot, now_s, slot.ent.since_s, &v) == 0)
+		lcy_cache_access(l, a->slot, &slot.ent, v.heat);
 }
 
 /* Reads what a worker has logged. @return accesses read */
@@ -82,6 +85,7 @@ int lcy_heat_index(struct lcy *l, int index_fd, int heat_fd)
 		idxr_detach(&idx);
 		return err;
 	}
+	lcy_plan_forget(l); /* slots have other numbers now */
 	l->copying = l->idx.base != NULL;
 	l->copied = 0;
 	l->old_idx = l->idx;

@@ -1,18 +1,22 @@
 /*
  * lcy_main.c: objmapper-lifecycle: takes BOOT, narrows itself, then waits for orders: files to remove, tiers to scan, logs of
- * accesses to turn into heat. Its policies (promotion, demotion, eviction) come on top of this loop.
+ * accesses to turn into heat; and every interval it looks at all objects and moves some (lcy_plan.c, lcy_act.c).
  *
  * Whatever happens to it, nothing is lost: the supervisor keeps every order until it is answered and gives it to the next one.
  */
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
+#include <sys/eventfd.h>
 #include <sys/prctl.h>
+#include <sys/stat.h>
 
 #include "common/om_counter.h"
 #include "common/om_fault.h"
 #include "common/om_fdpass.h"
-#include "lifecycle/lcy.h"
+#include "lifecycle/lcy_task.h"
+
+#define LCY_SAVE_LAST_MS 200u /* of the time that a stop has */
 
 static struct lcy lcy; /* one to a process: too large for the stack */
 
@@ -41,6 +45,10 @@ int lcy_send(struct lcy *l, const struct iovec *iov, int n)
 		(void)nanosleep(&ts, NULL);
 	}
 }
+
+static int send_up(void *arg, const struct iovec *iov, int n) { return lcy_send(arg, iov, n); }
+
+static void wake_up(void *arg) { (void)eventfd_write(((struct lcy *)arg)->ring.kick_self, 1); }
 
 static int tell(struct lcy *l, uint16_t type, uint32_t seq)
 {
@@ -72,6 +80,16 @@ static int take_rings(struct lcy *l, int *fds)
 	return err;
 }
 
+/* Without a directory of its own it is given the generations, which are of no use here. */
+static void keep_dir(struct lcy *l, int fd)
+{
+	struct stat st;
+
+	if (fstat(fd, &st) < 0 || !S_ISDIR(st.st_mode))
+		om_close(&fd);
+	lcy_save_init(l, fd, l->boot.generation == 1);
+}
+
 static int take_segments(struct lcy *l, int *fds)
 {
 	static struct om_seg counters; /* kept for ever */
@@ -87,7 +105,7 @@ static int take_segments(struct lcy *l, int *fds)
 		err = lcy_heat_index(l, fds[OM_BOOT_INDEX], fds[OM_BOOT_OWN_SEG]);
 	if (err == 0)
 		fds[OM_BOOT_INDEX] = fds[OM_BOOT_OWN_SEG] = -1;
-	om_close(&fds[OM_BOOT_GENS]); /* of no use here */
+	keep_dir(l, om_take_fd(&fds[OM_BOOT_GENS]));
 	om_close(&fds[OM_BOOT_RULES]);
 	l->run_lock_fd = om_take_fd(&fds[OM_BOOT_RUN_LOCK]);
 	return err;
@@ -111,6 +129,8 @@ static int take_tiers(struct lcy *l, const int *fds, unsigned nfds, int (*dirs)[
 		int err = be_dir_init(&t->be, dirs[*ret_n][0], dirs[*ret_n][1], row->caps, 0);
 		if (err == 0)
 			err = be_dir_init(&t->scan, dirs[*ret_n][0], dirs[*ret_n][1], row->caps, 1);
+		if (err == 0)
+			err = lcy_moves_tier(&l->moves, row->tier, dirs[*ret_n][0], dirs[*ret_n][1], row->caps, row->type == OM_TIER_MEMORY);
 		if (err < 0)
 			return err;
 		t->on = true;
@@ -147,7 +167,18 @@ static int boot(struct lcy *l)
 	for (unsigned i = 0; i < OM_TIERS_MAX; i++)
 		if (l->tiers[i].on)
 			(void)be_dir_sweep_staging(&l->tiers[i].be, before_s);
-	return tell(l, OM_PROC_READY, 0);
+	lcy_drain_resume(l);
+	lcy_plan_init(l, om_coarse_ns());
+	lcy_conf_applied(l);
+	err = lcy_moves_start(&l->moves);
+	return err < 0 ? err : tell(l, OM_PROC_READY, 0);
+}
+
+void lcy_conf_applied(struct lcy *l)
+{
+	atomic_store(&l->moves.rate.per_s, l->boot.lifecycle.bandwidth);
+	if (l->boot.limits.decay_s > 0)
+		(void)idx_heat_tune(&l->heat, l->boot.limits.decay_s, IDX_HEAT_REFERENCE); /* both are in range: the configuration saw to it */
 }
 
 /* ---- the loop ---- */
@@ -186,6 +217,7 @@ static bool take_control(struct lcy *l)
 		} else if (m.hdr.type == OM_PROC_CONF && len == sizeof(m.conf) && m.conf.live.n_tiers <= OM_TIERS_MAX) {
 			l->boot.live = m.conf.live; /* thresholds are read where they are used */
 			om_log_level((enum om_log_prio)l->boot.log_level);
+			lcy_conf_applied(l);
 		} else if (m.hdr.type == OM_PROC_ALOG_GONE && len == sizeof(m.alog)) {
 			lcy_heat_alog_gone(l, m.alog.child);
 		}
@@ -198,8 +230,10 @@ static void wait_for_work(struct lcy *l)
 {
 	struct pollfd p[2] = { { .fd = l->ctl_fd, .events = POLLIN }, { .fd = l->ring.kick_self, .events = POLLIN } };
 
+	/* while all objects are looked at: a slice, then a moment for others */
+	int ms = l->copying ? 0 : l->plan.scanning ? 1 : (int)l->heat_ms;
 	if (om_ring_sleep(&l->ring))
-		(void)poll(p, 2, l->copying ? 0 : (int)l->heat_ms);
+		(void)poll(p, 2, ms);
 	om_ring_awake(&l->ring);
 }
 
@@ -210,11 +244,16 @@ static int loop(struct lcy *l)
 			return 0; /* the end of the control socket is how a supervisor's end is told */
 		if (l->draining)
 			break; /* a restart waits for us */
-		if (!lcy_files_turn(l))
+		if (!lcy_order_turn(l))
 			return 1;
-		lcy_files_sweep(l, om_coarse_ns());
+		uint64_t now_ns = om_coarse_ns();
+		lcy_files_sweep(l, now_ns);
 		lcy_scan_turn(l);
-		lcy_heat_turn(l, om_coarse_ns());
+		lcy_heat_turn(l, now_ns);
+		lcy_save_turn(l);
+		lcy_plan_turn(l, now_ns, om_wall_ns() / 1000000000u);
+		lcy_act_turn(l, now_ns);
+		lcy_task_turn(l, now_ns);
 		om_count(OM_C_LOOP_TURNS, 1);
 		wait_for_work(l);
 	}
@@ -237,6 +276,9 @@ int main(int argc, char **argv)
 	l->ctl_fd = OM_PROC_FD;
 	l->run_lock_fd = -1;
 	l->scans_end = &l->scans;
+	l->send = lcy_send;
+	l->save.dirfd = -1;
+	lcy_moves_init(&l->moves, &(struct lcy_moves_conf){ send_up, wake_up, lcy_act_ended, l });
 	l->heat_ms = LCY_HEAT_MS;
 	pthread_mutex_init(&l->ring_lock, NULL);
 	if (fcntl(OM_PROC_FD, F_GETFD) < 0) {
@@ -252,5 +294,7 @@ int main(int argc, char **argv)
 		return 1;
 	}
 	int status = loop(l);
+	if (l->draining)
+		lcy_save_last(l, LCY_SAVE_LAST_MS);
 	_exit(status); /* a scan thread may be in the middle of a file: nothing to wait for */
 }

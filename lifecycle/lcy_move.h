@@ -52,6 +52,7 @@ struct lcy_job {
 	int status;    /* 0 or negative */
 	bool by_source; /* the source could not be read, or is damaged */
 	bool by_target; /* the target could not be written */
+	bool unsynced;	/* and it was the sync that failed */
 	bool asked;	/* the supervisor said no (or yes): the status is its word */
 	/* the module's */
 	uint32_t at; /* in the table */

@@ -128,7 +128,7 @@ static void copy_batch(struct lcy_mover *t, struct lcy_job **batch, unsigned n)
 	rc = m->tier_memory[to] ? 0 : be_sync(&t->be[to], files, made);
 	for (unsigned i = 0; i < made; i++) {
 		if (rc < 0) {
-			batch[i]->by_target = true;
+			batch[i]->by_target = batch[i]->unsynced = true;
 			give_up(t, batch[i], rc);
 		} else {
 			commit(t, batch[i]);

@@ -58,6 +58,7 @@ struct lcy_policy {
 	uint32_t step, phase, samples; /* every step-th object, beginning with `phase` */
 	double asked, bytes_asked;     /* of late, decayed */
 	double until_check;
+	uint32_t seeds, seeds_known; /* sampled objects seeded; those of them that were sampled before */
 	float scale; /* n when ranks were computed */
 	unsigned deciding;
 	uint32_t victim[LCY_POLICY_VICTIMS];
@@ -389,25 +390,192 @@ static void sample_access(struct lcy_policy *p, uint32_t obj, uint64_t size)
 		choose(p);
 }
 
-enum lcy_policy_verdict lcy_policy_access(struct lcy_policy *p, uint32_t obj)
+/* The access itself, before it is judged. */
+static uint64_t count_access(struct lcy_policy *p, uint32_t obj)
 {
 	const struct sizes s = all_of(p);
-	enum lcy_policy_verdict verdict;
-	uint64_t size;
-	unsigned n;
+	uint64_t size = size_of(&s, obj);
 
 	OM_ASSERT(obj < p->conf.objects);
-	size = size_of(&s, obj);
 	if (++p->now == CLOCK_MAX)
 		clock_back(p);
 	if (is_sampled(p, obj))
 		sample_access(p, obj, size);
 	lane_count(&p->real, obj, p->now);
 	p->last[obj] = p->now;
-	verdict = lane_access(&p->real, &s, obj, size, p->victim, &n);
+	return size;
+}
+
+static void tell_evicted(struct lcy_policy *p, unsigned n)
+{
 	for (unsigned i = 0; i < n && p->conf.evicted; i++)
 		p->conf.evicted(p->conf.arg, p->victim[i]);
+}
+
+enum lcy_policy_verdict lcy_policy_access(struct lcy_policy *p, uint32_t obj)
+{
+	const struct sizes s = all_of(p);
+	uint64_t size = count_access(p, obj);
+	unsigned n;
+	enum lcy_policy_verdict verdict = lane_access(&p->real, &s, obj, size, p->victim, &n);
+
+	tell_evicted(p, n);
 	return verdict;
+}
+
+bool lcy_policy_note(struct lcy_policy *p, uint32_t obj)
+{
+	(void)count_access(p, obj);
+	if (p->real.pos[obj] == NOT_HERE)
+		return false;
+	settle(&p->real, p->real.pos[obj], obj);
+	return true;
+}
+
+void lcy_policy_put(struct lcy_policy *p, uint32_t obj)
+{
+	const struct sizes s = all_of(p);
+
+	OM_ASSERT(obj < p->conf.objects);
+	if (p->real.pos[obj] != NOT_HERE)
+		return;
+	if (p->real.log_count[obj] < 0)
+		p->real.log_count[obj] = 0; /* it was worth bringing there once */
+	if (heap_insert(&p->real, obj))
+		p->real.used += size_of(&s, obj);
+}
+
+bool lcy_policy_victim(struct lcy_policy *p, uint32_t *ret_obj)
+{
+	const struct sizes s = all_of(p);
+
+	if (p->real.count == 0)
+		return false;
+	*ret_obj = p->real.heap[0];
+	lane_drop(&p->real, &s, *ret_obj, false);
+	return true;
+}
+
+void lcy_policy_resize(struct lcy_policy *p, uint64_t capacity)
+{
+	uint32_t obj;
+
+	p->conf.capacity = OM_MAX(capacity, 1);
+	p->real.capacity = p->conf.capacity;
+	/* what the sampled tiers hold too much of leaves them with the next that is let in */
+	for (unsigned i = 0; i < RULES; i++)
+		p->sampled[i].capacity = OM_MAX(p->conf.capacity / p->step, 1);
+	while (p->real.used > p->real.capacity && lcy_policy_victim(p, &obj))
+		if (p->conf.evicted)
+			p->conf.evicted(p->conf.arg, obj);
+}
+
+bool lcy_policy_recall(const struct lcy_policy *p, uint32_t obj, struct lcy_policy_memory *ret)
+{
+	OM_ASSERT(obj < p->conf.objects);
+	if (p->real.log_count[obj] < 0)
+		return false;
+	ret->count = exp2((double)p->real.log_count[obj]);
+	ret->ago = p->now - p->last[obj];
+	ret->sampled = is_sampled(p, obj);
+	ret->lanes = 0;
+	for (unsigned i = 0; ret->sampled && i < RULES; i++)
+		ret->lanes |= (uint32_t)(p->sampled[i].pos[obj / p->step] != NOT_HERE) << i;
+	return true;
+}
+
+/* A sampled object was on this sampled tier. The heap is set in order by lcy_policy_seeded(). */
+static void lane_put(const struct lcy_policy *p, struct lane *l, uint32_t obj)
+{
+	const struct sizes s = {.conf = &p->conf, .step = p->step, .phase = p->phase};
+	uint64_t size = size_of(&s, obj);
+
+	if (l->pos[obj] == NOT_HERE && l->capacity - l->used >= size && heap_insert(l, obj))
+		l->used += size;
+}
+
+void lcy_policy_seed(struct lcy_policy *p, uint32_t obj, const struct lcy_policy_memory *memory)
+{
+	uint32_t ago = (uint32_t)OM_MIN(memory->ago, CLOCK_BACK - 1);
+	float log_count = (float)log2(OM_MIN(OM_MAX(memory->count, 1.0), 1e9));
+
+	OM_ASSERT(obj < p->conf.objects);
+	if (p->now == 0)
+		p->now = CLOCK_BACK; /* so that the past has room */
+	p->last[obj] = p->now - ago;
+	p->real.log_count[obj] = log_count;
+	if (!is_sampled(p, obj))
+		return;
+	p->sample_last[obj / p->step] = p->last[obj];
+	p->seeds++;
+	p->seeds_known += memory->sampled;
+	for (unsigned i = 0; i < RULES; i++) {
+		bool there = memory->sampled && memory->lanes >> i & 1;
+		if (!rules[i].forget || there) /* that one knows only what is on its tier */
+			p->sampled[i].log_count[obj / p->step] = log_count;
+		if (there)
+			lane_put(p, &p->sampled[i], obj / p->step);
+	}
+}
+
+/* A sampled tier as it would be: the objects of the highest rank. */
+static void fill_lane(struct lcy_policy *p, struct lane *l)
+{
+	const struct sizes s = {.conf = &p->conf, .step = p->step, .phase = p->phase};
+
+	for (uint32_t obj = 0; obj < p->samples; obj++) {
+		unsigned n;
+
+		if (l->log_count[obj] >= 0 && l->pos[obj] == NOT_HERE)
+			(void)lane_access(l, &s, obj, size_of(&s, obj), p->victim, &n); /* one that stays away stays away */
+	}
+}
+
+static bool is_score(double v) { return v >= 0 && v < 1e18; }
+
+/* Scores may come from a file. */
+static void resume_trial(struct lcy_policy *p, const struct lcy_policy_trial *t)
+{
+	bool ok = t->pairs == RULES && t->deciding < RULES && t->scale >= 1 && t->scale < 1e10 && is_score(t->asked) && is_score(t->until_check) &&
+		  is_score(t->bytes_asked);
+
+	for (unsigned i = 0; ok && i < RULES; i++)
+		ok = is_score(t->hits[i]) && is_score(t->bytes[i]);
+	if (!ok)
+		return;
+	p->deciding = t->deciding;
+	p->real.rule = rules[t->deciding];
+	p->scale = (float)OM_MIN(t->scale, (double)p->conf.objects);
+	p->asked = t->asked;
+	p->bytes_asked = t->bytes_asked;
+	p->until_check = OM_MIN(t->until_check, OM_MAX(WINDOW * (double)p->scale / p->step, WINDOW_MIN) / CHECKS);
+	for (unsigned i = 0; i < RULES; i++) {
+		p->sampled[i].hits = t->hits[i];
+		p->sampled[i].bytes = t->bytes[i];
+	}
+}
+
+void lcy_policy_seeded(struct lcy_policy *p, const struct lcy_policy_trial *trial)
+{
+	resume_trial(p, trial);
+	lane_scale(&p->real, p->scale);
+	for (unsigned i = 0; i < RULES; i++) {
+		lane_scale(&p->sampled[i], p->scale);
+		/* where the samples are others than before, the best that can be had */
+		if (p->seeds_known < p->seeds / 2)
+			fill_lane(p, &p->sampled[i]);
+	}
+}
+
+void lcy_policy_trial(const struct lcy_policy *p, struct lcy_policy_trial *ret)
+{
+	static_assert(RULES <= LCY_POLICY_PAIRS_MAX, "a place for each pair");
+	*ret = (struct lcy_policy_trial){.pairs = RULES, .deciding = p->deciding, .scale = (double)p->scale, .asked = p->asked,
+					 .bytes_asked = p->bytes_asked, .until_check = p->until_check};
+	for (unsigned i = 0; i < RULES; i++) {
+		ret->hits[i] = p->sampled[i].hits;
+		ret->bytes[i] = p->sampled[i].bytes;
+	}
 }
 
 void lcy_policy_drop(struct lcy_policy *p, uint32_t obj, bool history)

@@ -20,6 +20,7 @@
 #include "common/om_base.h"
 
 #define LCY_POLICY_SAMPLE (UINT32_C(1) << 18) /* objects sampled at most */
+#define LCY_POLICY_PAIRS_MAX 32u
 #define LCY_POLICY_VICTIMS 4096u /* an object in whose favour more would have to go is not let in */
 
 enum lcy_policy_verdict {
@@ -50,6 +51,43 @@ enum lcy_policy_verdict lcy_policy_access(struct lcy_policy *p, uint32_t obj);
 /** The object is not on the tier any more (deleted, moved, or never arrived). Its history is forgotten when `history` is
  * set, as it must be when the number goes to another object. An object that was not there is fine. */
 void lcy_policy_drop(struct lcy_policy *p, uint32_t obj, bool history);
+
+/** Count an access to `obj` without letting it in: what is not there stays away. @return true: it is there */
+bool lcy_policy_note(struct lcy_policy *p, uint32_t obj);
+/** `obj` is on the tier, whatever the policy thinks of that (found there after a restart). May exceed the capacity, until
+ * lcy_policy_resize() or the next object let in. */
+void lcy_policy_put(struct lcy_policy *p, uint32_t obj);
+/** Take the object that is worth least out. @return false: there is none */
+bool lcy_policy_victim(struct lcy_policy *p, uint32_t *ret_obj);
+/** The capacity is another one now; what has to go is told to `evicted`. 0 counts as 1. */
+void lcy_policy_resize(struct lcy_policy *p, uint64_t capacity);
+
+/*
+ * What is remembered of an object, to be kept over a restart: the decayed count as of its last access, and how many accesses (to
+ * any object) ago that was. A new policy is seeded with it, object by object, then told what is on the tier
+ * (lcy_policy_put), then lcy_policy_seeded() once.
+ */
+struct lcy_policy_memory {
+	double count;
+	uint64_t ago;
+	bool sampled;	/* it was one of the samples ... */
+	uint32_t lanes; /* ... and on these of the sampled tiers */
+};
+/** @return false: it was never accessed */
+bool lcy_policy_recall(const struct lcy_policy *p, uint32_t obj, struct lcy_policy_memory *ret);
+/** In any order, before the first access. */
+void lcy_policy_seed(struct lcy_policy *p, uint32_t obj, const struct lcy_policy_memory *memory);
+
+/* How the pairs have fared of late. Of another table of pairs it means nothing, hence the number of them. */
+struct lcy_policy_trial {
+	uint32_t pairs; /* 0: nothing is known */
+	uint32_t deciding;
+	double scale, asked, bytes_asked, until_check;
+	double hits[LCY_POLICY_PAIRS_MAX], bytes[LCY_POLICY_PAIRS_MAX];
+};
+void lcy_policy_trial(const struct lcy_policy *p, struct lcy_policy_trial *ret);
+/** @param trial  of the policy before; from a file: values that cannot be are ignored */
+void lcy_policy_seeded(struct lcy_policy *p, const struct lcy_policy_trial *trial);
 
 bool lcy_policy_has(const struct lcy_policy *p, uint32_t obj);
 /** What is on the tier, in the unit of `size`: never above the capacity. */

@@ -51,7 +51,7 @@ static int report(void *arg, const struct be_found *f)
 			       { (void *)(uintptr_t)r->meta, m.meta_len } };
 	c->files++;
 	om_count(OM_C_SCANNED, 1);
-	return lcy_send(c->l, iov, 4);
+	return c->l->send(c->l, iov, 4);
 }
 
 static void *scan_main(void *arg)
@@ -66,7 +66,7 @@ static void *scan_main(void *arg)
 				   .status = err, .tier = o->tier };
 	struct iovec iov = { &m, sizeof(m) };
 
-	if (lcy_send(l, &iov, 1) < 0)
+	if (l->send(l, &iov, 1) < 0)
 		om_log(OM_MSG_NOTE, "lifecycle: the end of a scan could not be told: the ring is broken"); /* the loop sees it too */
 	atomic_store(&l->scan_ended, true);
 	(void)eventfd_write(l->ring.kick_self, 1); /* the loop starts the next one */

@@ -91,7 +91,7 @@ struct tier_policy {
 	void (*done)(void *self);
 };
 extern const struct tier_policy tier_lru, tier_fifo, tier_sieve, tier_lfu, tier_gdsf, tier_belady, tier_arc, tier_s3fifo,
-	tier_wtinylfu, tier_ours;
+	tier_wtinylfu, tier_ours, tier_restart;
 
 /** The policy of a name, or NULL. */
 const struct tier_policy *tier_policy_get(const char *name);

@@ -1,0 +1,50 @@
+/*
+ * lcy_task.h: what the lifecycle process answers an administrator: the members of its JSON texts (msg_ring.h, TASK, TASKED).
+ *
+ * With a status other than 0 there is one member, "text": why. The supervisor adds names of tiers where a number stands; members are
+ * added in later versions, never changed.
+ *
+ * STATUS   {"paused": bool, "cycle": n so far, "next_cycle_ms": n, "scanning": bool, "scan_ms": of the last whole one, "objects": seen by it,
+ *	     "jobs": moves and drops under way, "waiting": found and not begun, "budget": moves this cycle may still begin,
+ *	     "bandwidth": bytes a second or 0, "moved_up", "moved_down", "cached", "dropped", "expired", "failed", "refused": since the
+ *	     process began, "moved_bytes",
+ *	     "policy": {"active": bool, "objects_let_in": bytes' worth in 4 KiB, "half_life", "margin", "waiting": copies to be made} or null,
+ *	     "heat": {"saved_s": age of the file in seconds or null},
+ *	     "tiers": [{"tier": number, "name", "used", "capacity", "objects", "inbound", "outbound": bytes under way, "need": bytes that must go,
+ *			"fails": in a row, "dead": bool, "drain": bool}],
+ *	     "drains": [{"tier", "name", "objects_left", "bytes_left", "moved", "moved_bytes", "stuck": objects that can go nowhere, "done": bool}]}
+ * TOP      {"objects": [{"uri", "id", "size", "tier", "home", "heat", "count", "last_access": seconds since 1970}], hottest first}
+ * EXPLAIN  {"id", "size", "tier", "home", "heat", "count", "last_access", "pinned", "ephemeral", "evictable", "expires": or 0,
+ *	     "copy": bool, "why": a sentence, "next": a sentence, "working": a sentence or null}
+ * MIGRATE, PROMOTE, DEMOTE
+ *	    {"state": "done"|"under way"|"there", "from", "to", "kind": "home"|"copy"|"drop", "id", "size"}
+ * DRAIN    one of "drains" above
+ * PAUSE, RESUME  {"paused": bool}
+ */
+#ifndef LCY_TASK_H
+#define LCY_TASK_H
+
+#include <jansson.h>
+
+#include "lifecycle/lcy.h"
+
+/** Answer a task; takes `doc` (NULL: no memory, which is told). */
+void lcy_task_answer(struct lcy *l, uint64_t req, int status, json_t *doc);
+/** Answer that it cannot be done. */
+void lcy_task_refuse(struct lcy *l, uint64_t req, int status, const char *fmt, ...) OM_PRINTF(4, 5);
+/** The slot of a URI. @return 0; NOT_FOUND; UNAVAILABLE: the index is not complete */
+int lcy_task_find(struct lcy *l, const char *uri, size_t len, uint32_t *ret_slot, struct idx_ent *ret_ent) OM_MUST_USE;
+const char *lcy_task_tier(const struct lcy *l, unsigned no); /* its name, "?" */
+
+/* lcy_tell.c */
+json_t *lcy_tell_status(const struct lcy *l);
+json_t *lcy_tell_drain(const struct lcy *l, unsigned tier);
+json_t *lcy_tell_explain(struct lcy *l, uint32_t slot, const struct idx_ent *ent);
+
+/* lcy_drain.c */
+/** Begin or end to move everything off a tier; remembered in state_dir/heat.d. */
+void lcy_drain_set(struct lcy *l, unsigned tier, bool on);
+/** At start: go on with what was begun. */
+void lcy_drain_resume(struct lcy *l);
+
+#endif
