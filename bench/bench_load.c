@@ -19,8 +19,17 @@ struct batch {
 	uint64_t due[BENCH_DEPTH_MAX];
 };
 
+/* Threads connect, and fill what they fill, at their own pace; then all begin together. */
+struct gate {
+	pthread_mutex_t lock;
+	pthread_cond_t moved;
+	unsigned ready;
+	uint64_t start_ns; /* 0: not yet */
+};
+
 struct load {
 	const struct bench_opts *o;
+	struct gate *gate;
 	const struct bench_driver *driver;
 	const struct bench_pick *pick;
 	double puts; /* share of batches that are puts */
@@ -135,6 +144,30 @@ static void open_loop(struct load *l, void *h)
 	}
 }
 
+static void pass_gate(struct load *l)
+{
+	(void)pthread_mutex_lock(&l->gate->lock);
+	l->gate->ready++;
+	(void)pthread_cond_broadcast(&l->gate->moved);
+	while (l->gate->start_ns == 0)
+		(void)pthread_cond_wait(&l->gate->moved, &l->gate->lock);
+	l->start_ns = l->gate->start_ns;
+	l->end_ns = l->start_ns + (uint64_t)(l->o->seconds * 1e9);
+	(void)pthread_mutex_unlock(&l->gate->lock);
+}
+
+/* When all of `n` threads are ready: go. */
+static uint64_t open_gate(struct gate *g, unsigned n)
+{
+	(void)pthread_mutex_lock(&g->lock);
+	while (g->ready < n)
+		(void)pthread_cond_wait(&g->moved, &g->lock);
+	g->start_ns = om_now_ns() + 1000000u;
+	(void)pthread_cond_broadcast(&g->moved);
+	(void)pthread_mutex_unlock(&g->lock);
+	return g->start_ns;
+}
+
 static void *load_thread(void *arg)
 {
 	struct load *l = arg;
@@ -149,7 +182,9 @@ static void *load_thread(void *arg)
 		if (!l->batch)
 			(void)bench_fail("out of memory");
 		l->failed = true;
-	} else {
+	}
+	pass_gate(l);
+	if (h) {
 		sleep_until(l->start_ns);
 		if (l->o->rate > 0)
 			open_loop(l, h);
@@ -233,20 +268,21 @@ static int run(const struct bench_opts *o, const char *what, const struct bench_
 {
 	struct load *loads = calloc(o->connections, sizeof(*loads));
 	static struct bench_result sum;
-	uint64_t start = om_now_ns() + 100000000u; /* all begin together, connected */
-	uint64_t end = start + (uint64_t)(o->seconds * 1e9);
+	struct gate gate = {.lock = PTHREAD_MUTEX_INITIALIZER, .moved = PTHREAD_COND_INITIALIZER};
+	uint64_t start;
 	int r = BENCH_OK;
 	unsigned n = 0;
 
 	if (!loads)
 		return bench_fail("out of memory");
 	for (; n < o->connections; n++) {
-		loads[n] = (struct load){.o = o, .driver = driver, .pick = pick, .puts = puts, .number = n, .start_ns = start, .end_ns = end};
+		loads[n] = (struct load){.o = o, .driver = driver, .pick = pick, .puts = puts, .number = n, .gate = &gate};
 		if (pthread_create(&loads[n].thread, NULL, load_thread, &loads[n]) != 0) {
 			r = bench_fail("cannot start a thread");
 			break;
 		}
 	}
+	start = open_gate(&gate, n);
 	for (unsigned i = 0; i < n; i++) {
 		(void)pthread_join(loads[i].thread, NULL);
 		for (int k = 0; k < BENCH_KIND_COUNT; k++)

@@ -82,8 +82,12 @@ struct objm_options {
 	uint32_t promise;	     /* OBJM_PROMISE_... */
 	uint32_t max_fds;	     /* descriptors that one message may bring, 1..253; default 253 (252 with musl) */
 	uint32_t wait_ms;	     /* objm_open() keeps trying for this long while no server listens; default: not at all */
+	uint32_t cache_objects;	     /* objects that the client cache keeps, up to 16,777,216; default 0: no cache. Needs
+				      * OBJM_PROMISE_POSITIONED */
+	uint32_t cache_report_ms;    /* how often the cache tells the server of the hits that it had; default 1,000 */
+	uint64_t cache_bytes;	     /* sum of the sizes of the objects that it keeps; default 1 GiB */
 };
-#define OBJM_OPTIONS_INIT {sizeof(struct objm_options), 0, 0, 0, 0, 0, 0}
+#define OBJM_OPTIONS_INIT {sizeof(struct objm_options), 0, 0, 0, 0, 0, 0, 0, 0, 0}
 #define OBJM_NO_RETRY 0xffffffffu
 
 /* Flags of an object. */
@@ -213,6 +217,46 @@ OBJM_API int objm_read(objm_t *s, const char *uri, void *buf, size_t cap, size_t
  */
 OBJM_API int objm_read_alloc(objm_t *s, const char *uri, size_t max, void **ret_data, size_t *ret_size,
 			     struct objm_info *ret_info);
+
+/*
+ * The client cache: objects that this session got before, without asking the server again and without a system call. What it
+ * gives is current: after a change of an object was acknowledged to anyone, no get that begins later returns the old version.
+ * It shows this by a table of generations that the server lets its clients read; when that table says "changed", when the
+ * daemon restarts, or when it can no longer be trusted, the cache asks the server again by itself.
+ *
+ * The cache belongs to its session: one thread at a time, like everything of a session. It holds at most cache_objects objects,
+ * cache_bytes bytes of them, and half of RLIMIT_NOFILE descriptors; what was not used for longest goes. A deleted object's
+ * room on the server is not free before the cache has noticed: a program that is idle calls objm_cache_tend() now and then.
+ */
+#define OBJM_CACHE_FD 0x1u   /* a descriptor */
+#define OBJM_CACHE_DATA 0x2u /* the bytes in memory: a copy (up to 64 KiB) or a mapping */
+
+/* An object, borrowed from the cache until objm_cache_release(). */
+struct objm_cached {
+	const void *data; /* with OBJM_CACHE_DATA: `size` bytes, never NULL; else NULL */
+	uint64_t size;
+	uint64_t id;
+	uint64_t mtime_ns;
+	uint32_t rev;
+	uint32_t flags; /* OBJM_EPHEMERAL ... */
+	int fd;		/* with OBJM_CACHE_FD: the cache's own, shared: pread, mmap, sendfile at an offset; never close it. Else -1 */
+};
+/**
+ * Get an object through the cache: from it if it is there and current, else from the server, and keep it.
+ *
+ * @param len      bytes of the URI; 0: it ends with a NUL
+ * @param want     OBJM_CACHE_FD, OBJM_CACHE_DATA or both; 0: a descriptor
+ * @param ret_obj  give it back with objm_cache_release(), before objm_close(). It stays as it is until then, whatever
+ *                 becomes of the object
+ * @return 0; errors as objm_get(). A session without a cache, or whose server has no table, asks every time
+ */
+OBJM_API int objm_cache_get(objm_t *s, const char *uri, size_t len, uint32_t want, const struct objm_cached **ret_obj);
+/** Give an object back. NULL is fine. */
+OBJM_API void objm_cache_release(objm_t *s, const struct objm_cached *obj);
+/** Report hits to the server and let go of what is no longer current; never waits for the server. For idle times. */
+OBJM_API void objm_cache_tend(objm_t *s);
+/** Forget everything. */
+OBJM_API void objm_cache_drop(objm_t *s);
 
 /* Everything about an object. */
 struct objm_stat {
@@ -397,7 +441,12 @@ struct objm_stats {
 	uint64_t bytes_received;
 	uint64_t fds_received;
 	uint64_t fds_lost; /* by this process' descriptor limit */
-	uint64_t reserved[6];
+	uint64_t cache_hits;
+	uint64_t cache_misses;
+	uint64_t cache_stale;	/* misses for something that was kept and is no longer current */
+	uint64_t cache_objects; /* kept now */
+	uint64_t cache_bytes;	/* their sizes */
+	uint64_t cache_reported; /* hits that were reported */
 };
 OBJM_API void objm_stats(const objm_t *s, struct objm_stats *ret_stats);
 

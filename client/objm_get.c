@@ -20,14 +20,9 @@ static uint16_t frame_flags(uint32_t flags)
 
 /* ---------------------------------------------------------------- one */
 
-struct get {
-	struct objm_info info;
-	int fd;
-};
-
 static int get_frame(void *arg, const struct objm_frame *f)
 {
-	struct get *g = arg;
+	struct objm_got *g = arg;
 
 	om_close(&g->fd); /* of a try that broke off behind it */
 	if (f->status < 0)
@@ -38,7 +33,7 @@ static int get_frame(void *arg, const struct objm_frame *f)
 	return objm_frame_info(&g->info, f);
 }
 
-static int get_one(objm_t *s, const char *uri, uint32_t flags, struct get *g)
+int objm_get_one(objm_t *s, const char *uri, uint32_t flags, struct objm_got *g)
 {
 	struct objm_req req = {
 		.op = OM_PROTO_OP_GET, .flags = frame_flags(flags), .uri = uri, .frame = get_frame, .arg = g};
@@ -55,11 +50,11 @@ static int get_one(objm_t *s, const char *uri, uint32_t flags, struct get *g)
 
 int objm_get(objm_t *s, const char *uri, uint32_t flags, struct objm_info *ret_info, int *ret_fd)
 {
-	struct get g;
+	struct objm_got g;
 	int r;
 
 	objm_enter(s);
-	r = get_one(s, uri, flags, &g);
+	r = objm_get_one(s, uri, flags, &g);
 	if (r == 0) {
 		*ret_fd = g.fd;
 		if (ret_info)
@@ -221,7 +216,7 @@ int objm_get_many(objm_t *s, const char *const *uris, size_t n, uint32_t flags, 
 /* ---------------------------------------------------------------- mappings and copies */
 
 /* The size of what was received, checked against the file itself: a mapping beyond its end would fault. */
-static int checked_size(objm_t *s, const char *uri, const struct get *g)
+int objm_got_check(objm_t *s, const char *uri, const struct objm_got *g)
 {
 	char quoted[OBJM_QUOTE_MAX];
 	struct stat st;
@@ -235,16 +230,16 @@ static int checked_size(objm_t *s, const char *uri, const struct get *g)
 int objm_get_map(objm_t *s, const char *uri, struct objm_map *ret_map)
 {
 	char quoted[OBJM_QUOTE_MAX];
-	struct get g;
+	struct objm_got g;
 	void *p;
 	int r;
 
 	objm_enter(s);
-	r = get_one(s, uri, 0, &g);
+	r = objm_get_one(s, uri, 0, &g);
 	if (r < 0)
 		return objm_leave(s, r);
 	OM_AUTO_FD fd = g.fd;
-	r = checked_size(s, uri, &g);
+	r = objm_got_check(s, uri, &g);
 	if (r < 0)
 		return objm_leave(s, r);
 	if (g.info.size == 0) {
@@ -268,7 +263,7 @@ void objm_unmap(struct objm_map *map)
 	memset(map, 0, sizeof(*map));
 }
 
-static int read_all(objm_t *s, const char *uri, int fd, void *buf, size_t size)
+int objm_read_all(objm_t *s, const char *uri, int fd, void *buf, size_t size)
 {
 	char quoted[OBJM_QUOTE_MAX];
 	size_t done = 0;
@@ -296,17 +291,17 @@ static int too_large(objm_t *s, const char *uri, uint64_t size, uint64_t max)
 
 int objm_read(objm_t *s, const char *uri, void *buf, size_t cap, size_t *ret_size, struct objm_info *ret_info)
 {
-	struct get g;
+	struct objm_got g;
 	int r;
 
 	objm_enter(s);
-	r = get_one(s, uri, 0, &g);
+	r = objm_get_one(s, uri, 0, &g);
 	if (r < 0)
 		return objm_leave(s, r);
 	OM_AUTO_FD fd = g.fd;
 	if (g.info.size > cap)
 		return objm_leave(s, too_large(s, uri, g.info.size, cap));
-	r = read_all(s, uri, fd, buf, (size_t)g.info.size);
+	r = objm_read_all(s, uri, fd, buf, (size_t)g.info.size);
 	if (r == 0) {
 		*ret_size = (size_t)g.info.size;
 		if (ret_info)
@@ -318,24 +313,24 @@ int objm_read(objm_t *s, const char *uri, void *buf, size_t cap, size_t *ret_siz
 int objm_read_alloc(objm_t *s, const char *uri, size_t max, void **ret_data, size_t *ret_size, struct objm_info *ret_info)
 {
 	OM_AUTO_FREE char *buf = NULL;
-	struct get g;
+	struct objm_got g;
 	int r;
 
 	objm_enter(s);
-	r = get_one(s, uri, 0, &g);
+	r = objm_get_one(s, uri, 0, &g);
 	if (r < 0)
 		return objm_leave(s, r);
 	OM_AUTO_FD fd = g.fd;
 	if (g.info.size > max || g.info.size >= SIZE_MAX)
 		return objm_leave(s, too_large(s, uri, g.info.size, max));
-	r = checked_size(s, uri, &g); /* before so much memory is asked for */
+	r = objm_got_check(s, uri, &g); /* before so much memory is asked for */
 	if (r < 0)
 		return objm_leave(s, r);
 	buf = malloc((size_t)g.info.size + 1);
 	if (!buf)
 		return objm_leave(s, objm_fail(s, -OBJM_STATUS_OUT_OF_MEMORY, "GET: no memory for %llu bytes",
 					       (unsigned long long)g.info.size));
-	r = read_all(s, uri, fd, buf, (size_t)g.info.size);
+	r = objm_read_all(s, uri, fd, buf, (size_t)g.info.size);
 	if (r < 0)
 		return objm_leave(s, r);
 	buf[g.info.size] = '\0';

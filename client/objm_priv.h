@@ -39,7 +39,11 @@ void objm_connection_free(objm_connection_t *conn);
 
 struct objm_options_set { /* options after the defaults */
 	uint32_t connect_timeout_ms, call_timeout_ms, retry_ms, promise, max_fds, wait_ms;
+	uint32_t cache_objects, cache_report_ms;
+	uint64_t cache_bytes;
 };
+
+struct objm_cache;
 
 struct objm {
 	struct objm_io io; /* io.sock is owned; -1: not connected */
@@ -52,6 +56,8 @@ struct objm {
 	uint8_t *tx;		       /* requests are built here */
 	size_t tx_cap;
 	struct objm_stats st;
+	struct objm_cache *cache; /* NULL: none was asked for, or not needed yet */
+	uint32_t touch_id;	  /* TOUCH whose answer has not come; 0: none */
 	char err[768];
 };
 
@@ -113,6 +119,24 @@ int objm_fail(objm_t *s, int status, const char *fmt, ...) OM_PRINTF(3, 4);
 /** Count a public call: in, then out with its result, which is returned. */
 void objm_enter(objm_t *s);
 int objm_leave(objm_t *s, int r);
+/* objm_cached.c: the cache and its session. */
+/** Memory for the cache that the options ask for. 0; -OUT_OF_MEMORY. */
+int objm_cache_begin(objm_t *s);
+/** ATTACH was answered: the table's descriptor (stays the caller's), or -1: there is none. */
+void objm_cache_table(objm_t *s, int fd);
+void objm_cache_end(objm_t *s);
+void objm_cache_count(const objm_t *s, struct objm_stats *ret_stats);
+
+/* objm_get.c: one object, as objm_get() without counting the call. */
+struct objm_got {
+	struct objm_info info;
+	int fd; /* the caller's */
+};
+int objm_get_one(objm_t *s, const char *uri, uint32_t flags, struct objm_got *ret);
+/** 0 if the file is as long as the object says; -STORAGE, with a message. */
+int objm_got_check(objm_t *s, const char *uri, const struct objm_got *g);
+int objm_read_all(objm_t *s, const char *uri, int fd, void *buf, size_t size);
+
 /** Check and store a URI: 0, -INVALID_REQUEST, -URI_TOO_LONG. */
 int objm_body_uri(objm_t *s, struct om_proto_body *body, const char *uri);
 /** A URI for a message: control characters, backslashes and what is no UTF-8 as \xNN, shortened. */

@@ -17,6 +17,9 @@
 #define CALL_TIMEOUT_MS 30000u
 #define RETRY_MS 5000u
 #define TIMEOUT_MAX_MS (24u * 3600u * 1000u)
+#define CACHE_OBJECTS_MAX (1u << 24)
+#define CACHE_REPORT_MS 1000u
+#define CACHE_BYTES (UINT64_C(1) << 30)
 #define BACKOFF_FIRST_US 500u
 #define BACKOFF_MAX_US 100000u
 #ifdef __GLIBC__
@@ -264,6 +267,7 @@ static int attach_frame(void *arg, const struct objm_frame *f)
 
 	if (f->status == 0 && (f->body->have & OM_PROTO_BIT(LIMITS)))
 		s->limits = f->body->limits;
+	objm_cache_table(s, f->nfds == 1 ? f->fds[0] : -1);
 	return 0;
 }
 
@@ -279,6 +283,8 @@ static int attach(objm_t *s)
 					     .uris_max = 1,
 					     .max_fds = 1,
 					     .inline_max = 0};
+	if (s->opt.cache_objects)
+		req.flags = OM_PROTO_F_WANT_TABLE;
 	req.body.have = OM_PROTO_BIT(PROMISE) | OM_PROTO_BIT(MAX_FDS);
 	req.body.promise = (uint8_t)s->opt.promise;
 	req.body.max_fds = (uint8_t)s->opt.max_fds;
@@ -643,14 +649,22 @@ static int options(objm_t *s, const struct objm_options *opt)
 	s->opt.wait_ms = option(o.wait_ms, 0, TIMEOUT_MAX_MS);
 	s->opt.max_fds = option(o.max_fds, FDS_DEFAULT, OM_PROTO_FDS_MAX);
 	s->opt.promise = o.promise;
+	s->opt.cache_objects = option(o.cache_objects, 0, CACHE_OBJECTS_MAX);
+	s->opt.cache_report_ms = option(o.cache_report_ms, CACHE_REPORT_MS, TIMEOUT_MAX_MS);
+	s->opt.cache_bytes = o.cache_bytes ? o.cache_bytes : CACHE_BYTES;
 	if (s->opt.connect_timeout_ms == UINT32_MAX || s->opt.call_timeout_ms == UINT32_MAX ||
-	    s->opt.retry_ms == UINT32_MAX || s->opt.wait_ms == UINT32_MAX)
+	    s->opt.retry_ms == UINT32_MAX || s->opt.wait_ms == UINT32_MAX || s->opt.cache_report_ms == UINT32_MAX)
 		return objm_fail(s, -OBJM_STATUS_INVALID_REQUEST, "options: a time is greater than a day");
 	if (s->opt.max_fds == UINT32_MAX)
 		return objm_fail(s, -OBJM_STATUS_INVALID_REQUEST, "options: max_fds is greater than %u", OM_PROTO_FDS_MAX);
 	if (s->opt.promise & ~OBJM_PROMISE_POSITIONED)
 		return objm_fail(s, -OBJM_STATUS_INVALID_REQUEST, "options: unknown promise");
-	return 0;
+	if (s->opt.cache_objects == UINT32_MAX)
+		return objm_fail(s, -OBJM_STATUS_INVALID_REQUEST, "options: cache_objects is greater than %u", CACHE_OBJECTS_MAX);
+	if (s->opt.cache_objects && !(s->opt.promise & OBJM_PROMISE_POSITIONED))
+		return objm_fail(s, -OBJM_STATUS_INVALID_REQUEST,
+				 "options: a cache shares its descriptors: promise positioned access (OBJM_PROMISE_POSITIONED)");
+	return objm_cache_begin(s);
 }
 
 static int open_session(objm_t *s, const char *path, const struct objm_options *opt)
@@ -709,6 +723,7 @@ void objm_close(objm_t *s)
 	if (!s)
 		return;
 	objm_disconnect(s);
+	objm_cache_end(s);
 	free(s->tx);
 	free(s->path);
 	free(s);
@@ -729,4 +744,5 @@ void objm_stats(const objm_t *s, struct objm_stats *ret_stats)
 	ret_stats->bytes_received += s->io.received;
 	ret_stats->fds_received += s->io.fds_in;
 	ret_stats->fds_lost += s->io.fds_dropped;
+	objm_cache_count(s, ret_stats);
 }

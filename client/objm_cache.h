@@ -1,0 +1,108 @@
+/*
+ * objm_cache.h: the client cache's memory: which objects a session holds, and the proof that they are still current.
+ *
+ * Inside libobjm, one thread at a time, as its session. No system call on a hit; no connection here: objm_cached.c fetches.
+ *
+ * WHY A HIT IS NEVER STALE. The generation table (index/idx_gen.h) is written by the supervisor alone. For every change, in
+ * this order: (1) the word of the URI's bucket goes odd; (2) the catalog commits; (3) the slot is published; (4) the word goes
+ * to the next even number (release); (5) the change is acknowledged. A worker loads the word g (acquire) BEFORE it looks the
+ * object up, and g comes with the answer. The cache keeps that g, never one that it loads itself, and only an even one. A hit
+ * is: the word, loaded now (acquire), equals g, and the table is alive.
+ *  - Suppose a change was acknowledged to anyone before this get began. Its step 4 then happened before our load (through the
+ *    acknowledgement, however it reached us), so we load a word at least as high as the one that step 4 stored, call it h.
+ *    If it equals g, then g >= h: the worker that gave us g loaded h or a later word, by release and acquire it saw the slot of
+ *    step 3 when it looked afterwards, and what we hold is the new version or a later one. Otherwise it is a miss.
+ *  - A word that was even when the worker loaded it and whose change began afterwards is another number by step 1, so what was
+ *    looked up half way through a change does not prove anything later; an odd g proves nothing at all and is not kept.
+ *  - Nobody gets the new version while another still trusts the old one: the slot is stored after the word went odd.
+ *  - A table whose supervisor is gone does not move any more: it is alive only while the coarse monotonic clock is below
+ *    valid_until, which the supervisor renews, and its successor acknowledges nothing before that time (and a tick) has passed,
+ *    unless the table was RETIRED. Entries belong to one table, known by its epoch; another table drops them all.
+ *  - A connection is attached to one worker of one supervisor, so an answer's g belongs to the table that came with ATTACH of
+ *    the same connection.
+ * What a hit returns are descriptors or bytes of one object id, and bytes under an id never change.
+ */
+#ifndef OBJM_CACHE_H
+#define OBJM_CACHE_H
+
+#include "client/objm.h"
+#include "common/om_base.h"
+#include "index/idx_gen.h"
+
+#define OBJM_CACHE_TOUCHED_MAX 4096u /* objects of one report */
+
+/* What an entry holds. */
+#define OBJM_CACHE_HAS_FD 0x1u	   /* = OBJM_CACHE_FD */
+#define OBJM_CACHE_HAS_DATA 0x2u   /* = OBJM_CACHE_DATA */
+#define OBJM_CACHE_HAS_MAPPING 0x4u /* data is a mapping; else it is from malloc */
+
+/* Two cache lines: what a hit writes and what it hands out; what it compares. */
+struct objm_cache_entry {
+	struct objm_cached pub; /* must be first */
+	uint32_t refs;
+	uint16_t touches; /* hits since they were last reported; stops at its maximum */
+	uint8_t visited;  /* since the hand came by */
+	uint8_t has;	  /* OBJM_CACHE_HAS_... */
+	uint64_t gen;
+
+	uint64_t expiry_s; /* 0: never */
+	uint32_t tag, bucket;
+	uint32_t next_free; /* number of the next free entry; 0: none */
+	uint16_t uri_len;
+	bool linked; /* found by its URI; false: it lives for its references alone */
+	bool heap;   /* not in the array */
+	char *uri;   /* where the URI is: `inline_uri`, or its own memory */
+	char inline_uri[32];
+} __attribute__((aligned(64)));
+
+struct objm_cache_slot {
+	uint32_t tag;	/* upper half of the URI's hash; its low bits are where probing begins */
+	uint32_t entry; /* number, from 1; 0: empty */
+	uint32_t bucket; /* here too, so that the generation and the entry are fetched side by side */
+	uint32_t uri_len;
+};
+
+struct objm_cache {
+	const struct idx_gen_table *table; /* NULL: nothing can be kept */
+	uint64_t epoch;
+	struct objm_cache_slot *slots;
+	uint32_t mask;
+	struct objm_cache_entry *entries; /* [1..max] */
+	uint32_t max, used, free_head, hand; /* used: entries [1..used] were in use once */
+	uint32_t count, fds, fds_max;
+	uint64_t bytes, bytes_max, seed;
+	uint64_t hits, misses, stale;
+	uint64_t report_at_ns; /* coarse clock; a hit at or after it asks for a report */
+	uint32_t touched[OBJM_CACHE_TOUCHED_MAX], touched_count;
+};
+
+/** @param max entries, 1..2^24  @param fds_max  descriptors  @param bytes_max  sum of the objects' sizes. NULL: out of memory */
+struct objm_cache *objm_cache_new(uint32_t max, uint32_t fds_max, uint64_t bytes_max);
+/** Everything is closed and unmapped, references notwithstanding. NULL is fine. */
+void objm_cache_free(struct objm_cache *c);
+/** Another table (fd stays the caller's; -1: none): entries of another epoch are dropped. @return 0 or as idx_gen_map() */
+int objm_cache_attach(struct objm_cache *c, int fd);
+/** Forget everything; what is referenced lives until it is released. */
+void objm_cache_drop_all(struct objm_cache *c);
+
+/**
+ * The entry of a URI if it is current and holds all of `want`: one reference for the caller. NULL: a miss. No system call.
+ * @param ret_report  set to true if it is time to report (objm_cached.c); else not touched
+ */
+struct objm_cache_entry *objm_cache_find(struct objm_cache *c, const char *uri, size_t len, uint32_t want, bool *ret_report);
+/**
+ * Keep what a server's answer brought; one reference for the caller. The entry takes over *fd and *data as `has` says, and
+ * another entry of this URI is dropped. What cannot be kept (odd generation, no table, too large, all others are
+ * referenced) lives until it is released.
+ * @return NULL: out of memory; fd and data stay the caller's
+ */
+struct objm_cache_entry *objm_cache_insert(struct objm_cache *c, const char *uri, size_t len, const struct objm_info *info, int fd,
+					   void *data, uint32_t has);
+/** A reference less. `c` may be NULL for an entry that is not linked. */
+void objm_cache_unref(struct objm_cache *c, struct objm_cache_entry *e);
+/** Drop up to `n` entries that the hand finds (all but referenced ones); true if any went. */
+bool objm_cache_shrink(struct objm_cache *c, uint32_t n);
+/** Look at the next `n` entries of the array and drop what is no longer current. */
+void objm_cache_sweep(struct objm_cache *c, uint32_t n);
+
+#endif
