@@ -235,11 +235,8 @@ OBJM_API int objm_read_alloc(objm_t *s, const char *uri, size_t max, void **ret_
 struct objm_cached {
 	const void *data; /* with OBJM_CACHE_DATA: `size` bytes, never NULL; else NULL */
 	uint64_t size;
-	uint64_t id;
-	uint64_t mtime_ns;
-	uint32_t rev;
+	int fd; /* with OBJM_CACHE_FD: the cache's own, shared: pread, mmap, sendfile at an offset; never close it. Else -1 */
 	uint32_t flags; /* OBJM_EPHEMERAL ... */
-	int fd;		/* with OBJM_CACHE_FD: the cache's own, shared: pread, mmap, sendfile at an offset; never close it. Else -1 */
 };
 /**
  * Get an object through the cache: from it if it is there and current, else from the server, and keep it.
@@ -251,6 +248,8 @@ struct objm_cached {
  * @return 0; errors as objm_get(). A session without a cache, or whose server has no table, asks every time
  */
 OBJM_API int objm_cache_get(objm_t *s, const char *uri, size_t len, uint32_t want, const struct objm_cached **ret_obj);
+/** What is known of a borrowed object: as objm_get() said it when the cache got it, without tier names. */
+OBJM_API void objm_cache_info(objm_t *s, const struct objm_cached *obj, struct objm_info *ret_info);
 /** Give an object back. NULL is fine. */
 OBJM_API void objm_cache_release(objm_t *s, const struct objm_cached *obj);
 /** Report hits to the server and let go of what is no longer current; never waits for the server. For idle times. */

@@ -13,8 +13,7 @@
 #define XXH_INLINE_ALL /* a few instructions for a short URI; no library to link */
 #include <xxhash.h>
 
-static_assert(offsetof(struct objm_cache_entry, expiry_s) == 64, "what a hit writes lies on one line, what it compares on the other");
-static_assert(sizeof(struct objm_cache_entry) == 128, "two lines");
+static_assert(sizeof(struct objm_cache_entry) == 64, "one line");
 static_assert(sizeof(struct objm_cache_slot) == 16, "four to a line");
 
 /* ---------------------------------------------------------------- memory */
@@ -31,6 +30,7 @@ static void *pages(size_t bytes)
 }
 
 static size_t entries_bytes(const struct objm_cache *c) { return ((size_t)c->max + 1) * sizeof(*c->entries); }
+static size_t rests_bytes(const struct objm_cache *c) { return ((size_t)c->max + 1) * sizeof(*c->rests); }
 static size_t slots_bytes(const struct objm_cache *c) { return ((size_t)c->mask + 1) * sizeof(*c->slots); }
 
 struct objm_cache *objm_cache_new(uint32_t max, uint32_t fds_max, uint64_t bytes_max)
@@ -40,15 +40,16 @@ struct objm_cache *objm_cache_new(uint32_t max, uint32_t fds_max, uint64_t bytes
 
 	if (!c)
 		return NULL;
-	while (slots < 2 * (uint64_t)max)
+	while (slots < 5 * (uint64_t)max / 4)
 		slots *= 2;
 	c->max = max;
 	c->mask = slots - 1;
 	c->fds_max = OM_MAX(fds_max, 1u);
 	c->bytes_max = bytes_max;
 	c->entries = pages(entries_bytes(c));
+	c->rests = pages(rests_bytes(c));
 	c->slots = pages(slots_bytes(c));
-	if (!c->entries || !c->slots) {
+	if (!c->entries || !c->rests || !c->slots) {
 		objm_cache_free(c);
 		return NULL;
 	}
@@ -58,8 +59,16 @@ struct objm_cache *objm_cache_new(uint32_t max, uint32_t fds_max, uint64_t bytes
 	return c;
 }
 
+static bool is_lone(const struct objm_cache *c, const struct objm_cache_entry *e) { return e < c->entries || e > c->entries + c->max; }
+static uint32_t number_of(const struct objm_cache *c, const struct objm_cache_entry *e) { return (uint32_t)(e - c->entries); }
+
+static struct objm_cache_rest *rest_of(const struct objm_cache *c, const struct objm_cache_entry *e)
+{
+	return is_lone(c, e) ? &((struct objm_cache_lone *)(uintptr_t)e)->r : &c->rests[number_of(c, e)];
+}
+
 /* What an entry holds goes. */
-static void empty(struct objm_cache_entry *e)
+static void empty(struct objm_cache_entry *e, struct objm_cache_rest *r)
 {
 	if (e->has & OBJM_CACHE_HAS_FD)
 		om_close(&e->pub.fd);
@@ -67,21 +76,23 @@ static void empty(struct objm_cache_entry *e)
 		(void)munmap((void *)(uintptr_t)e->pub.data, (size_t)e->pub.size);
 	else if (e->has & OBJM_CACHE_HAS_DATA)
 		free((void *)(uintptr_t)e->pub.data);
-	if (e->uri != e->inline_uri)
-		free(e->uri);
-	e->uri = NULL;
+	if (r->uri_len > OBJM_CACHE_INLINE)
+		free(e->uri.p);
+	r->uri_len = 0;
 	e->has = 0;
 }
 
 static void give_back(struct objm_cache *c, struct objm_cache_entry *e)
 {
-	empty(e);
-	if (e->heap) {
+	struct objm_cache_rest *r = rest_of(c, e);
+
+	empty(e, r);
+	if (is_lone(c, e)) {
 		free(e);
 		return;
 	}
-	e->next_free = c->free_head;
-	c->free_head = (uint32_t)(e - c->entries);
+	r->next_free = c->free_head;
+	c->free_head = number_of(c, e);
 }
 
 void objm_cache_free(struct objm_cache *c)
@@ -89,10 +100,12 @@ void objm_cache_free(struct objm_cache *c)
 	if (!c)
 		return;
 	for (uint32_t i = 1; i <= c->used; i++)
-		if (c->entries[i].uri)
-			empty(&c->entries[i]);
+		if (c->rests[i].uri_len)
+			empty(&c->entries[i], &c->rests[i]);
 	if (c->entries)
 		(void)munmap(c->entries, entries_bytes(c));
+	if (c->rests)
+		(void)munmap(c->rests, rests_bytes(c));
 	if (c->slots)
 		(void)munmap(c->slots, slots_bytes(c));
 	idx_gen_unmap(c->table);
@@ -126,21 +139,24 @@ static void shift_back(struct objm_cache *c, uint32_t hole)
 /* It is found no more; it goes with its last reference. */
 static void unlink_entry(struct objm_cache *c, struct objm_cache_entry *e)
 {
-	uint32_t number = (uint32_t)(e - c->entries), at = e->tag & c->mask;
+	struct objm_cache_rest *r = rest_of(c, e);
+	uint32_t number = number_of(c, e), at = r->tag & c->mask;
 
 	while (c->slots[at].entry != number)
 		at = (at + 1) & c->mask;
 	shift_back(c, at);
-	e->linked = false;
+	r->linked = false;
 	c->count--;
 	c->bytes -= e->pub.size;
 	if (e->has & OBJM_CACHE_HAS_FD)
 		c->fds--;
+	e->has |= OBJM_CACHE_HAS_LEFT;
 	if (e->refs == 0)
 		give_back(c, e);
 }
 
-static struct objm_cache_entry *lookup(struct objm_cache *c, const char *uri, size_t len, uint32_t tag)
+/* *ret_bucket: where its generation is. */
+static struct objm_cache_entry *lookup(struct objm_cache *c, const char *uri, size_t len, uint32_t tag, uint32_t *ret_bucket)
 {
 	const struct objm_cache_slot *slot;
 
@@ -153,21 +169,22 @@ static struct objm_cache_entry *lookup(struct objm_cache *c, const char *uri, si
 		struct objm_cache_entry *e = &c->entries[slot->entry];
 
 		__builtin_prefetch(&c->table->gen[slot->bucket]);
-		__builtin_prefetch(e, 1);
-		if (OM_LIKELY(memcmp(e->uri, uri, len) == 0))
+		if (OM_LIKELY(memcmp(len > OBJM_CACHE_INLINE ? e->uri.p : e->uri.text, uri, len) == 0)) {
+			*ret_bucket = slot->bucket;
 			return e;
+		}
 	}
 }
 
 static void link_entry(struct objm_cache *c, struct objm_cache_entry *e)
 {
-	uint32_t at = e->tag & c->mask;
+	struct objm_cache_rest *r = rest_of(c, e);
+	uint32_t at = r->tag & c->mask;
 
 	while (c->slots[at].entry != 0)
 		at = (at + 1) & c->mask;
-	c->slots[at] = (struct objm_cache_slot){
-		.tag = e->tag, .entry = (uint32_t)(e - c->entries), .bucket = e->bucket, .uri_len = e->uri_len};
-	e->linked = true;
+	c->slots[at] = (struct objm_cache_slot){.tag = r->tag, .entry = number_of(c, e), .bucket = r->bucket, .uri_len = r->uri_len};
+	r->linked = true;
 	c->count++;
 	c->bytes += e->pub.size;
 	if (e->has & OBJM_CACHE_HAS_FD)
@@ -178,9 +195,9 @@ static void link_entry(struct objm_cache *c, struct objm_cache_entry *e)
 
 /* The proof: see the top of objm_cache.h. The generation is loaded before the table's life is looked at: a table that is alive
  * after the load was alive at it. */
-static bool current(const struct objm_cache *c, const struct objm_cache_entry *e, uint64_t *ret_now)
+static bool current(const struct objm_cache *c, const struct objm_cache_entry *e, uint32_t bucket, uint64_t *ret_now)
 {
-	bool same = idx_gen_load(c->table, e->bucket) == e->gen;
+	bool same = idx_gen_load(c->table, bucket) == e->gen;
 	uint64_t until = atomic_load_explicit(&c->table->valid_until_ns, memory_order_acquire);
 	bool alive = atomic_load_explicit(&c->table->state, memory_order_acquire) == IDX_GEN_ALIVE;
 
@@ -188,21 +205,25 @@ static bool current(const struct objm_cache *c, const struct objm_cache_entry *e
 	return same && alive && *ret_now < until;
 }
 
-static bool expired(const struct objm_cache_entry *e) { return e->expiry_s && om_wall_ns() / 1000000000u >= e->expiry_s; }
+static bool expired(const struct objm_cache *c, const struct objm_cache_entry *e)
+{
+	return OM_UNLIKELY(e->has & OBJM_CACHE_HAS_EXPIRY) && om_wall_ns() / 1000000000u >= rest_of(c, e)->expiry_s;
+}
 
 struct objm_cache_entry *objm_cache_find(struct objm_cache *c, const char *uri, size_t len, uint32_t want, bool *ret_report)
 {
 	struct objm_cache_entry *e;
+	uint32_t bucket;
 	uint64_t now;
 
 	if (OM_UNLIKELY(!c->table))
 		return NULL;
-	e = lookup(c, uri, len, tag_of(c, uri, len));
+	e = lookup(c, uri, len, tag_of(c, uri, len), &bucket);
 	if (!e) {
 		c->misses++;
 		return NULL;
 	}
-	if (OM_UNLIKELY(!current(c, e, &now) || expired(e))) {
+	if (OM_UNLIKELY(!current(c, e, bucket, &now) || expired(c, e))) {
 		c->stale++;
 		c->misses++;
 		unlink_entry(c, e);
@@ -227,7 +248,7 @@ void objm_cache_unref(struct objm_cache *c, struct objm_cache_entry *e)
 {
 	if (OM_UNLIKELY(e->refs == 0))
 		abort(); /* the program released what it did not hold: going on would hand out closed descriptors */
-	if (--e->refs == 0 && OM_UNLIKELY(!e->linked))
+	if (--e->refs == 0 && OM_UNLIKELY(e->has & OBJM_CACHE_HAS_LEFT))
 		give_back(c, e);
 }
 
@@ -243,7 +264,7 @@ bool objm_cache_shrink(struct objm_cache *c, uint32_t n)
 
 		c->hand = c->hand >= c->used ? 1 : c->hand + 1;
 		e = &c->entries[c->hand];
-		if (!e->linked || e->refs > 0)
+		if (!c->rests[c->hand].linked || e->refs > 0)
 			continue;
 		if (e->visited) {
 			e->visited = 0;
@@ -265,7 +286,7 @@ void objm_cache_sweep(struct objm_cache *c, uint32_t n)
 
 		c->hand = c->hand >= c->used ? 1 : c->hand + 1;
 		e = &c->entries[c->hand];
-		if (e->linked && (!current(c, e, &now) || expired(e)))
+		if (c->rests[c->hand].linked && (!current(c, e, c->rests[c->hand].bucket, &now) || expired(c, e)))
 			unlink_entry(c, e);
 	}
 }
@@ -273,7 +294,7 @@ void objm_cache_sweep(struct objm_cache *c, uint32_t n)
 void objm_cache_drop_all(struct objm_cache *c)
 {
 	for (uint32_t i = 1; i <= c->used && c->count > 0; i++)
-		if (c->entries[i].linked)
+		if (c->rests[i].linked)
 			unlink_entry(c, &c->entries[i]);
 	c->touched_count = 0;
 }
@@ -290,7 +311,7 @@ static struct objm_cache_entry *entry_new(struct objm_cache *c, uint64_t size, b
 		return NULL;
 	if (c->free_head) {
 		e = &c->entries[c->free_head];
-		c->free_head = e->next_free;
+		c->free_head = c->rests[c->free_head].next_free;
 	} else if (c->used < c->max) {
 		e = &c->entries[++c->used];
 	} else {
@@ -308,42 +329,58 @@ struct objm_cache_entry *objm_cache_insert(struct objm_cache *c, const char *uri
 					   void *data, uint32_t has)
 {
 	struct objm_cache_entry *e = NULL, *old;
-	uint32_t tag = tag_of(c, uri, len);
-	char *own = NULL;
-	bool heap;
+	uint32_t tag = tag_of(c, uri, len), bucket;
+	bool lone;
 
-	old = c->table ? lookup(c, uri, len, tag) : NULL;
+	old = c->table ? lookup(c, uri, len, tag, &bucket) : NULL;
 	if (old)
 		unlink_entry(c, old);
-	if (len > sizeof(e->inline_uri) && !(own = malloc(len)))
+	char *own = len > OBJM_CACHE_INLINE ? malloc(len) : NULL;
+	if (!own && len > OBJM_CACHE_INLINE)
 		return NULL;
 	if (keepable(c, info))
 		e = entry_new(c, info->size, has & OBJM_CACHE_HAS_FD);
-	heap = !e;
-	if (heap && !(e = aligned_alloc(64, sizeof(*e)))) {
+	lone = !e;
+	if (lone && !(e = aligned_alloc(64, sizeof(struct objm_cache_lone)))) {
 		free(own);
 		return NULL;
 	}
-	*e = (struct objm_cache_entry){.pub = {.data = data,
-					       .size = info->size,
-					       .id = info->id,
-					       .mtime_ns = info->mtime_ns,
-					       .rev = info->rev,
-					       .flags = info->flags,
-					       .fd = has & OBJM_CACHE_HAS_FD ? fd : -1},
-				       .has = (uint8_t)has,
-				       .gen = info->gen,
-				       .refs = 1,
-				       .expiry_s = info->expiry_s,
-				       .tag = tag,
-				       .bucket = info->bucket,
-				       .uri_len = (uint16_t)len,
-				       .heap = heap};
-	e->uri = own ? own : e->inline_uri;
-	memcpy(e->uri, uri, len);
-	if (!heap)
+	*e = (struct objm_cache_entry){
+		.pub = {.data = data, .size = info->size, .fd = has & OBJM_CACHE_HAS_FD ? fd : -1, .flags = info->flags},
+		.gen = info->gen,
+		.refs = 1,
+		.has = (uint8_t)(has | (info->expiry_s ? OBJM_CACHE_HAS_EXPIRY : 0) | (lone ? OBJM_CACHE_HAS_LEFT : 0))};
+	if (own)
+		e->uri.p = own;
+	memcpy(own ? own : e->uri.text, uri, len);
+	*rest_of(c, e) = (struct objm_cache_rest){.id = info->id,
+						  .mtime_ns = info->mtime_ns,
+						  .expiry_s = info->expiry_s,
+						  .rev = info->rev,
+						  .tag = tag,
+						  .bucket = info->bucket,
+						  .uri_len = (uint16_t)len,
+						  .tier = info->tier,
+						  .home = info->home};
+	if (!lone)
 		link_entry(c, e);
 	return e;
+}
+
+void objm_cache_entry_info(const struct objm_cache *c, const struct objm_cache_entry *e, struct objm_info *ret_info)
+{
+	const struct objm_cache_rest *r = rest_of(c, e);
+
+	*ret_info = (struct objm_info){.id = r->id,
+				       .size = e->pub.size,
+				       .mtime_ns = r->mtime_ns,
+				       .expiry_s = r->expiry_s,
+				       .gen = e->gen,
+				       .rev = r->rev,
+				       .flags = e->pub.flags,
+				       .bucket = r->bucket,
+				       .tier = r->tier,
+				       .home = r->home};
 }
 
 /* ---------------------------------------------------------------- the table */

@@ -35,25 +35,40 @@
 #define OBJM_CACHE_HAS_FD 0x1u	   /* = OBJM_CACHE_FD */
 #define OBJM_CACHE_HAS_DATA 0x2u   /* = OBJM_CACHE_DATA */
 #define OBJM_CACHE_HAS_MAPPING 0x4u /* data is a mapping; else it is from malloc */
+#define OBJM_CACHE_HAS_EXPIRY 0x8u
+#define OBJM_CACHE_HAS_LEFT 0x10u /* not found by its URI (any more): it goes with its last reference */
 
-/* Two cache lines: what a hit writes and what it hands out; what it compares. */
+#define OBJM_CACHE_INLINE 24u
+
+/* What a hit looks at and hands out: one cache line. */
 struct objm_cache_entry {
 	struct objm_cached pub; /* must be first */
+	uint64_t gen;
 	uint32_t refs;
 	uint16_t touches; /* hits since they were last reported; stops at its maximum */
 	uint8_t visited;  /* since the hand came by */
 	uint8_t has;	  /* OBJM_CACHE_HAS_... */
-	uint64_t gen;
-
-	uint64_t expiry_s; /* 0: never */
-	uint32_t tag, bucket;
-	uint32_t next_free; /* number of the next free entry; 0: none */
-	uint16_t uri_len;
-	bool linked; /* found by its URI; false: it lives for its references alone */
-	bool heap;   /* not in the array */
-	char *uri;   /* where the URI is: `inline_uri`, or its own memory */
-	char inline_uri[32];
+	union {
+		char text[OBJM_CACHE_INLINE]; /* up to that many bytes: here */
+		char *p;		      /* else in memory of its own */
+	} uri;
 } __attribute__((aligned(64)));
+
+/* The rest of it, in an array of its own. */
+struct objm_cache_rest {
+	uint64_t id, mtime_ns, expiry_s;
+	uint32_t rev, tag, bucket;
+	uint32_t next_free; /* number of the next free entry; 0: none */
+	uint16_t uri_len;   /* 0: the entry is free */
+	bool linked;	    /* found by its URI */
+	uint8_t tier, home;
+};
+
+/* An entry that cannot be kept. */
+struct objm_cache_lone {
+	struct objm_cache_entry e; /* must be first */
+	struct objm_cache_rest r;
+};
 
 struct objm_cache_slot {
 	uint32_t tag;	/* upper half of the URI's hash; its low bits are where probing begins */
@@ -68,6 +83,7 @@ struct objm_cache {
 	struct objm_cache_slot *slots;
 	uint32_t mask;
 	struct objm_cache_entry *entries; /* [1..max] */
+	struct objm_cache_rest *rests;	  /* of the same numbers */
 	uint32_t max, used, free_head, hand; /* used: entries [1..used] were in use once */
 	uint32_t count, fds, fds_max;
 	uint64_t bytes, bytes_max, seed;
@@ -98,7 +114,9 @@ struct objm_cache_entry *objm_cache_find(struct objm_cache *c, const char *uri, 
  */
 struct objm_cache_entry *objm_cache_insert(struct objm_cache *c, const char *uri, size_t len, const struct objm_info *info, int fd,
 					   void *data, uint32_t has);
-/** A reference less. `c` may be NULL for an entry that is not linked. */
+/** What was said of it. */
+void objm_cache_entry_info(const struct objm_cache *c, const struct objm_cache_entry *e, struct objm_info *ret_info);
+/** A reference less. */
 void objm_cache_unref(struct objm_cache *c, struct objm_cache_entry *e);
 /** Drop up to `n` entries that the hand finds (all but referenced ones); true if any went. */
 bool objm_cache_shrink(struct objm_cache *c, uint32_t n);

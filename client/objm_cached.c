@@ -195,6 +195,11 @@ int objm_cache_get(objm_t *s, const char *uri, size_t len, uint32_t want, const 
 	return objm_leave(s, r);
 }
 
+void objm_cache_info(objm_t *s, const struct objm_cached *obj, struct objm_info *ret_info)
+{
+	objm_cache_entry_info(s->cache, (const struct objm_cache_entry *)obj, ret_info);
+}
+
 void objm_cache_release(objm_t *s, const struct objm_cached *obj)
 {
 	if (obj)
