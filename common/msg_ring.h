@@ -30,6 +30,8 @@
  *  GONE        child -> sup       VERDICT           worker, lifecycle
  *  ROOM        sup -> lifecycle   none              lifecycle
  *  TASK        sup -> lifecycle   TASKED            lifecycle
+ *  RESERVE     child -> sup       VERDICT           worker
+ *  RELEASE     child -> sup       none              worker
  *  WATCH       child -> sup       CHANGED*          worker
  *  CHANGED     sup -> child       none              worker
  */
@@ -61,6 +63,8 @@ enum om_op {
 	OM_OP_TASKED,
 	OM_OP_WATCH,
 	OM_OP_ATTRED,
+	OM_OP_RESERVE,
+	OM_OP_RELEASE,
 	OM_OP_VERDICT = 64,
 	OM_OP_RECORD,
 	OM_OP_ENTRY,
@@ -91,7 +95,8 @@ struct om_op_cond {
 static_assert(sizeof(struct om_op_cond) == 16, "ring messages");
 
 /*
- * PREPARE: check the precondition, reserve the key and `size` bytes of the tier, give the id.
+ * PREPARE: check the precondition, reserve the key and `size` bytes of the tier (those of `room` among them, which ends with an
+ * OK), give the id. Where there is no room and something could go, the answer waits, for limits.room_wait at the most.
  * Then: uri. VERDICT: OK with the id; PRECONDITION_FAILED with the current version; TRY_AGAIN; NO_SPACE; UNAVAILABLE;
  * READ_ONLY. The reservation lasts until COMMIT, ABORT or the end of the worker.
  */
@@ -104,7 +109,7 @@ struct om_op_prepare {
 	uint8_t tier;
 	uint8_t pad;
 	uint16_t uri_len;
-	uint32_t pad2;
+	uint32_t room; /* of RESERVE; 0: none */
 };
 static_assert(sizeof(struct om_op_prepare) == 56, "ring messages");
 
@@ -407,6 +412,30 @@ struct om_op_room {
 	uint8_t pad[7];
 };
 static_assert(sizeof(struct om_op_room) == 32, "ring messages");
+
+/*
+ * RESERVE: `bytes` of the tier for a put session from now on, or so many in all where `room` has some already. `room` is the
+ * worker's number, not 0; it lasts until RELEASE, a PREPARE that names it, or the end of the worker. VERDICT: OK; NO_SPACE (with
+ * `wait`: after limits.room_wait, if copies or evictable objects could go); LIMIT_EXCEEDED (pinned objects may have half of a
+ * tier); as PREPARE for the tier's state.
+ */
+struct om_op_reserve {
+	struct om_op_hdr hdr;
+	uint64_t bytes;
+	uint32_t room;
+	uint32_t flags; /* enum om_obj_flag, of the object to come */
+	uint8_t tier;
+	uint8_t wait;
+	uint8_t pad[6];
+};
+static_assert(sizeof(struct om_op_reserve) == 40, "ring messages");
+/* RELEASE: the session has ended without a PREPARE that took its room. One that is not there is fine. */
+struct om_op_release {
+	struct om_op_hdr hdr;
+	uint32_t room;
+	uint32_t pad;
+};
+static_assert(sizeof(struct om_op_release) == 24, "ring messages");
 
 /* ---- what an administrator asks of the lifecycle process ---- */
 

@@ -214,6 +214,9 @@ int sup_engine_open(const struct om_conf *conf, const char *const *adopt, const 
 		goto fail;
 	e->adopt = adopt;
 	err = sup_asks_new(&e->asks);
+	if (err == 0)
+		err = sup_rooms_new(&e->rooms);
+	atomic_store(&e->room_wait_ms, conf->limits.room_wait_ms);
 	if (err < 0)
 		goto fail;
 	err = open_state(e);
@@ -348,6 +351,7 @@ static void free_tables(struct sup_engine *e)
 			free(k);
 		}
 	sup_move_free(e);
+	sup_rooms_free(e->rooms);
 	sup_reap_free(e);
 }
 
@@ -520,7 +524,14 @@ void sup_engine_stat(struct sup_engine *e, struct sup_engine_stat *ret)
 		s->flags = t->conf->flags;
 		s->caps = t->caps;
 		s->capacity_bytes = t->capacity_bytes;
-		s->used_bytes = atomic_load(&t->used_bytes);
+		s->used_bytes = atomic_load(&t->stat_used);
+		s->object_bytes = atomic_load(&t->used_bytes);
+		s->reserved_bytes = atomic_load(&t->stat_reserved);
+		s->copy_bytes = atomic_load(&t->stat_copies);
+		s->evictable_bytes = atomic_load(&t->stat_evictable);
+		s->pinned_bytes = atomic_load(&t->stat_pinned);
+		s->removal_bytes = atomic_load(&t->stat_removals);
+		s->unaccounted_bytes = sup_tier_unaccounted(t, s->used_bytes);
 		s->objects = atomic_load(&t->objects);
 		s->rebuilding = s->state == OM_TIERS_REBUILDING;
 		s->rebuilt_files = atomic_load(&t->scan_found);

@@ -44,7 +44,15 @@ struct sup_engine_tier_stat {
 	const char *path; /* borrowed from the configuration */
 	uint8_t tier, type, state;
 	uint32_t flags, caps;
+	/* used: what objects (as allocated), files still to be removed and the catalog take; promised bytes are not in it */
 	uint64_t capacity_bytes, used_bytes, objects;
+	uint64_t object_bytes;	 /* sum of the objects' sizes */
+	uint64_t reserved_bytes; /* promised to puts and moves under way */
+	uint64_t copy_bytes, evictable_bytes, pinned_bytes; /* parts of used */
+	uint64_t removal_bytes;	 /* part of used: deleted, and the file is not removed yet */
+	/* What the filesystem takes beyond all that, and did not when the tier was opened: deleted objects that clients hold open,
+	 * files being written, the filesystem's own. UINT64_MAX: not known (it is not the tier's own filesystem, or a network's) */
+	uint64_t unaccounted_bytes;
 	bool rebuilding;
 	uint64_t rebuilt_files; /* so far */
 };

@@ -499,6 +499,7 @@ static int try_batch(struct batch *b)
 	(void)om_fault(OM_FAULT_SUP_COMMITTED);
 	atomic_store_explicit(&b->t->used_bytes, totals.bytes, memory_order_relaxed);
 	atomic_store_explicit(&b->t->objects, totals.objects, memory_order_relaxed);
+	sup_tier_catalog_size(b->t);
 	return 0;
 }
 

@@ -135,9 +135,9 @@ int sup_drop_publish(struct sup_engine *e, struct sup_op *op)
 		return 0;
 	if (copy) {
 		cur.tier = cur.home;
-		err = idxw_put(e->index, &op->ikey, &cur);
+		err = sup_index_put(e, &op->ikey, &cur);
 	} else {
-		err = idxw_del(e->index, &op->ikey);
+		err = sup_index_del(e, &op->ikey);
 	}
 	if (err == 0)
 		sup_op_note(op, copy ? OM_CHANGE_MOVED : OM_CHANGE_DELETE, &cur);

@@ -44,6 +44,13 @@
 #define SUP_GROW_STEP 16384u
 #define SUP_SETTLE_MS 200u
 
+/* What the objects of a tier take, as allocated, in bytes (sup_engine_room.c). */
+struct sup_acct {
+	uint64_t bytes; /* of all that the index names there */
+	uint64_t copies, evictable, pinned; /* parts of it */
+	uint64_t removals; /* files without a record that are still there */
+};
+
 /* ---- a tier ---- */
 /* Why a tier may hold a record that the index does not know. */
 enum sup_dirty {
@@ -62,9 +69,14 @@ struct sup_tier {
 	struct be be; /* memory tier: publisher; its small files are unlinked here */
 	struct idx_cat *cat; /* NULL: absent */
 	uint64_t capacity_bytes;
+	bool own_fs;		 /* its root is a mount point */
+	uint64_t base_bytes;	 /* what the filesystem took at start that is not the tier's */
 	_Atomic uint64_t used_bytes, objects;
+	uint64_t reserved_bytes; /* publisher: promised: PREPAREs, moves, rooms */
 	uint64_t reserved_pins; /* of them: of PREPAREs with PINNED */
-	uint64_t reserved_bytes; /* publisher: of PREPAREs whose COMMIT has not come */
+	_Atomic uint64_t cat_bytes;		  /* its catalog's file, where that lies on the tier */
+	struct sup_acct acct;			  /* publisher */
+	_Atomic uint64_t stat_used, stat_reserved, stat_copies, stat_evictable, stat_pinned, stat_removals; /* for figures */
 	bool owes_rebuild;	 /* its catalog is not complete */
 	bool hides;		 /* absent, and it may hold objects: a miss proves nothing */
 	uint8_t dirty;		 /* publisher: enum sup_dirty: deletes look here, too */
@@ -95,6 +107,7 @@ struct sup_tomb {
 };
 
 struct sup_held;
+struct sup_rooms;
 
 /* ---- a change ---- */
 enum sup_op_kind {
@@ -207,6 +220,7 @@ struct sup_removal {
 	struct sup_removal *next;
 	struct sup_removal *hnext; /* in e->rm_busy, from sup_reap_add() until its record is about to be dropped */
 	uint64_t id;
+	uint64_t bytes; /* that it takes until it is gone; 0: not known */
 	struct sup_tier *tier;
 	uint8_t kind, tries;
 };
@@ -227,6 +241,7 @@ struct sup_child {
 	size_t out_bytes;
 	unsigned outstanding; /* requests unanswered */
 	struct sup_res *res;
+	unsigned n_rooms;
 	bool doomed; /* it broke a rule: nothing of it is read any more */
 };
 
@@ -345,6 +360,8 @@ struct sup_engine {
 	struct sup_res *res[SUP_RES_BUCKETS];
 	struct sup_removal *rm_busy[SUP_RM_BUCKETS];
 	struct sup_move *moves[SUP_MOVE_BUCKETS];
+	struct sup_rooms *rooms;
+	_Atomic uint32_t room_wait_ms;
 	unsigned n_moves;
 	bool stale_asked; /* leftovers of a crash are being looked up; until then no move begins */
 	uint64_t n_ops; /* under way, waiting included */
@@ -404,6 +421,10 @@ static inline int sup_tier_state(const struct sup_tier *t) { return atomic_load_
 void sup_tier_fail(struct sup_tier *t, const char *why);
 /* Give the ballast file up: true if there was one. Committer. */
 bool sup_tier_ballast_drop(struct sup_tier *t);
+/* What its catalog's file takes on the tier's filesystem, for the accounts. Main loop at start, then the committer. */
+void sup_tier_catalog_size(struct sup_tier *t);
+/* Bytes that the filesystem takes beyond `used`, and did not at start; UINT64_MAX: cannot be known. Main loop. */
+uint64_t sup_tier_unaccounted(const struct sup_tier *t, uint64_t used);
 
 /* sup_engine.c */
 void sup_mail_post(struct sup_engine *e, struct sup_mail *mail);
@@ -432,7 +453,12 @@ struct sup_msg {
 	unsigned place;
 	struct sup_child *child;
 	const char *why; /* static text, when a rule was broken */
+	bool waited;	 /* it has waited for room, and now there is */
 };
+/* May a tier take a new object with these flags now? 0 or a status. */
+int sup_msg_tier_fit(const struct sup_tier *t, uint32_t flags);
+/* A message that waited for room: once more, now that there is. */
+void sup_msg_again(struct sup_engine *e, unsigned place, const void *msg, size_t len);
 /* Says why and returns false. */
 bool sup_msg_broken(struct sup_msg *c, const char *why);
 /* A verdict without a version. */
@@ -524,6 +550,33 @@ void sup_commit_queue(struct sup_tier *t, struct sup_op *op);
  */
 void sup_watch_note(struct sup_engine *e, const struct sup_op *op, enum om_change change, const struct idx_ent *ent);
 
+/* sup_engine_room.c: accounts, rooms, who waits; publisher */
+int sup_rooms_new(struct sup_rooms **ret);
+void sup_rooms_free(struct sup_rooms *r);
+/* Bytes that `size` bytes take: whole pages. */
+uint64_t sup_room_of(uint64_t size);
+/* All changes of the index come through these: they keep the accounts. Results as of idxw_put(), idxw_del(), idxw_fill(). */
+int sup_index_put(struct sup_engine *e, const struct idx_key *key, const struct idx_ent *ent);
+int sup_index_del(struct sup_engine *e, const struct idx_key *key);
+/* `have`: what the index says of the key; NULL: nothing. */
+int sup_index_fill(struct sup_engine *e, const struct idx_key *key, const struct idx_ent *ent, const struct idx_ent *have);
+/* Bytes that the tier's objects, files to be removed and catalog take; promises are not in it. */
+uint64_t sup_room_used(const struct sup_engine *e, const struct sup_tier *t);
+/* Is there room for `bytes` (of sup_room_of) more, and nobody before us who waits for it? waited: we were that one. */
+bool sup_room_fits(const struct sup_engine *e, const struct sup_tier *t, uint64_t bytes, bool waited);
+void sup_room_take(struct sup_engine *e, struct sup_tier *t, uint64_t bytes);
+void sup_room_give(struct sup_engine *e, struct sup_tier *t, uint64_t bytes);
+/* Bytes that a session's room has on this tier; 0: none. */
+uint64_t sup_room_has(struct sup_engine *e, unsigned place, uint32_t no, const struct sup_tier *t);
+void sup_room_end(struct sup_engine *e, unsigned place, uint32_t no);
+void sup_room_lost(struct sup_engine *e, unsigned place); /* the child is gone */
+/* Put a message off until there are `need` bytes, or the time is over. False: waiting would not help. */
+bool sup_room_wait(struct sup_msg *c, struct sup_tier *t, uint64_t need, const struct om_op_hdr *msg);
+void sup_room_turn(struct sup_engine *e);
+bool sup_room_waited(const struct sup_engine *e); /* somebody waits */
+bool sup_room_take_reserve(struct sup_msg *c, const void *msg, size_t len);
+bool sup_room_take_release(struct sup_msg *c, const void *msg, size_t len);
+
 /* sup_engine_read.c */
 void *sup_read_main(void *arg);
 void *sup_fill_main(void *arg);
@@ -541,7 +594,7 @@ void sup_task_lost(struct sup_engine *e);
 bool sup_task_done(struct sup_engine *e, const struct om_op_tasked *m);
 
 /* sup_engine_reap.c: removals, orphans, rebuilds; publisher */
-void sup_reap_add(struct sup_engine *e, struct sup_tier *t, uint64_t id, enum sup_removal_kind kind);
+void sup_reap_add(struct sup_engine *e, struct sup_tier *t, uint64_t id, uint64_t size, enum sup_removal_kind kind);
 /* Is the file of (t, id) to be removed, or its removal not yet forgotten? Then its name must not be used. */
 bool sup_reap_busy(const struct sup_engine *e, const struct sup_tier *t, uint64_t id);
 void sup_reap_pump(struct sup_engine *e);

@@ -41,15 +41,14 @@ static void move_free(struct sup_engine *e, struct sup_move *m)
 	OM_ASSERT(*p == m);
 	*p = m->hnext;
 	e->n_moves--;
-	m->to->reserved_bytes -= m->size;
-	sup_pub_rows(e, m->to);
+	sup_room_give(e, m->to, sup_room_of(m->size));
 	free(m);
 }
 
 /* The move ends without a record: its file, if there is one, goes; the intent is forgotten after it. */
 static void give_up(struct sup_engine *e, struct sup_move *m)
 {
-	sup_reap_add(e, m->to, m->id, SUP_RM_PENDING);
+	sup_reap_add(e, m->to, m->id, m->size, SUP_RM_PENDING);
 	move_free(e, m);
 }
 
@@ -97,13 +96,6 @@ static int version_fit(const struct idx_ent *cur, uint64_t id, uint32_t rev, con
 	return 0;
 }
 
-static int room_fit(const struct sup_tier *t, uint64_t size)
-{
-	uint64_t used = atomic_load(&t->used_bytes) + t->reserved_bytes;
-
-	return used > t->capacity_bytes || t->capacity_bytes - used < size ? -OBJM_STATUS_NO_SPACE : 0;
-}
-
 static int begin_fit(struct sup_engine *e, const struct om_op_move *m, const struct idx_key *ikey, const struct idx_ent *cur)
 {
 	struct sup_tier *from = sup_msg_tier(e, m->from), *to = sup_msg_tier(e, m->to);
@@ -118,7 +110,7 @@ static int begin_fit(struct sup_engine *e, const struct om_op_move *m, const str
 	if ((key && sup_key_busy(key)) || *move_slot(e, m->id) || e->n_moves >= SUP_MOVES_MAX || e->stale_asked ||
 	    sup_reap_busy(e, to, m->id))
 		return -OBJM_STATUS_TRY_AGAIN;
-	return room_fit(to, cur->size);
+	return sup_room_fits(e, to, sup_room_of(cur->size), false) ? 0 : -OBJM_STATUS_NO_SPACE;
 }
 
 /* ---- messages ---- */
@@ -159,8 +151,7 @@ bool sup_move_take_begin(struct sup_msg *c, const void *msg, size_t len)
 	};
 	*move_slot(e, move->id) = move;
 	e->n_moves++;
-	move->to->reserved_bytes += move->size;
-	sup_pub_rows(e, move->to);
+	sup_room_take(e, move->to, sup_room_of(move->size));
 	op->place = c->place;
 	op->serial = c->child->serial;
 	op->req = m->hdr.req;
@@ -315,7 +306,7 @@ int sup_move_publish(struct sup_engine *e, struct sup_op *op)
 			cur.tier = m->to->no; /* else the copy's record could not be deleted: it goes on serving */
 		cur.home = m->to->no;
 	}
-	int err = idxw_put(e->index, &op->ikey, &cur);
+	int err = sup_index_put(e, &op->ikey, &cur);
 	if (err == 0)
 		sup_op_note(op, OM_CHANGE_MOVED, &cur);
 	return err;

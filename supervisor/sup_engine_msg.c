@@ -39,7 +39,7 @@ static struct sup_job *job_new(struct sup_msg *c, enum sup_job_kind kind, const 
 
 /* ---- PREPARE ---- */
 
-static int prepare_tier(const struct sup_tier *t, const struct om_op_prepare *m)
+int sup_msg_tier_fit(const struct sup_tier *t, uint32_t flags)
 {
 	if (!t)
 		return -OBJM_STATUS_INVALID_REQUEST;
@@ -53,12 +53,7 @@ static int prepare_tier(const struct sup_tier *t, const struct om_op_prepare *m)
 	default:
 		break;
 	}
-	if ((m->flags & OM_OBJ_EPHEMERAL) && !t->is_volatile)
-		return -OBJM_STATUS_INVALID_REQUEST;
-	uint64_t used = atomic_load(&t->used_bytes) + t->reserved_bytes;
-	if (used > t->capacity_bytes || t->capacity_bytes - used < m->size)
-		return -OBJM_STATUS_NO_SPACE;
-	return 0;
+	return (flags & OM_OBJ_EPHEMERAL) && !t->is_volatile ? -OBJM_STATUS_INVALID_REQUEST : 0;
 }
 
 /* The precondition holds or there is none: reserve. `cur` NULL: nothing stands. */
@@ -69,7 +64,7 @@ static void prepare_go(struct sup_msg *c, const struct om_op_prepare *m, const s
 	struct sup_tier *t = sup_msg_tier(e, m->tier);
 	bool conditional = m->cond.kind != OM_COND_NONE;
 
-	int err = prepare_tier(t, m);
+	int err = sup_msg_tier_fit(t, m->flags);
 	if (err == 0 && (m->flags & OM_OBJ_PINNED))
 		err = sup_pin_fits(e, t, m->size);
 	if (err == 0 && m->cond.kind == OM_COND_ABSENT && !cur && sup_pub_blind(e))
@@ -95,7 +90,15 @@ static void prepare_go(struct sup_msg *c, const struct om_op_prepare *m, const s
 		sup_key_go(e, key);
 		return;
 	}
+	uint64_t has = sup_room_has(e, c->place, m->room, t), want = sup_room_of(m->size), need = want > has ? want - has : 0;
+	if (need && !sup_room_fits(e, t, need, c->waited)) {
+		if (!sup_room_wait(c, t, need, &m->hdr))
+			sup_msg_answer(c, m->hdr.req, -OBJM_STATUS_NO_SPACE);
+		sup_key_go(e, key);
+		return;
+	}
 	(void)om_fault(OM_FAULT_SUP_PREPARE);
+	sup_room_end(e, c->place, m->room); /* the reservation takes its place */
 	struct sup_res *res = sup_res_new(e, c->place, key, t, m->size, conditional);
 	if (!res) {
 		sup_msg_answer(c, m->hdr.req, -OBJM_STATUS_TRY_AGAIN);
@@ -331,7 +334,7 @@ static bool take_found(struct sup_msg *c, const void *msg, size_t len)
 	atomic_fetch_add(&t->scan_found, 1);
 	if (m->uri_len == 0) { /* unreadable: an orphan if it was never acknowledged, else left for a human */
 		if (t->scan_mode == OM_SCAN_ORPHANS)
-			sup_reap_add(c->e, t, m->id, SUP_RM_UNSETTLED);
+			sup_reap_add(c->e, t, m->id, m->size, SUP_RM_UNSETTLED);
 		else
 			om_log(OM_MSG_ORPHAN, "tier %s: file %016llx has no readable attribute and is left alone", t->conf->name,
 			       (unsigned long long)m->id);
@@ -421,6 +424,8 @@ static const struct msg_row {
 	{ OM_OP_ATTRED, L, false, sizeof(struct om_op_attred), sup_set_attred },
 	{ OM_OP_REAPED, L, false, sizeof(struct om_op_reaped), take_reaped },
 	{ OM_OP_TASKED, L, false, sizeof(struct om_op_tasked), take_tasked },
+	{ OM_OP_RESERVE, W, true, sizeof(struct om_op_reserve), sup_room_take_reserve },
+	{ OM_OP_RELEASE, W, false, sizeof(struct om_op_release), sup_room_take_release },
 	{ OM_OP_MOVE_BEGIN, L, true, sizeof(struct om_op_move), sup_move_take_begin },
 	{ OM_OP_MOVE_COMMIT, L, true, sizeof(struct om_op_move), sup_move_take_commit },
 	{ OM_OP_MOVE_ABORT, L, false, sizeof(struct om_op_move), sup_move_take_abort },
@@ -429,6 +434,16 @@ static const struct msg_row {
 #undef W
 #undef L
 };
+
+void sup_msg_again(struct sup_engine *e, unsigned place, const void *msg, size_t len)
+{
+	struct sup_msg c = { .e = e, .place = place, .child = &e->child[place], .waited = true };
+
+	/* it was whole and allowed when it came */
+	for (size_t i = 0; i < OM_ARRAY_SIZE(msg_table); i++)
+		if (msg_table[i].type == ((const struct om_op_hdr *)msg)->type)
+			(void)msg_table[i].take(&c, msg, len);
+}
 
 bool sup_msg_take(struct sup_engine *e, unsigned place, const void *msg, size_t len, const char **ret_why)
 {

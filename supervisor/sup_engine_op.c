@@ -88,8 +88,7 @@ struct sup_res *sup_res_new(struct sup_engine *e, unsigned place, struct sup_key
 	res->key = key;
 	res->tier = t;
 	res->size = size;
-	t->reserved_bytes += size;
-	sup_pub_rows(e, t);
+	sup_room_take(e, t, sup_room_of(size));
 	key->n_res++;
 	if (conditional)
 		key->cond_res = res;
@@ -114,9 +113,8 @@ void sup_res_free(struct sup_engine *e, struct sup_res *res)
 	*res->cprev = res->cnext;
 	if (res->cnext)
 		res->cnext->cprev = res->cprev;
-	res->tier->reserved_bytes -= res->size;
+	sup_room_give(e, res->tier, sup_room_of(res->size));
 	res->tier->reserved_pins -= res->pins ? res->size : 0;
-	sup_pub_rows(e, res->tier);
 	key->n_res--;
 	if (key->cond_res == res)
 		key->cond_res = NULL;
@@ -127,7 +125,7 @@ void sup_res_give_back(struct sup_engine *e, struct sup_res *res)
 {
 	struct sup_key *key = res->key;
 
-	sup_reap_add(e, res->tier, res->id, SUP_RM_UNSETTLED);
+	sup_reap_add(e, res->tier, res->id, res->size, SUP_RM_UNSETTLED);
 	sup_res_free(e, res);
 	sup_key_go(e, key);
 }
@@ -440,13 +438,13 @@ static bool publish(struct sup_engine *e, struct sup_op *op)
 		if (have && cur.id == ent.id && cur.home == ent.home)
 			ent.tier = cur.tier; /* FOUND: the cached copy of what was found goes on serving */
 		if (!newer)
-			err = idxw_put(e->index, &op->ikey, &ent);
+			err = sup_index_put(e, &op->ikey, &ent);
 		if (!newer && err == 0 && op->kind == SUP_OP_PUT)
 			sup_op_note(op, OM_CHANGE_PUT, &ent);
 	} else if (op->kind == SUP_OP_DELETE) {
 		if (idxw_get(e->index, &op->ikey, &cur, NULL) < 0)
 			cur = went(op); /* not in the index yet: what the catalogs say */
-		err = idxw_del(e->index, &op->ikey);
+		err = sup_index_del(e, &op->ikey);
 		if (err == -OBJM_STATUS_NOT_FOUND)
 			err = 0;
 		if (cur.id && err == 0)
@@ -484,10 +482,10 @@ static void reap_old(struct sup_engine *e, struct sup_op *op)
 		const struct sup_stage *s = &op->stages[i];
 		if (s->old.existed && !s->old.damaged && s->old.id && (s->act == SUP_ACT_DEL || s->act == SUP_ACT_GONE || s->old.id != op->rec.id)) {
 			unlink_volatile(s->tier, s->old.id, s->old.size);
-			sup_reap_add(e, s->tier, s->old.id, SUP_RM_PENDING);
+			sup_reap_add(e, s->tier, s->old.id, s->old.size, SUP_RM_PENDING);
 		}
 		if (s->stale)
-			sup_reap_add(e, s->tier, op->rec.id, SUP_RM_PENDING);
+			sup_reap_add(e, s->tier, op->rec.id, op->rec.size, SUP_RM_PENDING);
 	}
 }
 
@@ -497,7 +495,7 @@ static void end_put(struct sup_engine *e, struct sup_op *op)
 
 	/* a file without a record goes; until it has gone its id stays unsettled */
 	if (op->status < 0 || op->superseded)
-		sup_reap_add(e, e->tier_by_no[op->rec.tier], op->rec.id, SUP_RM_UNSETTLED);
+		sup_reap_add(e, e->tier_by_no[op->rec.tier], op->rec.id, op->rec.size, SUP_RM_UNSETTLED);
 	if (res)
 		sup_res_free(e, res);
 	sup_pub_verdict(e, op->place, op->serial, op->req, op->status, op->status ? 0 : op->rec.id, op->rec.rev, 0, 0);
@@ -563,8 +561,6 @@ static void finish(struct sup_engine *e, struct sup_op *op)
 	(void)om_fault(OM_FAULT_SUP_PUBLISHED);
 	if (op->change)
 		sup_watch_note(e, op, (enum om_change)(op->change - 1), &op->ent);
-	for (unsigned i = 0; i < op->n_stages; i++)
-		sup_pub_rows(e, op->stages[i].tier);
 	reap_old(e, op);
 	if (op->kind == SUP_OP_PUT)
 		end_put(e, op);
@@ -582,6 +578,9 @@ static void finish(struct sup_engine *e, struct sup_op *op)
 		sup_drop_end(e, op);
 	else if (op->kind == SUP_OP_SET)
 		sup_set_end(e, op);
+	/* now that promises have become objects: not both at once */
+	for (unsigned i = 0; i < op->n_stages; i++)
+		sup_pub_rows(e, op->stages[i].tier);
 	e->n_ops--;
 	while (op->held) { /* a newer version that stands keeps its place */
 		struct sup_held *h = op->held;
@@ -633,7 +632,7 @@ static void half_done(struct sup_engine *e, struct sup_op *op)
 	} else if ((op->kind == SUP_OP_DELETE || op->kind == SUP_OP_DROP) && idxw_get(e->index, &op->ikey, &cur, NULL) == 0 &&
 		   cur.tier != cur.home && op->stages[0].tier->no == cur.tier) {
 		cur.tier = cur.home;
-		(void)idxw_put(e->index, &op->ikey, &cur); /* in place: always room */
+		(void)sup_index_put(e, &op->ikey, &cur); /* in place: always room */
 	}
 }
 

@@ -47,10 +47,16 @@ bool sup_pub_blind(const struct sup_engine *e)
 void sup_pub_rows(struct sup_engine *e, struct sup_tier *t)
 {
 	struct idxr_tier row = {
-		.used_bytes = atomic_load(&t->used_bytes) + t->reserved_bytes, .capacity_bytes = t->capacity_bytes,
+		.used_bytes = sup_room_used(e, t) + t->reserved_bytes, .capacity_bytes = t->capacity_bytes,
 		.objects = atomic_load(&t->objects), .state = (enum om_tier_state)sup_tier_state(t),
 	};
 
+	atomic_store(&t->stat_used, row.used_bytes - t->reserved_bytes);
+	atomic_store(&t->stat_reserved, t->reserved_bytes);
+	atomic_store(&t->stat_copies, t->acct.copies);
+	atomic_store(&t->stat_evictable, t->acct.evictable);
+	atomic_store(&t->stat_pinned, t->acct.pinned);
+	atomic_store(&t->stat_removals, t->acct.removals);
 	if (t->no == OM_TIER_NONE)
 		return;
 	if (row.state == OM_TIERS_ABSENT && !t->hides)
@@ -176,6 +182,7 @@ static void detach(struct sup_engine *e, unsigned place)
 		c->out = out->next;
 		free(out);
 	}
+	sup_room_lost(e, place);
 	om_ring_fini(&c->ring);
 	bool lifecycle = c->role == OM_ROLE_LIFECYCLE;
 	memset(c, 0, sizeof(*c));
@@ -230,9 +237,10 @@ void sup_pub_fill(struct sup_engine *e, const struct sup_fill_row *row)
 		sup_reap_loser(e, ent->tier, ent->id, true);
 		return;
 	}
-	if (idxw_get(e->index, &row->key, &have, NULL) == 0 && fill_meets(e, &have, ent))
+	bool met = idxw_get(e->index, &row->key, &have, NULL) == 0;
+	if (met && fill_meets(e, &have, ent))
 		return;
-	int err = idxw_fill(e->index, &row->key, ent);
+	int err = sup_index_fill(e, &row->key, ent, met ? &have : NULL);
 	if (err < 0 && err != -OBJM_STATUS_PRECONDITION_FAILED)
 		om_log(OM_MSG_CHECK, "the index has no room for object %llu", (unsigned long long)ent->id); /* it was made for all */
 }
@@ -247,6 +255,8 @@ void sup_pub_fill_end(struct sup_engine *e)
 	e->fill_done = true;
 	idxw_stat(e->index, &st);
 	om_log(OM_MSG_INDEX, "index complete: %llu objects in %llu slots", (unsigned long long)st.live, (unsigned long long)st.slots);
+	for (unsigned i = 0; i < e->n_tiers; i++)
+		sup_pub_rows(e, &e->tiers[i]); /* what they hold is known exactly from now on */
 	sup_reap_filled(e);
 	sup_scan_start(e);
 }
@@ -586,7 +596,7 @@ static void wait_for_work(struct sup_engine *e)
 {
 	struct pollfd p[2] = { { .fd = e->kick_fd, .events = POLLIN }, { .fd = e->inbox_fd, .events = POLLIN } };
 	eventfd_t n;
-	bool held = e->n_settle || e->stalled;
+	bool held = e->n_settle || e->stalled || sup_room_waited(e);
 	bool waiting = false;
 
 	for (unsigned i = 0; i < SUP_CHILDREN_MAX && !waiting; i++)
@@ -627,6 +637,7 @@ void *sup_pub_main(void *arg)
 			sup_op_retry_held(e);
 		busy |= grow(e);
 		ids_ahead(e);
+		sup_room_turn(e);
 		sup_reap_pump(e);
 		sup_scan_pump(e);
 		sup_set_pump(e);

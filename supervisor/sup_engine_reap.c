@@ -43,13 +43,14 @@ static void push(struct sup_engine *e, struct sup_removal *r)
 	e->n_rm++;
 }
 
-void sup_reap_add(struct sup_engine *e, struct sup_tier *t, uint64_t id, enum sup_removal_kind kind)
+void sup_reap_add(struct sup_engine *e, struct sup_tier *t, uint64_t id, uint64_t size, enum sup_removal_kind kind)
 {
 	struct sup_removal *r = malloc(sizeof(*r));
 
 	if (!OM_CHECK(r != NULL))
 		return; /* recorded or found again: the next start removes it */
-	*r = (struct sup_removal){ .id = id, .tier = t, .kind = (uint8_t)kind };
+	*r = (struct sup_removal){ .id = id, .bytes = sup_room_of(size), .tier = t, .kind = (uint8_t)kind };
+	t->acct.removals += r->bytes;
 	busy_add(e, r);
 	push(e, r);
 }
@@ -105,6 +106,8 @@ void sup_reap_done(struct sup_engine *e, struct sup_tier *t, uint64_t id, int st
 		return;
 	}
 	om_count(OM_C_REAPED, 1);
+	t->acct.removals -= r->bytes;
+	sup_pub_rows(e, t);
 	if (r->kind == SUP_RM_UNSETTLED) {
 		busy_del(e, r);
 		free(r);

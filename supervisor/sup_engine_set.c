@@ -361,7 +361,7 @@ int sup_set_publish(struct sup_engine *e, struct sup_op *op)
 	ent.rev = op->rec.rev;
 	ent.flags = (uint16_t)op->rec.flags;
 	ent.expiry_s = op->rec.expiry_s;
-	err = idxw_put(e->index, &op->ikey, &ent);
+	err = sup_index_put(e, &op->ikey, &ent);
 	if (err == 0)
 		sup_op_note(op, OM_CHANGE_SET, &ent);
 	return err;

@@ -208,6 +208,45 @@ static void find_capacity(struct sup_tier *t)
 	}
 }
 
+void sup_tier_catalog_size(struct sup_tier *t)
+{
+	size_t n = strlen(t->conf->path);
+	struct idx_cat_info info;
+
+	if (strncmp(t->conf->index_path, t->conf->path, n) || t->conf->index_path[n] != '/')
+		return; /* on another filesystem: not of this tier's room */
+	idx_cat_info(t->cat, &info);
+	atomic_store(&t->cat_bytes, info.file_bytes);
+}
+
+static uint64_t fs_taken(const struct sup_tier *t)
+{
+	struct statvfs vfs;
+
+	return fstatvfs(t->rootfd, &vfs) < 0 ? 0 : (uint64_t)(vfs.f_blocks - vfs.f_bfree) * vfs.f_frsize;
+}
+
+/* Is the tier alone on its filesystem, and what does that take beyond the tier's objects? */
+static void find_base(struct sup_tier *t)
+{
+	uint64_t ours = (atomic_load(&t->used_bytes) + 2048 * atomic_load(&t->objects)) + atomic_load(&t->cat_bytes), all = fs_taken(t);
+	struct stat root, up;
+
+	t->own_fs = t->conf->type != OM_TIER_NETWORK && fstat(t->rootfd, &root) == 0 && fstatat(t->rootfd, "..", &up, 0) == 0 &&
+		    root.st_dev != up.st_dev;
+	t->base_bytes = all > ours ? all - ours : 0;
+}
+
+uint64_t sup_tier_unaccounted(const struct sup_tier *t, uint64_t used)
+{
+	uint64_t known = used + t->base_bytes, all;
+
+	if (!t->own_fs || t->rootfd < 0)
+		return UINT64_MAX;
+	all = fs_taken(t);
+	return all > known ? all - known : 0;
+}
+
 /* Room that is given up when the disk is full, so that deletes can always commit. */
 static void make_ballast(struct sup_tier *t)
 {
@@ -281,6 +320,8 @@ static bool open_all(struct sup_engine *e, struct sup_tier *t)
 	e->tier_by_no[t->no] = t;
 	read_totals(t);
 	make_ballast(t);
+	sup_tier_catalog_size(t);
+	find_base(t);
 	return true;
 }
 

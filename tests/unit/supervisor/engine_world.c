@@ -57,7 +57,7 @@ void stop(struct world *x)
 
 static const char tiers[] = "state_dir: '%s/state'\n"
 			    "backends:\n"
-			    "  - {name: memory, type: memory, path: '%s', capacity: 64M, allow_swap: true}\n"
+			    "  - {name: memory, type: memory, path: '%s', capacity: 300M, allow_swap: true}\n"
 			    "  - {name: disk, type: ssd, path: '%s/disk', capacity: 1G}\n"
 			    "  - {name: slow, type: hdd, path: '%s/slow', capacity: 1G}\n";
 
@@ -176,6 +176,10 @@ void serve_reaps(struct world *x)
 	while (!x->l.idle && om_ring_get(&x->l.ring, m.b, sizeof(m.b), &len) == 0) {
 		if (m.hdr.type == OM_OP_SCAN)
 			memcpy(&x->l.scan, m.b, sizeof(x->l.scan));
+		if (m.hdr.type == OM_OP_ROOM && ((const struct om_op_room *)m.b)->bytes) {
+			memcpy(&x->l.room, m.b, sizeof(x->l.room));
+			x->l.n_rooms++;
+		}
 		if (m.hdr.type == OM_OP_VERDICT)
 			memcpy(&x->l.verdict, m.b, sizeof(x->l.verdict));
 		if (m.hdr.type != OM_OP_REAP)
@@ -344,11 +348,15 @@ unsigned list_count(struct world *x, const char *prefix, uint32_t limit, char la
 	return n;
 }
 
-void world_lifecycle_again(struct world *x)
+static void again(struct world *x, struct peer *p, unsigned place, enum om_role role)
 {
-	sup_engine_child_close(x->e, SUP_CHILD_LIFECYCLE);
-	om_ring_fini(&x->l.ring);
-	idxr_detach(&x->l.idx);
-	memset(&x->l, 0, sizeof(x->l));
-	attach(x, &x->l, SUP_CHILD_LIFECYCLE, OM_ROLE_LIFECYCLE);
+	sup_engine_child_close(x->e, place);
+	om_ring_fini(&p->ring);
+	idxr_detach(&p->idx);
+	memset(p, 0, sizeof(*p));
+	attach(x, p, place, role);
 }
+
+void world_lifecycle_again(struct world *x) { again(x, &x->l, SUP_CHILD_LIFECYCLE, OM_ROLE_LIFECYCLE); }
+
+void world_worker_again(struct world *x) { again(x, &x->w, 1, OM_ROLE_WORKER); }

@@ -28,6 +28,8 @@ struct peer {
 	uint64_t reaped[256];
 	unsigned n_reaped;
 	struct om_op_verdict verdict; /* the last one of the lifecycle process */
+	struct om_op_room room;	      /* the last one with bytes */
+	unsigned n_rooms;
 };
 
 struct world {
@@ -35,7 +37,7 @@ struct world {
 	struct om_conf *conf;
 	const char *adopt[3];
 	struct sup_engine *e;
-	struct peer w, l;
+	struct peer w, l; /* places 1 and 0 */
 	_Atomic int killed; /* place + 1 */
 };
 
@@ -71,5 +73,6 @@ bool was_reaped(const struct world *x, uint64_t id);
 unsigned list_count(struct world *x, const char *prefix, uint32_t limit, char last[static 64], bool *ret_more);
 /* The lifecycle process dies and another takes its place. */
 void world_lifecycle_again(struct world *x);
+void world_worker_again(struct world *x);
 
 #endif
