@@ -112,6 +112,8 @@ bool om_conf_value_init(enum om_conf_type type, void *field);
 void om_conf_value_clear(enum om_conf_type type, void *field);
 /** Set a field from a node. False: not written, reported, node->bad set. */
 bool om_conf_value_set(struct om_conf_ctx *ctx, const struct om_conf_row *row, struct om_conf_node *node, void *field);
+/** Bytes of a field of this type. */
+size_t om_conf_value_size(enum om_conf_type type);
 /** Write a field as it would stand in a file. */
 void om_conf_value_print(enum om_conf_type type, const void *field, FILE *out);
 /** What a key may be: "a whole number, 1 to 1024". */

@@ -42,6 +42,7 @@ void om_conf_value_clear(enum om_conf_type type, void *field)
 	memset(field, 0, ops[type]->size);
 }
 
+size_t om_conf_value_size(enum om_conf_type type) { return ops[type]->size; }
 void om_conf_value_print(enum om_conf_type type, const void *field, FILE *out) { ops[type]->print(field, out); }
 
 void om_conf_value_expect(const struct om_conf_row *row, char *ret_text, size_t size)
