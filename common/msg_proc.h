@@ -163,6 +163,11 @@ struct om_proc_index {
 	uint32_t seq;
 	uint32_t pad;
 };
+struct om_proc_drain {
+	struct om_proc_hdr hdr;
+	uint32_t ms; /* what is under way has so long */
+	uint32_t pad;
+};
 struct om_proc_alog {
 	struct om_proc_hdr hdr;
 	uint32_t child;

@@ -123,3 +123,51 @@ void ctl_print_HELP(const json_t *reply)
 
 	ctl_print_table(json_object_get(reply, "commands"), columns, OM_ARRAY_SIZE(columns));
 }
+
+/* ---- the configuration ---- */
+
+static void print_changes(const json_t *rows, const char *title)
+{
+	static const struct ctl_column columns[] = {{"  KEY", "key", CTL_TEXT}, {"WAS", "was", CTL_TEXT}, {"IS", "is", CTL_TEXT}};
+
+	if (json_array_size(rows) == 0)
+		return;
+	puts(title);
+	ctl_print_table(rows, columns, OM_ARRAY_SIZE(columns));
+}
+
+void ctl_print_RELOAD(const json_t *reply)
+{
+	const json_t *applied = json_object_get(reply, "applied"), *restart = json_object_get(reply, "restart"), *w;
+	size_t i;
+
+	if (json_array_size(applied) + json_array_size(restart) == 0)
+		puts("Nothing differs from what is in force.");
+	print_changes(applied, "In force now:");
+	print_changes(restart, "Needs a restart (still as it was):");
+	json_array_foreach(json_object_get(reply, "warnings"), i, w) {
+		OM_AUTO_FREE char *text = ctl_cell(w, CTL_TEXT);
+
+		printf("warning: %s\n", text ? text : "?");
+	}
+}
+
+void ctl_print_SET(const json_t *reply) { ctl_print_RELOAD(reply); }
+void ctl_print_LOG_LEVEL(const json_t *reply) { ctl_print_RELOAD(reply); }
+
+void ctl_print_CONFIG(const json_t *reply)
+{
+	static const struct ctl_column columns[] = {
+		{"KEY", "key", CTL_TEXT}, {"VALUE", "value", CTL_TEXT}, {"DEFAULT", "default", CTL_TEXT}, {"RELOAD", "live", CTL_TEXT},
+		{"SET", "set", CTL_TEXT},
+	};
+	OM_AUTO_FREE char *file = ctl_cell(json_object_get(reply, "file"), CTL_TEXT);
+
+	printf("file  %s\n\n", file ? file : "?");
+	ctl_print_table(json_object_get(reply, "keys"), columns, OM_ARRAY_SIZE(columns));
+}
+
+void ctl_print_SHUTDOWN(const json_t *reply)
+{
+	puts(json_is_true(json_object_get(reply, "drain")) ? "The daemon finishes what is under way and ends." : "The daemon ends.");
+}

@@ -22,6 +22,7 @@ struct sup {
 	struct sup_children kids;
 	struct sup_scale scale;
 	struct sup_admin *admin; /* NULL: none */
+	struct sup_reload *reload;
 	struct sup_ev signal_ev, timer_ev, asks_ev;
 	const char *const *adopt; /* tiers to take over, ended by NULL; borrowed */
 	int state_dirfd, heat_dirfd, run_lock, signalfd, timerfd;
@@ -30,6 +31,8 @@ struct sup {
 	uint64_t scale_due_ns;
 	uint64_t give_up_ns; /* while stopping: children that are left then are left behind */
 	struct sup_notify notify;
+	bool rolling;	    /* sup_roll.h */
+	unsigned roll_want; /* workers that there are to be meanwhile */
 	bool stopping, at_once;
 };
 

@@ -155,6 +155,8 @@ static void act_spawn(struct sup_place *p)
 	char name[32];
 
 	p->generation++;
+	p->epoch = c->epoch;
+	p->drain_ms = 0;
 	p->started_ns = om_now_ns();
 	p->due_ns = p->started_ns + (uint64_t)SUP_CHILD_BOOT_MS * MS;
 	int err = sup_engine_child_open(c->env->engine, p->no, p->role, &ec);
@@ -206,9 +208,10 @@ static void act_serve(struct sup_place *p)
 
 static void act_drain(struct sup_place *p)
 {
-	struct om_proc_hdr m = head(OM_PROC_DRAIN, sizeof(m));
+	struct om_proc_drain m = { .hdr = head(OM_PROC_DRAIN, sizeof(m)),
+				   .ms = p->drain_ms ? p->drain_ms : p->all->env->conf->drain_timeout_ms };
 
-	p->due_ns = om_now_ns() + (uint64_t)p->all->env->conf->drain_timeout_ms * MS;
+	p->due_ns = om_now_ns() + (uint64_t)m.ms * MS;
 	send_to(p, &m, sizeof(m), NULL, 0);
 }
 
@@ -494,8 +497,14 @@ void sup_child_drain(struct sup_children *c, unsigned place)
 
 void sup_child_end_all(struct sup_children *c, bool at_once)
 {
-	for (unsigned i = 0; i < c->n; i++)
-		child_event(&c->place[i], at_once ? SUP_EVENT_STOP : SUP_EVENT_DRAIN, NULL);
+	uint64_t due = om_now_ns() + (uint64_t)c->env->conf->drain_timeout_ms * MS;
+
+	for (unsigned i = 0; i < c->n; i++) {
+		struct sup_place *p = &c->place[i];
+		if (p->state == SUP_STATE_DRAINING && p->due_ns > due)
+			p->due_ns = due; /* it had longer than the end has */
+		child_event(p, at_once ? SUP_EVENT_STOP : SUP_EVENT_DRAIN, NULL);
+	}
 }
 
 void sup_child_tick(struct sup_children *c, uint64_t now_ns)

@@ -37,6 +37,8 @@ struct sup_place {
 	uint32_t restarts;   /* of those, replacements of one that died */
 	unsigned deaths;     /* in a row */
 	uint64_t started_ns, ready_ns; /* of this process; 0: not yet */
+	uint32_t epoch;	     /* of sup_children when it was started: an older one knows less */
+	uint32_t drain_ms;   /* time to finish when it is drained; 0: drain_timeout */
 	uint64_t due_ns;     /* the state's clock; 0: none */
 	uint64_t ack_due_ns; /* the child must have answered by then; 0: none */
 	const char *ack_why; /* what it did not do */
@@ -51,6 +53,7 @@ struct sup_children {
 	struct sup_post post;
 	struct sup_ev post_ev;
 	unsigned n; /* places */
+	uint32_t epoch; /* see sup_roll.h */
 	struct sup_place *place;
 	uint64_t ended[OM_C_COUNT]; /* what processes that have ended had counted (not the levels) */
 	struct om_hist_sum ended_hist[OM_H_COUNT];

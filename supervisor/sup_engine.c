@@ -117,21 +117,15 @@ static int first_ids(struct sup_engine *e)
 	return 0;
 }
 
-static void open_tiers(struct sup_engine *e)
+static int open_tiers(struct sup_engine *e)
 {
-	e->n_tiers = (unsigned)e->conf->n_backends;
-	for (unsigned i = 0; i < e->n_tiers; i++) {
-		struct sup_tier *t = &e->tiers[i];
-		t->e = e;
-		t->ix = i;
-		t->conf = &e->conf->backends[i];
-		t->rootfd = t->objectsfd = t->stagingfd = -1;
-		t->scan_mode = -1;
-		t->todo_end = &t->todo;
-		pthread_mutex_init(&t->lock, NULL);
-		pthread_cond_init(&t->wake, NULL);
-		sup_tier_open(e, t);
+	for (unsigned i = 0; i < (unsigned)e->conf->n_backends; i++) {
+		int err = sup_tiers_slot(e, &e->conf->backends[i]);
+		if (err < 0)
+			return err;
+		sup_tier_open(e, &e->tiers[i]);
 	}
+	return 0;
 }
 
 /* Index, heat, generations; sized for what the catalogs hold. */
@@ -153,7 +147,7 @@ static int make_segments(struct sup_engine *e)
 	if (err < 0)
 		return err;
 	idxw_stat(e->index, &st);
-	err = idx_heat_create(st.slots, st.segment, e->conf->lifecycle.hotness_decay_s, IDX_HEAT_REFERENCE,
+	err = idx_heat_create(st.slots, st.segment, atomic_load(&e->decay_s), IDX_HEAT_REFERENCE,
 			      om_wall_ns() / 1000000000u, &heat);
 	if (err < 0)
 		return err;
@@ -181,6 +175,7 @@ static struct sup_engine *engine_new(const struct om_conf *conf, const struct su
 	if (!e)
 		return NULL;
 	e->conf = conf;
+	atomic_store(&e->decay_s, conf->lifecycle.hotness_decay_s);
 	e->cb = *cb;
 	e->cur_index_fd = e->cur_heat_fd = -1;
 	e->heat = IDX_HEAT_INIT;
@@ -222,8 +217,9 @@ int sup_engine_open(const struct om_conf *conf, const char *const *adopt, const 
 	err = open_state(e);
 	if (err < 0)
 		goto fail;
-	open_tiers(e);
-	err = first_ids(e);
+	err = open_tiers(e);
+	if (err == 0)
+		err = first_ids(e);
 	if (err < 0)
 		goto fail;
 	err = make_segments(e);
@@ -394,7 +390,7 @@ unsigned sup_engine_tiers(const struct sup_engine *e, struct om_boot_tier ret[st
 		if (t->no == OM_TIER_NONE)
 			continue; /* it never was here: it holds nothing, and nothing can be put there */
 		ret[n] = (struct om_boot_tier){
-			.capacity_bytes = t->capacity_bytes, .flags = t->conf->flags, .caps = t->caps, .tier = t->no,
+			.capacity_bytes = atomic_load(&t->capacity_bytes), .flags = atomic_load(&t->flags), .caps = t->caps, .tier = t->no,
 			.type = t->conf->type, .state = (uint8_t)(t->cat ? sup_tier_state(t) : OM_TIERS_ABSENT),
 			.durability = t->conf->durability, .perf_factor = om_conf_perf_factor(t->conf),
 		};
@@ -412,7 +408,7 @@ void sup_engine_roles(const struct sup_engine *e, uint32_t *ret_default, uint32_
 	uint32_t *const out[] = { ret_default, ret_ephemeral, ret_cache };
 
 	for (unsigned i = 0; i < OM_ARRAY_SIZE(roles); i++)
-		*out[i] = roles[i]->tier < e->n_tiers ? e->tiers[roles[i]->tier].no : OM_TIER_NONE;
+		*out[i] = sup_engine_tier_no(e, roles[i]->name); /* "": no tier has that name */
 }
 
 static int child_segments(struct sup_engine *e, struct sup_engine_child *ret, bool lifecycle)
@@ -521,9 +517,9 @@ void sup_engine_stat(struct sup_engine *e, struct sup_engine_stat *ret)
 		s->tier = t->no;
 		s->type = t->conf->type;
 		s->state = (uint8_t)sup_tier_state(t);
-		s->flags = t->conf->flags;
+		s->flags = atomic_load(&t->flags);
 		s->caps = t->caps;
-		s->capacity_bytes = t->capacity_bytes;
+		s->capacity_bytes = atomic_load(&t->capacity_bytes);
 		s->used_bytes = atomic_load(&t->stat_used);
 		s->object_bytes = atomic_load(&t->used_bytes);
 		s->reserved_bytes = atomic_load(&t->stat_reserved);

@@ -59,7 +59,9 @@ enum sup_dirty {
 };
 struct sup_tier {
 	struct sup_engine *e;
-	const struct om_conf_backend *conf; /* borrowed */
+	const struct om_conf_backend *conf; /* own copy; a reload changes capacity, perf_factor, flags, durability (main loop) */
+	struct om_conf_backend own;
+	_Atomic uint32_t flags; /* enum om_tier_flag; use this, not conf->flags */
 	unsigned ix;			    /* in e->tiers and in the configuration */
 	uint8_t no;			    /* number: persistent, in records; OM_TIER_NONE: it never was here */
 	bool is_volatile;		    /* memory tier: its catalog goes with its objects */
@@ -68,7 +70,8 @@ struct sup_tier {
 	int rootfd, objectsfd, stagingfd;
 	struct be be; /* memory tier: publisher; its small files are unlinked here */
 	struct idx_cat *cat; /* NULL: absent */
-	uint64_t capacity_bytes;
+	_Atomic uint64_t capacity_bytes;
+	uint64_t whole_bytes; /* of the filesystem, when it was opened; 0: not known */
 	bool own_fs;		 /* its root is a mount point */
 	uint64_t base_bytes;	 /* what the filesystem took at start that is not the tier's */
 	_Atomic uint64_t used_bytes, objects;
@@ -296,7 +299,20 @@ struct sup_fill {
 };
 
 /* What comes to the publisher from other threads. */
-enum sup_mail_kind { SUP_MAIL_OPS, SUP_MAIL_JOB, SUP_MAIL_FILL, SUP_MAIL_ATTACH, SUP_MAIL_DETACH, SUP_MAIL_ACK, SUP_MAIL_REBUILD, SUP_MAIL_NUDGE, SUP_MAIL_TASK, SUP_MAIL_SET };
+enum sup_mail_kind {
+	SUP_MAIL_OPS,
+	SUP_MAIL_JOB,
+	SUP_MAIL_FILL,
+	SUP_MAIL_ATTACH,
+	SUP_MAIL_DETACH,
+	SUP_MAIL_ACK,
+	SUP_MAIL_REBUILD,
+	SUP_MAIL_NUDGE,
+	SUP_MAIL_TASK,
+	SUP_MAIL_SET,
+	SUP_MAIL_ROWS, /* tell the workers of all tiers */
+	SUP_MAIL_BUMP, /* all generations */
+};
 struct sup_mail {
 	struct sup_mail *next;
 	enum sup_mail_kind kind;
@@ -318,7 +334,8 @@ struct sup_mail {
 #define SUP_MOVES_MAX 4096u /* moves under way: past it TRY_AGAIN */
 
 struct sup_engine {
-	const struct om_conf *conf;
+	const struct om_conf *conf; /* main loop: a reload brings another one */
+	_Atomic uint32_t decay_s;   /* lifecycle.hotness_decay_s */
 	struct sup_engine_cb cb;
 	const char *const *adopt; /* names of tiers, ended by NULL; borrowed */
 	struct idx_state *state;
@@ -416,6 +433,10 @@ struct sup_engine {
 /* sup_tier.c: open a tier; logs. After it either cat is not NULL or the state is ABSENT. */
 void sup_tier_open(struct sup_engine *e, struct sup_tier *t);
 void sup_tier_close(struct sup_tier *t);
+/* Own copies of the strings of a tier's configuration. 0 or -OUT_OF_MEMORY. */
+int sup_tier_conf(struct sup_tier *t, const struct om_conf_backend *conf);
+/* conf->capacity as bytes of this filesystem. */
+uint64_t sup_tier_capacity(const struct sup_tier *t, const struct om_conf_capacity *c);
 /* Any thread. */
 static inline int sup_tier_state(const struct sup_tier *t) { return atomic_load_explicit(&t->state, memory_order_relaxed); }
 void sup_tier_fail(struct sup_tier *t, const char *why);
@@ -581,6 +602,9 @@ bool sup_room_take_release(struct sup_msg *c, const void *msg, size_t len);
 void *sup_read_main(void *arg);
 void *sup_fill_main(void *arg);
 void sup_read_queue(struct sup_engine *e, struct sup_job *job);
+
+/* sup_engine_tiers.c: tiers at run time. Make the next place of e->tiers for this configuration, its tier not open yet. */
+int sup_tiers_slot(struct sup_engine *e, const struct om_conf_backend *conf);
 
 /* sup_engine_task.c: questions of the main loop */
 int sup_asks_new(struct sup_asks **ret);

@@ -540,7 +540,7 @@ static void end_settle(struct sup_engine *e, struct sup_op *op)
 	}
 	t->owes_rebuild = false;
 	if (sup_tier_state(t) == OM_TIERS_REBUILDING)
-		atomic_store(&t->state, t->conf->flags & OM_TIERF_WRITABLE ? OM_TIERS_READY : OM_TIERS_READONLY);
+		atomic_store(&t->state, atomic_load(&t->flags) & OM_TIERF_WRITABLE ? OM_TIERS_READY : OM_TIERS_READONLY);
 	om_log(OM_MSG_REBUILT, "tier %s: catalog made again, %llu objects", t->conf->name,
 	       (unsigned long long)atomic_load(&t->objects));
 	sup_pub_rows(e, t);

@@ -310,7 +310,7 @@ static void hand_out(struct sup_engine *e)
 		om_close(&index_fd);
 		return;
 	}
-	if (idx_heat_create(view.slots, view.segment, e->conf->lifecycle.hotness_decay_s, IDX_HEAT_REFERENCE,
+	if (idx_heat_create(view.slots, view.segment, atomic_load(&e->decay_s), IDX_HEAT_REFERENCE,
 			    om_wall_ns() / 1000000000u, &e->grow_heat) < 0) {
 		om_log(OM_MSG_INDEX, "no memory for the heat of the grown index; trying again");
 		idxr_detach(&view);
@@ -489,6 +489,13 @@ static void take_mail(struct sup_engine *e, struct sup_mail *mail)
 		break;
 	case SUP_MAIL_SET:
 		sup_set_asked(e, mail->job);
+		break;
+	case SUP_MAIL_ROWS:
+		for (unsigned i = 0; i < e->n_tiers; i++)
+			sup_pub_rows(e, &e->tiers[i]);
+		break;
+	case SUP_MAIL_BUMP:
+		idx_genw_bump_all(e->gens);
 		break;
 	case SUP_MAIL_NUDGE:
 		break;

@@ -11,6 +11,8 @@
 #include "common/om_log.h"
 #include "common/om_sd.h"
 #include "supervisor/sup_admin_cmd.h"
+#include "supervisor/sup_reload.h"
+#include "supervisor/sup_roll.h"
 #include "supervisor/sup_start.h"
 #include "supervisor/sup_rules.h"
 
@@ -50,7 +52,7 @@ static void on_signal(struct sup_ev *ev, uint32_t events)
 	(void)events;
 	while (read(ev->fd, &si, sizeof(si)) == (ssize_t)sizeof(si)) {
 		if (si.ssi_signo == SIGHUP)
-			om_log(OM_MSG_NOTE, "SIGHUP: reading the configuration again is not supported yet; restart instead");
+			sup_reload_signal(ev->arg);
 		else
 			stop(ev->arg);
 	}
@@ -98,7 +100,8 @@ static void on_tick(struct sup_ev *ev, uint32_t events)
 	if (now < sup->scale_due_ns || sup->stopping)
 		return;
 	sup->scale_due_ns = now + (uint64_t)SUP_SCALE_PERIOD_MS * MS;
-	scale(sup);
+	if (!sup_roll_tick(sup)) /* meanwhile there is one worker more, on purpose */
+		scale(sup);
 	sup_engine_asks(sup->engine, now);
 	if (sup->admin)
 		sup_admin_tick(sup->admin, now);
@@ -125,6 +128,8 @@ static int add_events(struct sup *sup)
 		err = sup_loop_add(&sup->loop, &sup->signal_ev, sup->signalfd, EPOLLIN, on_signal, sup);
 	if (err == 0)
 		err = sup_loop_add(&sup->loop, &sup->asks_ev, sup_engine_asks_fd(sup->engine), EPOLLIN, on_asks, sup);
+	if (err == 0)
+		err = sup_reload_init(sup);
 	if (err == 0 && admin)
 		err = sup_admin_open(&sup->loop, admin->fd, sup_admin_cmd_answer, sup, &sup->admin);
 	if (err < 0)
@@ -162,7 +167,7 @@ static int work(struct sup *sup, const struct sup_spawn_exe exe[2])
 	int err = sup_loop_init(&sup->loop);
 
 	if (err == 0)
-		err = sup_child_init(&sup->kids, &sup->loop, &sup->env, exe, sup->max_workers);
+		err = sup_child_init(&sup->kids, &sup->loop, &sup->env, exe, SUP_CHILDREN_MAX - 1);
 	if (err < 0) {
 		om_log(OM_MSG_FATAL, "cannot set the event loop up: %m");
 		return SUP_EXIT_FAILED;
@@ -187,6 +192,7 @@ static int work(struct sup *sup, const struct sup_spawn_exe exe[2])
 	if (err == 0 && !whole)
 		return SUP_EXIT_FAILED; /* what a stuck child still uses is left to the end of the process */
 	sup_notify_closing();
+	sup_reload_fini(sup);
 	sup_loop_del(&sup->loop, &sup->asks_ev);
 	sup_engine_close(sup->engine);
 	sup_loop_del(&sup->loop, &sup->timer_ev);
@@ -231,6 +237,6 @@ int sup_run(struct om_conf *conf, const struct sup_run_opt *opt)
 	om_close(&sup.heat_dirfd);
 	om_close(&sup.state_dirfd);
 	om_close(&sup.run_lock);
-	om_conf_free(conf);
+	om_conf_free(sup.conf); /* a reload may have brought another one */
 	return status;
 }

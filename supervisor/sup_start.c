@@ -90,7 +90,7 @@ static int decide_user(struct sup *sup, const struct sup_run_opt *opt)
 	return err;
 }
 
-static void set_limits(struct sup *sup)
+void sup_start_limits(struct sup *sup)
 {
 	uint64_t need = sup_priv_nofile_need(sup->conf), have = 0;
 
@@ -233,7 +233,7 @@ int sup_start(struct sup *sup, const struct sup_run_opt *opt, struct sup_spawn_e
 		       sup_sock_count(sup->conf), OM_LISTEN_MAX);
 		return SUP_EXIT_CONF;
 	}
-	set_limits(sup);
+	sup_start_limits(sup);
 	if (find_programs(ret_exe) < 0 || make_dirs(sup) < 0 || take_lock(sup) < 0 || open_sockets(sup) < 0)
 		return SUP_EXIT_FAILED;
 	if (sup_priv_drop(&sup->user) < 0) {

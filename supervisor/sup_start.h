@@ -19,6 +19,8 @@ int sup_start(struct sup *sup, const struct sup_run_opt *opt, struct sup_spawn_e
 
 /** Whom the daemon becomes: sup_priv_user() of what the configuration and the options say. */
 int sup_start_user(const struct om_conf *conf, const struct sup_run_opt *opt, struct sup_user *ret) OM_MUST_USE;
+/** max_workers and RLIMIT_NOFILE for the configuration as it is now; logs what cannot be had. */
+void sup_start_limits(struct sup *sup);
 
 /**
  * What --check-config adds to what the table of keys knows: more sockets than can be served, users and groups that do not

@@ -194,18 +194,20 @@ static void read_totals(struct sup_tier *t)
 
 /* ---- room ---- */
 
+uint64_t sup_tier_capacity(const struct sup_tier *t, const struct om_conf_capacity *c)
+{
+	if (c->pct)
+		return t->whole_bytes / 100 * c->pct;
+	return t->whole_bytes ? OM_MIN(c->bytes, t->whole_bytes) : c->bytes;
+}
+
 static void find_capacity(struct sup_tier *t)
 {
 	struct statvfs vfs;
 
-	t->capacity_bytes = t->conf->capacity.bytes;
-	if (fstatvfs(t->rootfd, &vfs) == 0) {
-		uint64_t whole = (uint64_t)vfs.f_blocks * vfs.f_frsize;
-		if (t->conf->capacity.pct)
-			t->capacity_bytes = whole / 100 * t->conf->capacity.pct;
-		else if (whole)
-			t->capacity_bytes = OM_MIN(t->capacity_bytes, whole);
-	}
+	if (fstatvfs(t->rootfd, &vfs) == 0)
+		t->whole_bytes = (uint64_t)vfs.f_blocks * vfs.f_frsize;
+	atomic_store(&t->capacity_bytes, sup_tier_capacity(t, &t->conf->capacity));
 }
 
 void sup_tier_catalog_size(struct sup_tier *t)
@@ -250,7 +252,7 @@ uint64_t sup_tier_unaccounted(const struct sup_tier *t, uint64_t used)
 /* Room that is given up when the disk is full, so that deletes can always commit. */
 static void make_ballast(struct sup_tier *t)
 {
-	off_t size = (off_t)OM_MIN(BALLAST_BYTES, t->capacity_bytes / 64);
+	off_t size = (off_t)OM_MIN(BALLAST_BYTES, atomic_load(&t->capacity_bytes) / 64);
 	struct stat st;
 
 	if (t->is_volatile || t->conf->type == OM_TIER_NETWORK)
@@ -348,12 +350,23 @@ void sup_tier_open(struct sup_engine *e, struct sup_tier *t)
 		return;
 	}
 	int state = t->owes_rebuild ? OM_TIERS_REBUILDING : OM_TIERS_READY;
-	if (state == OM_TIERS_READY && !(t->conf->flags & OM_TIERF_WRITABLE))
+	if (state == OM_TIERS_READY && !(atomic_load(&t->flags) & OM_TIERF_WRITABLE))
 		state = OM_TIERS_READONLY;
 	atomic_store(&t->state, state);
 	om_log(OM_MSG_TIER_READY, "tier %s (%s, %s): %llu objects, %llu bytes of %llu", t->conf->name, t->conf->path,
 	       om_tier_type_name(t->conf->type), (unsigned long long)atomic_load(&t->objects),
-	       (unsigned long long)atomic_load(&t->used_bytes), (unsigned long long)t->capacity_bytes);
+	       (unsigned long long)atomic_load(&t->used_bytes), (unsigned long long)atomic_load(&t->capacity_bytes));
+}
+
+int sup_tier_conf(struct sup_tier *t, const struct om_conf_backend *conf)
+{
+	t->own = *conf;
+	t->own.label = strdup(conf->label);
+	t->own.path = strdup(conf->path);
+	t->own.index_path = strdup(conf->index_path);
+	t->conf = &t->own;
+	atomic_store(&t->flags, conf->flags);
+	return t->own.label && t->own.path && t->own.index_path ? 0 : -OBJM_STATUS_OUT_OF_MEMORY;
 }
 
 void sup_tier_close(struct sup_tier *t)
@@ -364,4 +377,7 @@ void sup_tier_close(struct sup_tier *t)
 	om_close(&t->rootfd);
 	om_close(&t->objectsfd);
 	om_close(&t->stagingfd);
+	free(t->own.label);
+	free(t->own.path);
+	free(t->own.index_path);
 }

@@ -184,10 +184,12 @@ static void wrk_ctl_message(struct wrk *w, const void *buf, size_t len, int *fds
 		wrk_ctl_index(w, buf, &fds[0]);
 	else if (len >= sizeof(*hdr) && wrk_ctl_hdr_ok(hdr, len, OM_PROC_CONF, sizeof(struct om_proc_conf)) && nfds == 1)
 		wrk_ctl_conf(w, buf, &fds[0]);
-	else if (len >= sizeof(*hdr) && wrk_ctl_hdr_ok(hdr, len, OM_PROC_DRAIN, sizeof(*hdr)) && nfds == 0)
+	else if (len >= sizeof(*hdr) && wrk_ctl_hdr_ok(hdr, len, OM_PROC_DRAIN, sizeof(struct om_proc_drain)) && nfds == 0) {
+		w->boot.limits.drain_ms = ((const struct om_proc_drain *)buf)->ms;
 		wrk_ctl_drain(w);
-	else
+	} else {
 		wrk_ctl_end("unknown");
+	}
 }
 
 static void wrk_ctl_ready_to_read(void *arg, uint32_t events)
