@@ -10,7 +10,8 @@
  *  READY      child -> sup   none                                               sent when it serves
  *  INDEX      sup -> child   the new index read-only; lifecycle: + heat          INDEX_ACK within a second
  *  INDEX_ACK  child -> sup   none                                               the old segment is not used any more
- *  CONF       sup -> child   the access rules, read-only                        applied between two turns, no answer
+ *  CONF       sup -> child   the access rules, read-only                        CONF_ACK within a second
+ *  CONF_ACK   child -> sup   none                                               nothing is answered by the old ones any more
  *  DRAIN      sup -> child   none                                               finish, then exit 0
  *  ALOG       sup -> lcy     access log of a worker, read-only                  -
  *  ALOG_GONE  sup -> lcy     none                                               unmap it
@@ -40,6 +41,7 @@ enum om_proc {
 	OM_PROC_ALOG_GONE,
 	OM_PROC_LOG,
 	OM_PROC_CONF,
+	OM_PROC_CONF_ACK,
 };
 
 struct om_proc_hdr {
@@ -155,6 +157,8 @@ static_assert(offsetof(struct om_proc_boot, log_level) == offsetof(struct om_pro
 
 struct om_proc_conf {
 	struct om_proc_hdr hdr;
+	uint32_t seq; /* CONF_ACK (struct om_proc_index) carries it back */
+	uint32_t pad;
 	struct om_proc_live live;
 };
 

@@ -147,3 +147,6 @@ void ctl_print_TIER_DRAIN(const json_t *reply)
 	else
 		printf("Tier %s is no longer drained.\n", name ? name : "?");
 }
+
+void ctl_print_PIN(const json_t *reply) { print_any(reply, 0); }
+void ctl_print_UNPIN(const json_t *reply) { print_any(reply, 0); }

@@ -218,6 +218,8 @@ static bool take_control(struct lcy *l)
 			l->boot.live = m.conf.live; /* thresholds are read where they are used */
 			om_log_level((enum om_log_prio)l->boot.log_level);
 			lcy_conf_applied(l);
+			if (tell(l, OM_PROC_CONF_ACK, m.conf.seq) < 0)
+				return false;
 		} else if (m.hdr.type == OM_PROC_ALOG_GONE && len == sizeof(m.alog)) {
 			lcy_heat_alog_gone(l, m.alog.child);
 		}

@@ -31,6 +31,7 @@ struct sup {
 	uint64_t scale_due_ns;
 	uint64_t give_up_ns; /* while stopping: children that are left then are left behind */
 	struct sup_notify notify;
+	bool bump;	    /* access has changed: all generations, when the children have confirmed it */
 	bool rolling;	    /* sup_roll.h */
 	unsigned roll_want; /* workers that there are to be meanwhile */
 	bool stopping, at_once;

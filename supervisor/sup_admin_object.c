@@ -129,6 +129,41 @@ int sup_admin_run_TIER_DRAIN(struct sup_admin_call *call)
 	return ask(call, OM_TASK_DRAIN, t.tier, stop ? 0 : 1, NULL);
 }
 
+/* ---- pins ---- */
+
+static void on_set(void *arg, const struct sup_engine_answer *a)
+{
+	struct sup_admin_call *call = arg;
+	const char *uri = sup_admin_str(call, "uri");
+	int err = a->status;
+
+	if (err == -OBJM_STATUS_NOT_FOUND)
+		(void)sup_admin_say(call, err, "there is no object \"%.200s\"", uri);
+	else if (err == -OBJM_STATUS_LIMIT_EXCEEDED)
+		(void)sup_admin_say(call, err, "half of its tier is pinned already: unpin something, or give the tier more capacity");
+	else if (err == -OBJM_STATUS_TIMEOUT)
+		(void)sup_admin_say(call, err, "no answer within %u s; it may still happen", WAIT_MS / 1000u);
+	sup_admin_done(call, err);
+}
+
+static int set_pin(struct sup_admin_call *call, bool pin)
+{
+	const char *uri;
+	int err = check_uri(call, &uri);
+	const struct sup_engine_set set = { .uri = uri, .uri_len = strlen(uri), .flags_mask = OM_OBJ_PINNED,
+					    .flags = pin ? OM_OBJ_PINNED : 0, .wait_ms = WAIT_MS };
+
+	if (err < 0)
+		return err;
+	sup_admin_put(call->reply, "uri", json_string(uri));
+	sup_admin_put(call->reply, "pinned", json_boolean(pin));
+	err = sup_engine_set(call->sup->engine, &set, on_set, call);
+	return err < 0 ? say_failed(call, err) : SUP_ADMIN_LATER;
+}
+
+int sup_admin_run_PIN(struct sup_admin_call *call) { return set_pin(call, true); }
+int sup_admin_run_UNPIN(struct sup_admin_call *call) { return set_pin(call, false); }
+
 /* ---- the lifecycle process ---- */
 
 int sup_admin_run_LIFECYCLE_STATUS(struct sup_admin_call *call) { return ask(call, OM_TASK_STATUS, OM_TIER_NONE, 0, NULL); }

@@ -79,9 +79,24 @@ void sup_child_conf(struct sup_children *c)
 	int dirs[OM_TIERS_MAX][2];
 
 	sup_boot_live(c->env, &m.live, dirs); /* descriptors stay here: what is new to a child's sandbox it cannot use */
+	m.seq = ++c->conf_seq;
+	for (unsigned i = 0; i < c->n; i++) {
+		struct sup_place *p = &c->place[i];
+		if (p->ctl < 0 || !sup_fsm_alive(p->state))
+			continue;
+		p->conf_want = m.seq;
+		if (p->state != SUP_STATE_BOOTING) /* one that boots confirms after READY */
+			p->conf_due_ns = om_now_ns() + (uint64_t)SUP_CHILD_ACK_MS * MS;
+		send_to(p, &m, sizeof(m), &c->env->rules_fd, 1);
+	}
+}
+
+bool sup_child_conf_settled(const struct sup_children *c)
+{
 	for (unsigned i = 0; i < c->n; i++)
-		if (c->place[i].ctl >= 0 && sup_fsm_alive(c->place[i].state))
-			send_to(&c->place[i], &m, sizeof(m), &c->env->rules_fd, 1);
+		if (c->place[i].pid && c->place[i].conf_want != c->place[i].conf_seq)
+			return false;
+	return true;
 }
 
 /* ---- actions ---- */
@@ -156,6 +171,8 @@ static void act_spawn(struct sup_place *p)
 
 	p->generation++;
 	p->epoch = c->epoch;
+	p->conf_want = p->conf_seq = 0;
+	p->conf_due_ns = 0;
 	p->drain_ms = 0;
 	p->started_ns = om_now_ns();
 	p->due_ns = p->started_ns + (uint64_t)SUP_CHILD_BOOT_MS * MS;
@@ -200,6 +217,8 @@ static void act_serve(struct sup_place *p)
 	p->turns = (struct sup_pulse_count){ 0 };
 	p->ready_ns = om_now_ns();
 	p->due_ns = 0;
+	if (p->conf_want != p->conf_seq)
+		p->conf_due_ns = p->ready_ns + (uint64_t)SUP_CHILD_ACK_MS * MS;
 	if (p->index_want != p->index_seq) {
 		p->ack_due_ns = p->ready_ns + (uint64_t)SUP_CHILD_ACK_MS * MS;
 		p->ack_why = "it did not confirm a new index segment";
@@ -219,7 +238,7 @@ static void act_kill(struct sup_place *p, const char *why)
 {
 	char name[32];
 
-	p->due_ns = p->ack_due_ns = 0;
+	p->due_ns = p->ack_due_ns = p->conf_due_ns = 0;
 	p->killed_why = why ? why : "it was told to end at once";
 	if (why) {
 		sup_child_name(p, name);
@@ -251,7 +270,7 @@ static void release(struct sup_place *p)
 	om_seg_close(&p->counters);
 	om_seg_close(&p->alog);
 	p->pid = 0;
-	p->due_ns = p->ack_due_ns = 0;
+	p->due_ns = p->ack_due_ns = p->conf_due_ns = 0;
 	p->killed_why = NULL;
 }
 
@@ -337,6 +356,16 @@ static const char *take_index_ack(struct sup_place *p, const union ctl_msg *m)
 	return NULL;
 }
 
+static const char *take_conf_ack(struct sup_place *p, const union ctl_msg *m)
+{
+	if (m->index.seq <= p->conf_seq || m->index.seq > p->conf_want)
+		return "it confirmed a configuration that it was not given";
+	p->conf_seq = m->index.seq;
+	if (p->conf_seq == p->conf_want)
+		p->conf_due_ns = 0;
+	return NULL;
+}
+
 static const char *take_log(struct sup_place *p, const union ctl_msg *m)
 {
 	struct om_log_about about;
@@ -358,6 +387,7 @@ static const struct {
 } ctl_table[] = {
 	{ OM_PROC_READY, sizeof(struct om_proc_hdr), take_ready },
 	{ OM_PROC_INDEX_ACK, sizeof(struct om_proc_index), take_index_ack },
+	{ OM_PROC_CONF_ACK, sizeof(struct om_proc_index), take_conf_ack },
 	{ OM_PROC_LOG, sizeof(struct om_proc_log), take_log },
 };
 
@@ -514,6 +544,10 @@ void sup_child_tick(struct sup_children *c, uint64_t now_ns)
 		if (p->ack_due_ns && now_ns >= p->ack_due_ns) {
 			p->ack_due_ns = 0;
 			child_event(p, SUP_EVENT_BROKE, p->ack_why);
+		}
+		if (p->conf_due_ns && now_ns >= p->conf_due_ns) {
+			p->conf_due_ns = 0;
+			child_event(p, SUP_EVENT_BROKE, "it did not confirm a new configuration");
 		}
 		if (p->due_ns && now_ns >= p->due_ns) {
 			bool drain = p->state == SUP_STATE_DRAINING;

@@ -37,6 +37,8 @@ struct sup_place {
 	uint32_t restarts;   /* of those, replacements of one that died */
 	unsigned deaths;     /* in a row */
 	uint64_t started_ns, ready_ns; /* of this process; 0: not yet */
+	uint32_t conf_want, conf_seq; /* CONF sent; confirmed */
+	uint64_t conf_due_ns; /* it must have been confirmed by then; 0: none */
 	uint32_t epoch;	     /* of sup_children when it was started: an older one knows less */
 	uint32_t drain_ms;   /* time to finish when it is drained; 0: drain_timeout */
 	uint64_t due_ns;     /* the state's clock; 0: none */
@@ -54,6 +56,7 @@ struct sup_children {
 	struct sup_ev post_ev;
 	unsigned n; /* places */
 	uint32_t epoch; /* see sup_roll.h */
+	uint32_t conf_seq; /* of the last CONF */
 	struct sup_place *place;
 	uint64_t ended[OM_C_COUNT]; /* what processes that have ended had counted (not the levels) */
 	struct om_hist_sum ended_hist[OM_H_COUNT];
@@ -75,6 +78,8 @@ void sup_child_fini(struct sup_children *c);
 void sup_child_start(struct sup_children *c, unsigned place);
 /** Tell every child what a reload changed (CONF): the configuration, rules and tiers of `env` as they are now. */
 void sup_child_conf(struct sup_children *c);
+/** True if none is left that may still answer by what was before the last sup_child_conf(). */
+bool sup_child_conf_settled(const struct sup_children *c);
 /** Let the child of this place finish and end. */
 void sup_child_drain(struct sup_children *c, unsigned place);
 /** All of them, now (SIGKILL) or after what they have in hand. */

@@ -114,8 +114,6 @@ unsigned sup_engine_pulses(struct sup_engine *e, struct sup_pulse *ret[static SU
  * borrowed from now on instead of the one before.
  */
 void sup_engine_conf(struct sup_engine *e, const struct om_conf *conf);
-/** Rights have changed: whatever clients have cached, they ask again. */
-void sup_engine_gens_bump_all(struct sup_engine *e);
 
 /** Figures for status; never waits for a disk. */
 void sup_engine_stat(struct sup_engine *e, struct sup_engine_stat *ret);

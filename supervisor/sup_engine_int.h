@@ -311,7 +311,6 @@ enum sup_mail_kind {
 	SUP_MAIL_TASK,
 	SUP_MAIL_SET,
 	SUP_MAIL_ROWS, /* tell the workers of all tiers */
-	SUP_MAIL_BUMP, /* all generations */
 };
 struct sup_mail {
 	struct sup_mail *next;

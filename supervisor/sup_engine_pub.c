@@ -494,9 +494,6 @@ static void take_mail(struct sup_engine *e, struct sup_mail *mail)
 		for (unsigned i = 0; i < e->n_tiers; i++)
 			sup_pub_rows(e, &e->tiers[i]);
 		break;
-	case SUP_MAIL_BUMP:
-		idx_genw_bump_all(e->gens);
-		break;
 	case SUP_MAIL_NUDGE:
 		break;
 	}

@@ -75,5 +75,3 @@ void sup_engine_conf(struct sup_engine *e, const struct om_conf *conf)
 	}
 	tell(e, SUP_MAIL_ROWS); /* the publisher tells the workers */
 }
-
-void sup_engine_gens_bump_all(struct sup_engine *e) { tell(e, SUP_MAIL_BUMP); }

@@ -61,8 +61,7 @@ static void in_force(struct sup *sup, const struct diff *d)
 	sup_start_limits(sup);
 	follow_workers(sup);
 	sup_child_conf(&sup->kids);
-	if (d->access)
-		sup_engine_gens_bump_all(sup->engine); /* what a client cached it may no longer be allowed to read */
+	sup->bump |= d->access; /* what a client has cached it may no longer be allowed to read: once nobody goes by the old rules */
 	if (d->sized)
 		sup_roll(sup);
 }

@@ -96,6 +96,10 @@ static void on_tick(struct sup_ev *ev, uint32_t events)
 	(void)!read(ev->fd, &n, sizeof(n)); /* how many ticks were missed does not matter */
 	sup_engine_heartbeat(sup->engine);
 	sup_child_tick(&sup->kids, now);
+	if (sup->bump && sup_child_conf_settled(&sup->kids)) {
+		sup_engine_gens_bump_all(sup->engine);
+		sup->bump = false;
+	}
 	sup_notify_tick(sup, now);
 	if (now < sup->scale_due_ns || sup->stopping)
 		return;

@@ -174,6 +174,9 @@ static void wrk_ctl_conf(struct wrk *w, const struct om_proc_conf *m, int *rules
 	if (!wrk_ctl_live_ok(&m->live))
 		wrk_ctl_end("CONF of another layout");
 	wrk_conf_apply(w, &m->live, om_take_fd(rules_fd));
+	const struct om_proc_index ack = { .hdr = wrk_ctl_hdr(OM_PROC_CONF_ACK, sizeof(ack)), .seq = m->seq };
+	if (om_fdpass_send(w->ctl_fd, &ack, sizeof(ack), NULL, 0) < 0)
+		wrk_ctl_end("CONF_ACK cannot be sent");
 }
 
 static void wrk_ctl_message(struct wrk *w, const void *buf, size_t len, int *fds, unsigned nfds)

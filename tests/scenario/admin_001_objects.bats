@@ -44,3 +44,13 @@ teardown() { scenario_teardown; }
 	fails 2 "only look" objmctl --watch tier rebuild disk
 	fails 2 "seconds" objmctl --watch=0 status
 }
+
+@test "pin and unpin" {
+	printf x | objm put /x -
+	objmctl pin /x >/dev/null
+	[ "$(objmctl --json object /x | json "s['flags']")" = '["pinned"]' ]
+	objmctl explain /x | grep -q "it is pinned"
+	objmctl unpin /x >/dev/null
+	[ "$(objmctl --json object /x | json "s['flags']")" = '[]' ]
+	fails 1 'no object "/none"' objmctl pin /none
+}

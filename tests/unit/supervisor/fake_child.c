@@ -150,6 +150,7 @@ static void serve(void)
 		struct om_proc_alog alog;
 		struct om_proc_conf conf;
 	} m;
+	struct om_proc_index ack = { .seq = 0 };
 	char text[64];
 	size_t len;
 
@@ -173,6 +174,9 @@ static void serve(void)
 			MUST(len == sizeof(m.conf) && nfds == 1 && is_fd(0, "rules") && m.conf.live.n_tiers == 3, 46);
 			(void)snprintf(text, sizeof(text), "conf, batch %u", m.conf.live.lifecycle.migration_batch);
 			say_log(OM_MSG_NOTE, text);
+			ack.seq = m.conf.seq;
+			if (boot.limits.commit_wait_ms != FAKE_NO_ACK)
+				send_hdr(OM_PROC_CONF_ACK, sizeof(ack), &ack);
 			break;
 		case OM_PROC_DRAIN:
 			MUST(nfds == 0, 44);

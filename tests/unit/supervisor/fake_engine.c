@@ -158,3 +158,10 @@ uint8_t sup_engine_tier_no(const struct sup_engine *e, const char *name)
 }
 void sup_engine_conf(struct sup_engine *e, const struct om_conf *conf) { (void)e, (void)conf; }
 void sup_engine_gens_bump_all(struct sup_engine *e) { (void)e; }
+int sup_engine_set(struct sup_engine *e, const struct sup_engine_set *set, sup_engine_done_fn *done, void *arg)
+{
+	const struct sup_engine_task t = { .kind = OM_TASK_KINDS, .uri = set->uri, .uri_len = set->uri_len, .wait_ms = set->wait_ms,
+					   .arg = (uint64_t)set->flags_mask << 32 | set->flags };
+
+	return sup_engine_task(e, &t, done, arg);
+}

@@ -248,6 +248,24 @@ static void test_explain(void **state)
 	(void)close(fd);
 }
 
+static void test_pins(void **state)
+{
+	int fd = connect_admin();
+	json_t *j = task_answer(fd, "{\"cmd\":\"pin\",\"uri\":\"/p\"}\n", 0, "");
+	(void)state;
+
+	assert_true(ok(j) && json_is_true(json_object_get(j, "pinned")));
+	assert_true(fake_engine.task.arg == ((uint64_t)OM_OBJ_PINNED << 32 | OM_OBJ_PINNED) && !strcmp(fake_engine.uri, "/p"));
+	json_decref(j);
+	json_decref(task_answer(fd, "{\"cmd\":\"unpin\",\"uri\":\"/p\"}\n", 0, ""));
+	assert_true(fake_engine.task.arg == (uint64_t)OM_OBJ_PINNED << 32);
+	j = task_answer(fd, "{\"cmd\":\"pin\",\"uri\":\"/p\"}\n", -OBJM_STATUS_LIMIT_EXCEEDED, "");
+	assert_non_null(strstr(str(json_object_get(j, "error"), "text"), "half of its tier"));
+	assert_true(is_error(j, "LIMIT_EXCEEDED"));
+	assert_true(is_error(task_answer(fd, "{\"cmd\":\"pin\",\"uri\":\"/p\"}\n", -OBJM_STATUS_NOT_FOUND, ""), "NOT_FOUND"));
+	(void)close(fd);
+}
+
 /* Every command that takes arguments refuses to go without; every one that changes something refuses another uid. */
 static void test_all_refuse(void **state)
 {
@@ -274,7 +292,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		T(test_in_order),	T(test_half_closed), T(test_peer_goes_away), T(test_overdue), T(test_closed_with_calls_open),
-		T(test_what_is_tasked), T(test_tasks),	     T(test_object),	     T(test_explain), T(test_all_refuse),
+		T(test_what_is_tasked), T(test_tasks),	     T(test_object),	     T(test_explain), T(test_pins), T(test_all_refuse),
 	};
 	return cmocka_run_group_tests_name("supervisor/admin_later", tests, NULL, NULL);
 }

@@ -304,8 +304,22 @@ static void test_conf_reaches_all(void **state)
 	sup_child_conf(&w.kids); /* the third may still be starting: it gets it behind BOOT */
 	UNTIL(strstr(logged, "lifecycle: conf, batch 77") && strstr(logged, "worker 1: conf, batch 77") &&
 	      strstr(logged, "worker 2: conf, batch 77"));
+	UNTIL(sup_child_conf_settled(&w.kids));
 	assert_null(strstr(logged, "CHILD_DIED"));
 	assert_null(strstr(logged, "worker 3"));
+}
+
+static void test_silent_about_conf(void **state)
+{
+	(void)state;
+	w.conf.commit_wait_ms = FAKE_NO_ACK;
+	sup_child_start(&w.kids, 1);
+	UNTIL(SERVING(1));
+	sup_child_conf(&w.kids);
+	assert_false(sup_child_conf_settled(&w.kids));
+	UNTIL(PLACE(1).restarts == 1);
+	assert_non_null(strstr(logged, "did not confirm a new configuration"));
+	assert_true(sup_child_conf_settled(&w.kids)); /* who is started now has it from its BOOT */
 }
 
 static void test_stop_at_once(void **state)
@@ -368,7 +382,7 @@ int main(void)
 		T(test_bad_type),	 T(test_short_log),	     T(test_open_log),			       T(test_log_id),
 		T(test_with_fd),	 T(test_twice_ready),	     T(test_false_ack),			       T(test_close_ctl),
 		T(test_never_ready),	 T(test_drain_has_an_end),   T(test_engine_complains),		       T(test_new_index),
-		T(test_silent_about_index), T(test_alogs_reach_lifecycle), T(test_conf_reaches_all), T(test_stop_at_once),	       T(test_no_descriptor_leaks),
+		T(test_silent_about_index), T(test_alogs_reach_lifecycle), T(test_conf_reaches_all), T(test_silent_about_conf), T(test_stop_at_once),	       T(test_no_descriptor_leaks),
 		T(test_silent_is_replaced),
 	};
 	return cmocka_run_group_tests_name("supervisor/child", tests, NULL, NULL);
