@@ -71,6 +71,7 @@ struct lcy_tier {
 	bool drain;		    /* everything moves off */
 	uint64_t drained, drained_bytes, drain_stuck; /* since the drain began; of the last scan: what can go nowhere */
 	uint64_t asked;		    /* ROOM: bytes that somebody waits for */
+	bool over;		    /* above the high mark, and not down at the low one yet */
 	bool room_now;		    /* room is being made: candidates of the last scan are under way */
 	uint64_t room_freed;	    /* by them */
 	uint64_t room_again_ns;	    /* nothing could be freed: not before */
@@ -162,6 +163,7 @@ struct lcy {
 	pthread_mutex_t ring_lock; /* puts; gets are the loop's alone */
 	struct lcy_tier tiers[OM_TIERS_MAX]; /* by number */
 	bool draining;
+	uint64_t now_ns, now_s; /* CLOCK_MONOTONIC and since 1970, as of this turn of the loop */
 	uint64_t sweep_due_ns;
 
 	/* heat (lcy_heat.c) */
@@ -266,7 +268,9 @@ void lcy_tier_failed(struct lcy *l, unsigned no, int status, bool as_target, uin
 /** A sync failed there: what the kernel forgot it does not tell again, so it is no target any more. */
 void lcy_tier_dead(struct lcy *l, unsigned no);
 void lcy_tier_worked(struct lcy *l, unsigned no);
-/** Bytes that have to go from it now: above the high-water mark, or asked for. */
+/** Each turn: is it above the high-water mark, or down at the low one again? */
+void lcy_tier_settle(struct lcy *l, unsigned no);
+/** Bytes that have to go from it now: from above the high-water mark, or asked for, down to the low one. */
 uint64_t lcy_tier_need(const struct lcy *l, unsigned no);
 
 /* lcy_cache.c */
@@ -289,10 +293,10 @@ void lcy_cache_there(struct lcy *l, uint32_t slot, uint64_t id, uint64_t size);
 void lcy_cache_not_there(struct lcy *l, uint32_t slot, uint64_t id);
 
 /* lcy_plan.c */
-void lcy_plan_init(struct lcy *l, uint64_t now_ns);
+void lcy_plan_init(struct lcy *l);
 void lcy_plan_fini(struct lcy *l);
 /** A slice of the scan that runs; begin one when it is time. */
-void lcy_plan_turn(struct lcy *l, uint64_t now_ns, uint64_t now_s);
+void lcy_plan_turn(struct lcy *l);
 /** Look at everything as soon as possible. */
 void lcy_plan_soon(struct lcy *l);
 /** The index is another one: what was found in the old one means nothing. */
@@ -308,7 +312,7 @@ bool lcy_plan_judge(const struct lcy *l, uint32_t slot, const struct idx_ent *en
 /** A whole scan is over: what it found becomes the list of what is done. */
 void lcy_act_scanned(struct lcy *l, uint64_t now_ns);
 /** Start what can be started. */
-void lcy_act_turn(struct lcy *l, uint64_t now_ns);
+void lcy_act_turn(struct lcy *l);
 /** Start one thing now, if it still holds. @return 0; -PRECONDITION_FAILED: the object is another, or elsewhere; -TRY_AGAIN: it is being
  * worked on, or too much is under way */
 int lcy_act_start(struct lcy *l, const struct lcy_cand *c, struct lcy_job **ret_job) OM_MUST_USE;
@@ -321,7 +325,7 @@ void lcy_act_ended(void *arg, struct lcy_job *job);
 void lcy_task_order(struct lcy *l, const struct om_op_task *m, const char *uri);
 void lcy_task_ended(struct lcy *l, const struct lcy_job *job);
 /** Those that waited for a scan or for long enough are answered. */
-void lcy_task_turn(struct lcy *l, uint64_t now_ns);
+void lcy_task_turn(struct lcy *l);
 void lcy_task_scanned(struct lcy *l);
 
 /* lcy_main.c, lcy_conf.c */

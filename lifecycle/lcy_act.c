@@ -38,12 +38,13 @@ static void add_room(struct lcy *l, unsigned tier, uint64_t now_ns)
 	lcy_best_sort(b);
 	for (uint32_t i = 0; i < b->n && sum < need; i++) {
 		add(p, &b->v[i]);
-		sum += b->v[i].size + 4096; /* an inode and the rest of a page, about */
+		sum += b->v[i].size;
 	}
 	l->tiers[tier].room_now = b->n > 0;
 	l->tiers[tier].room_freed = 0;
 	if (b->n == 0) { /* nothing can go: look again at the next cycle, not all the time */
 		l->tiers[tier].asked = 0;
+		l->tiers[tier].over = false;
 		l->tiers[tier].room_again_ns = now_ns + l->boot.lifecycle.interval_s * SECOND;
 	}
 }
@@ -180,7 +181,7 @@ static bool start_listed(struct lcy *l)
 	/* room may have been made, or taken, since */
 	if (c->why == LCY_WHY_ROOM && lcy_tier_need(l, c->from) == 0)
 		return true;
-	if (c->kind == LCY_JOB_MOVE && lcy_tier_takes(l, c->to, c->size, l->boot.lifecycle.evict_when_full, false, om_coarse_ns()) < 0)
+	if (c->kind == LCY_JOB_MOVE && lcy_tier_takes(l, c->to, c->size, l->boot.lifecycle.evict_when_full, false, l->now_ns) < 0)
 		return true;
 	if (lcy_act_start(l, c, NULL) == 0 && counts)
 		p->budget--;
@@ -196,7 +197,7 @@ static bool start_copy(struct lcy *l, uint64_t now_ns)
 		return false;
 	/* what the policy let in has room by its accounts; what others took of the tier is seen here */
 	if (lcy_tier_takes(l, c.to, c.size, l->boot.lifecycle.evict_when_full, true, now_ns) < 0 || !lcy_tier_gives(l, c.from, true) ||
-	    !lcy_plan_rested(l, c.id, 1, om_wall_ns() / SECOND) || lcy_act_start(l, &c, NULL) < 0) {
+	    !lcy_plan_rested(l, c.id, 1, l->now_s) || lcy_act_start(l, &c, NULL) < 0) {
 		lcy_cache_not_there(l, c.slot, c.id);
 		return true;
 	}
@@ -222,29 +223,19 @@ static void room_done(struct lcy *l)
 			continue;
 		t->room_now = false;
 		if (t->room_freed == 0) /* all of them failed: not again at once */
-			t->room_again_ns = om_coarse_ns() + l->boot.lifecycle.interval_s * SECOND;
+			t->room_again_ns = l->now_ns + l->boot.lifecycle.interval_s * SECOND;
 	}
 }
 
-/* What was asked for is on its way, or there: who asked will ask again should it not be enough. */
-static void settle(struct lcy *l, uint64_t now_ns)
-{
-	for (unsigned i = 0; i < OM_TIERS_MAX; i++) {
-		struct lcy_tier *t = &l->tiers[i];
-		if (t->leaving && now_ns - t->leaving_ns > LCY_LEAVING_MS * UINT64_C(1000000))
-			t->leaving = 0;
-		if (t->asked && lcy_tier_need(l, i) == 0)
-			t->asked = 0;
-	}
-}
-
-void lcy_act_turn(struct lcy *l, uint64_t now_ns)
+void lcy_act_turn(struct lcy *l)
 {
 	struct lcy_plan *p = &l->plan;
+	uint64_t now_ns = l->now_ns;
 	bool more = true;
 
 	lcy_moves_turn(&l->moves);
-	settle(l, now_ns);
+	for (unsigned i = 0; i < OM_TIERS_MAX; i++)
+		lcy_tier_settle(l, i);
 	l->cache.told = 0;
 	start_gone(l);
 	start_victims(l);
@@ -262,6 +253,7 @@ void lcy_act_room(struct lcy *l, const struct om_op_room *m)
 	struct lcy_tier *t = &l->tiers[m->tier];
 	t->asked = OM_MAX(t->asked, m->bytes);
 	t->room_again_ns = 0;
+	lcy_tier_settle(l, m->tier);
 	start_victims(l);
 }
 
@@ -285,12 +277,12 @@ static void refused(struct lcy *l, const struct lcy_job *job, uint64_t now_ns)
 	if (job->kind == LCY_JOB_MOVE && job->status == -OBJM_STATUS_NO_SPACE)
 		l->tiers[job->to].again_ns = now_ns + l->boot.lifecycle.interval_s * SECOND;
 	if (job->status == -OBJM_STATUS_INVALID_REQUEST || job->status == -OBJM_STATUS_COLLISION)
-		lcy_plan_rest(l, job->id, 0, om_wall_ns() / SECOND + FAILED_REST_S);
+		lcy_plan_rest(l, job->id, 0, l->now_s + FAILED_REST_S);
 }
 
 static void failed(struct lcy *l, const struct lcy_job *job, uint64_t now_ns)
 {
-	uint64_t now_s = om_wall_ns() / SECOND;
+	uint64_t now_s = l->now_s;
 
 	l->plan.failed++;
 	om_count(OM_C_MOVE_FAILED, 1);
@@ -330,7 +322,7 @@ static void moved(struct lcy *l, const struct lcy_job *job)
 	p->moved_down += !up;
 	om_count(OM_C_MOVED, 1);
 	om_count(OM_C_MOVED_BYTES, job->size);
-	lcy_plan_rest(l, job->id, up ? 1 : -1, om_wall_ns() / SECOND + l->boot.limits.decay_s);
+	lcy_plan_rest(l, job->id, up ? 1 : -1, l->now_s + l->boot.limits.decay_s);
 }
 
 static void dropped(struct lcy *l, const struct lcy_job *job)
@@ -348,7 +340,7 @@ void lcy_act_ended(void *arg, struct lcy_job *job)
 	struct lcy *l = arg;
 	struct lcy_tier *from = job->from < OM_TIERS_MAX ? &l->tiers[job->from] : NULL;
 	bool leaves = from && (job->kind == LCY_JOB_DROP || (job->kind == LCY_JOB_MOVE && job->move_kind == OM_MOVE_HOME));
-	uint64_t now_ns = om_coarse_ns();
+	uint64_t now_ns = l->now_ns;
 
 	if (job->kind == LCY_JOB_NAME) {
 		lcy_task_ended(l, job);

@@ -64,7 +64,7 @@ void lcy_heat_turn(struct lcy *l, uint64_t now_ns)
 	unsigned most = 0;
 	for (unsigned i = 0; i < LCY_ALOGS_MAX; i++)
 		if (l->alog_on[i])
-			most = OM_MAX(most, drain(l, &l->alog[i], om_wall_ns() / 1000000000u));
+			most = OM_MAX(most, drain(l, &l->alog[i], l->now_s));
 	/* a busy worker fills its log in less than the usual pause */
 	l->heat_ms = most > IDX_ALOG_CAP / 8 ? LCY_HEAT_BUSY_MS : LCY_HEAT_MS;
 	l->heat_due_ns = now_ns + l->heat_ms * UINT64_C(1000000);
@@ -114,7 +114,7 @@ void lcy_heat_alog_gone(struct lcy *l, uint32_t child)
 {
 	if (child >= LCY_ALOGS_MAX || !l->alog_on[child])
 		return;
-	(void)drain(l, &l->alog[child], om_wall_ns() / 1000000000u);
+	(void)drain(l, &l->alog[child], l->now_s);
 	idx_alogr_detach(&l->alog[child]);
 	l->alog_on[child] = false;
 }

@@ -139,12 +139,19 @@ static int take_tiers(struct lcy *l, const int *fds, unsigned nfds, int (*dirs)[
 	return at == nfds ? 0 : -OBJM_STATUS_CORRUPT;
 }
 
+static void set_clock(struct lcy *l)
+{
+	l->now_ns = om_coarse_ns();
+	l->now_s = om_wall_ns() / 1000000000u;
+}
+
 static int boot(struct lcy *l)
 {
 	int fds[OM_FDPASS_MAX], dirs[OM_TIERS_MAX][2];
 	unsigned nfds, n_dirs = 0;
 	size_t len;
 
+	set_clock(l);
 	(void)fcntl(l->ctl_fd, F_SETFL, 0); /* BOOT is waited for */
 	int err = om_fdpass_recv(l->ctl_fd, &l->boot, sizeof(l->boot), &len, fds, OM_FDPASS_MAX, &nfds);
 	if (err < 0)
@@ -168,7 +175,7 @@ static int boot(struct lcy *l)
 		if (l->tiers[i].on)
 			(void)be_dir_sweep_staging(&l->tiers[i].be, before_s);
 	lcy_drain_resume(l);
-	lcy_plan_init(l, om_coarse_ns());
+	lcy_plan_init(l);
 	lcy_conf_applied(l);
 	err = lcy_moves_start(&l->moves);
 	return err < 0 ? err : tell(l, OM_PROC_READY, 0);
@@ -242,20 +249,20 @@ static void wait_for_work(struct lcy *l)
 static int loop(struct lcy *l)
 {
 	while (!l->draining) {
+		set_clock(l);
 		if (!take_control(l))
 			return 0; /* the end of the control socket is how a supervisor's end is told */
 		if (l->draining)
 			break; /* a restart waits for us */
 		if (!lcy_order_turn(l))
 			return 1;
-		uint64_t now_ns = om_coarse_ns();
-		lcy_files_sweep(l, now_ns);
+		lcy_files_sweep(l, l->now_ns);
 		lcy_scan_turn(l);
-		lcy_heat_turn(l, now_ns);
+		lcy_heat_turn(l, l->now_ns);
 		lcy_save_turn(l);
-		lcy_plan_turn(l, now_ns, om_wall_ns() / 1000000000u);
-		lcy_act_turn(l, now_ns);
-		lcy_task_turn(l, now_ns);
+		lcy_plan_turn(l);
+		lcy_act_turn(l);
+		lcy_task_turn(l);
 		om_count(OM_C_LOOP_TURNS, 1);
 		wait_for_work(l);
 	}

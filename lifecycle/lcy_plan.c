@@ -256,9 +256,10 @@ static bool room_wanted(const struct lcy *l, uint64_t now_ns)
 	return false;
 }
 
-void lcy_plan_turn(struct lcy *l, uint64_t now_ns, uint64_t now_s)
+void lcy_plan_turn(struct lcy *l)
 {
 	struct lcy_plan *p = &l->plan;
+	uint64_t now_ns = l->now_ns;
 
 	if (l->copying || !l->idx.base)
 		return; /* heat is still being taken over from the smaller index */
@@ -272,7 +273,7 @@ void lcy_plan_turn(struct lcy *l, uint64_t now_ns, uint64_t now_s)
 		}
 		begin(l, now_ns, cycle);
 	}
-	slice(l, now_ns, now_s);
+	slice(l, now_ns, l->now_s);
 }
 
 void lcy_plan_soon(struct lcy *l) { l->plan.want = true; }
@@ -291,10 +292,10 @@ void lcy_plan_forget(struct lcy *l)
 	lcy_cache_reset(l);
 }
 
-void lcy_plan_init(struct lcy *l, uint64_t now_ns)
+void lcy_plan_init(struct lcy *l)
 {
 	/* the first one soon: what expired, or waits for room since before, need not wait for an interval */
-	l->plan.due_ns = now_ns + OM_MIN(l->boot.lifecycle.interval_s, 1u) * SECOND;
+	l->plan.due_ns = l->now_ns + OM_MIN(l->boot.lifecycle.interval_s, 1u) * SECOND;
 }
 
 void lcy_plan_fini(struct lcy *l)

@@ -21,7 +21,7 @@ void lcy_save_init(struct lcy *l, int dirfd, bool first)
 	memset(s, 0, sizeof(*s));
 	s->dirfd = dirfd;
 	s->least = COLD;
-	s->due_ns = om_coarse_ns() + LCY_KEEP_S * SECOND;
+	s->due_ns = l->now_ns + LCY_KEEP_S * SECOND;
 	if (dirfd < 0 || lcy_keep_read(dirfd, &s->old) < 0)
 		return;
 	s->seq = s->old.head.seq;
@@ -139,7 +139,7 @@ static void finish(struct lcy *l)
 
 	s->collecting = false;
 	s->now.head.seq = ++s->seq;
-	s->now.head.written_s = om_wall_ns() / SECOND;
+	s->now.head.written_s = l->now_s;
 	if (l->cache.policy && !l->cache.seeding)
 		lcy_policy_trial(l->cache.policy, &s->now.head.trial);
 	/* next time: about as many as there is room for */
@@ -204,7 +204,7 @@ void lcy_save_turn(struct lcy *l)
 void lcy_save_last(struct lcy *l, unsigned ms)
 {
 	struct lcy_save *s = &l->save;
-	uint64_t end = om_now_ns() + ms * UINT64_C(1000000), now_s = om_wall_ns() / SECOND;
+	uint64_t end = om_now_ns() + ms * UINT64_C(1000000), now_s = l->now_s;
 	struct idxr_slot slot;
 
 	if (s->dirfd < 0 || !l->idx.base || s->stage != LCY_SAVE_NONE)

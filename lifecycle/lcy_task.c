@@ -9,7 +9,6 @@
 #include "common/om_text.h"
 #include "index/idx_key.h"
 
-#define SECOND UINT64_C(1000000000)
 
 /* Names of the hottest objects, while they are being read. */
 struct lcy_top {
@@ -66,7 +65,7 @@ static struct lcy_ask *ask_new(struct lcy *l, const struct om_op_task *m)
 		struct lcy_ask *a = &l->ask[i];
 		if (a->req)
 			continue;
-		*a = (struct lcy_ask){ .req = m->hdr.req, .kind = m->kind, .due_ns = om_coarse_ns() + LCY_ASK_MS * UINT64_C(1000000) };
+		*a = (struct lcy_ask){ .req = m->hdr.req, .kind = m->kind, .due_ns = l->now_ns + LCY_ASK_MS * UINT64_C(1000000) };
 		return a;
 	}
 	return NULL;
@@ -97,7 +96,7 @@ int lcy_task_find(struct lcy *l, const char *uri, size_t len, uint32_t *ret_slot
 static void top_answer(struct lcy *l, struct lcy_ask *a)
 {
 	json_t *doc = json_pack("{s:[]}", "objects"), *list = json_object_get(doc, "objects");
-	uint64_t now_s = om_wall_ns() / SECOND;
+	uint64_t now_s = l->now_s;
 	size_t room = OM_TASKED_TEXT_MAX - 64;
 
 	for (unsigned i = 0; i < a->top->n; i++) {
@@ -165,7 +164,7 @@ static void task_top(struct lcy *l, const struct om_op_task *m, const char *uri)
 	}
 	a->want = OM_MIN(m->arg ? m->arg : 10, LCY_TOP_MAX);
 	lcy_plan_soon(l); /* what was seen at the last cycle may be old */
-	a->scan_ns = om_now_ns();
+	a->scan_ns = l->now_ns;
 }
 
 void lcy_task_scanned(struct lcy *l)
@@ -230,7 +229,7 @@ static bool check_target(struct lcy *l, const struct om_op_task *m, const struct
 				lcy_task_tier(l, e->home));
 		return true;
 	}
-	int err = lcy_tier_takes(l, to, e->size, 1.0, copy, om_coarse_ns());
+	int err = lcy_tier_takes(l, to, e->size, 1.0, copy, l->now_ns);
 	if (err < 0)
 		lcy_task_refuse(l, m->hdr.req, err, "tier %s cannot take it: %s", lcy_task_tier(l, to), why_not(err));
 	return err < 0;
@@ -419,11 +418,11 @@ void lcy_task_order(struct lcy *l, const struct om_op_task *m, const char *uri)
 		lcy_task_refuse(l, m->hdr.req, -OBJM_STATUS_UNSUPPORTED_OP, "the lifecycle process does not know this task");
 }
 
-void lcy_task_turn(struct lcy *l, uint64_t now_ns)
+void lcy_task_turn(struct lcy *l)
 {
 	for (unsigned i = 0; i < LCY_ASKS_MAX; i++) {
 		struct lcy_ask *a = &l->ask[i];
-		if (!a->req || now_ns < a->due_ns)
+		if (!a->req || l->now_ns < a->due_ns)
 			continue;
 		if (a->job)
 			lcy_task_answer(l, a->req, 0, move_doc(a->job, "under way"));

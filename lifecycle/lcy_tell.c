@@ -4,7 +4,6 @@
  */
 #include "lifecycle/lcy_task.h"
 
-#define SECOND UINT64_C(1000000000)
 
 static json_int_t num(uint64_t v) { return (json_int_t)OM_MIN(v, (uint64_t)INT64_MAX); }
 
@@ -45,7 +44,7 @@ static json_t *tell_policy(const struct lcy *l)
 
 static json_t *tell_heat(const struct lcy *l)
 {
-	uint64_t at = l->save.now.head.written_s, now_s = om_wall_ns() / SECOND;
+	uint64_t at = l->save.now.head.written_s, now_s = l->now_s;
 
 	return at && now_s >= at ? json_pack("{s:I}", "saved_s", num(now_s - at)) : json_pack("{s:n}", "saved_s");
 }
@@ -53,7 +52,7 @@ static json_t *tell_heat(const struct lcy *l)
 json_t *lcy_tell_status(const struct lcy *l)
 {
 	const struct lcy_plan *p = &l->plan;
-	uint64_t now_ns = om_coarse_ns();
+	uint64_t now_ns = l->now_ns;
 	json_t *tiers = json_array(), *drains = json_array();
 
 	for (unsigned i = 0; i < l->boot.n_tiers; i++) {
@@ -100,7 +99,7 @@ static void why_here(const struct lcy *l, const struct idx_ent *e, char *ret, si
 static void next_move(const struct lcy *l, uint32_t slot, const struct idx_ent *e, const struct idx_heat_val *v, char *ret, size_t len)
 {
 	const struct om_boot_lifecycle *c = &l->boot.lifecycle;
-	uint64_t now_ns = om_coarse_ns(), now_s = om_wall_ns() / SECOND;
+	uint64_t now_ns = l->now_ns, now_s = l->now_s;
 	const char *at = l->plan.paused ? "once the lifecycle is resumed" : "at the next cycle";
 	struct lcy_cand cand;
 
@@ -131,7 +130,7 @@ json_t *lcy_tell_explain(struct lcy *l, uint32_t slot, const struct idx_ent *e)
 	struct idx_heat_val v = { 0 };
 	char why[256], next[512], working[256];
 
-	(void)idx_heat_get(&l->heat, slot, om_wall_ns() / SECOND, e->since_s, &v);
+	(void)idx_heat_get(&l->heat, slot, l->now_s, e->since_s, &v);
 	why_here(l, e, why, sizeof(why));
 	next_move(l, slot, e, &v, next, sizeof(next));
 	if (job)

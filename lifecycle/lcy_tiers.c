@@ -160,20 +160,46 @@ void lcy_tier_worked(struct lcy *l, unsigned no)
 	t->again_ns = 0;
 }
 
-uint64_t lcy_tier_need(const struct lcy *l, unsigned no)
+/* Bytes above the goal: what leaves is as good as gone; what comes has been allowed for. */
+static double excess(const struct lcy *l, unsigned no, double *ret_capacity)
 {
 	const struct om_boot_lifecycle *c = &l->boot.lifecycle;
 	const struct lcy_tier *t = &l->tiers[no];
-	double cap = (double)lcy_tier_capacity(l, no);
 	struct idxr_tier row;
 
-	if (!t->on || cap <= 0 || idxr_tier(&l->idx, no, &row) < 0)
+	*ret_capacity = 0;
+	if (!t->on || idxr_tier(&l->idx, no, &row) < 0 || row.capacity_bytes == 0)
 		return 0;
-	/* what leaves is as good as gone; what comes has been allowed for */
-	double used = (double)row.used_bytes - (double)OM_MIN(row.used_bytes, t->outbound + t->leaving), asked = (double)t->asked;
-	if (used + asked <= cap * c->evict_when_full)
-		return 0;
+	double cap = (double)row.capacity_bytes, asked = (double)t->asked;
+	double used = (double)row.used_bytes - (double)OM_MIN(row.used_bytes, t->outbound + t->leaving);
 	/* down to the low mark with what is asked for; something larger than that gets what it needs */
 	double goal = asked <= cap * c->evict_target ? cap * c->evict_target : cap;
-	return used + asked > goal ? (uint64_t)(used + asked - goal) : 0;
+	*ret_capacity = cap;
+	return used + asked - goal;
+}
+
+void lcy_tier_settle(struct lcy *l, unsigned no)
+{
+	struct lcy_tier *t = &l->tiers[no];
+	double cap, over = excess(l, no, &cap);
+	const struct om_boot_lifecycle *c = &l->boot.lifecycle;
+	double goal = (double)t->asked <= cap * c->evict_target ? cap * c->evict_target : cap;
+
+	if (t->leaving && l->now_ns - t->leaving_ns > LCY_LEAVING_MS * UINT64_C(1000000)) {
+		t->leaving = 0;
+		over = excess(l, no, &cap);
+	}
+	if (over + goal > cap * c->evict_when_full)
+		t->over = true;
+	if (over <= 0) { /* what was asked for is there or on its way: who asked will ask again should it not be enough */
+		t->over = false;
+		t->asked = 0;
+	}
+}
+
+uint64_t lcy_tier_need(const struct lcy *l, unsigned no)
+{
+	double cap, over = excess(l, no, &cap);
+
+	return l->tiers[no].over && over > 0 ? (uint64_t)over : 0;
 }

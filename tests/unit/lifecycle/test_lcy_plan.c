@@ -1,0 +1,465 @@
+/* Cycles, room, drains and tasks of the lifecycle process, against a played supervisor and a clock of the test's. */
+#include "lcy_world.h"
+
+#include <fcntl.h>
+
+#define KB UINT64_C(1024)
+#define MB (KB * KB)
+
+static const uint64_t caps[WORLD_TIERS] = { 2 * MB, 4 * MB, 64 * MB };
+
+static int setup(void **state)
+{
+	struct world *w = calloc(1, sizeof(*w));
+
+	world_open(w, caps);
+	*state = w;
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	world_close(*state);
+	free(*state);
+	return 0;
+}
+
+static const char *name(unsigned i)
+{
+	static char text[32];
+	(void)snprintf(text, sizeof(text), "/o/%u", i);
+	return text;
+}
+
+/* Hot ones get a copy in memory and keep their home; cold ones go down; what is between stays. */
+static void test_cycle(void **state)
+{
+	struct world *w = *state;
+
+	for (unsigned i = 0; i < 30; i++)
+		(void)world_put(w, name(i), 40 * KB, i < 20 ? FAST : SLOW, 0, 0);
+	world_run(w, 25); /* the policy is there */
+	for (unsigned k = 0; k < 30; k++) {
+		for (unsigned i = 0; i < 5; i++) /* heat 0.88: hot */
+			world_access(w, name(i), 1);
+		if (k < 4)
+			world_access(w, name(10), 1); /* 0.5: between */
+		world_access(w, name(29), 1); /* hot, and on the slow tier */
+	}
+	world_run(w, 20);
+	for (unsigned i = 0; i < 5; i++) {
+		assert_int_equal(world_tier(w, name(i)), MEM);
+		assert_int_equal(world_home(w, name(i)), FAST);
+	}
+	assert_int_equal(world_home(w, name(29)), FAST); /* up, and a copy too */
+	assert_int_equal(world_tier(w, name(29)), MEM);
+	/* nothing has gone down: all are younger than a half-life */
+	assert_int_equal(world_home(w, name(15)), FAST);
+	for (unsigned k = 0; k < 6; k++) { /* keep those warm that are to stay */
+		world_run(w, 100);
+		for (unsigned i = 0; i < 5; i++)
+			world_access(w, name(i), 5);
+		world_access(w, name(10), 2);
+	}
+	for (unsigned i = 11; i < 20; i++) {
+		assert_int_equal(world_home(w, name(i)), SLOW);
+		assert_int_equal(world_tier(w, name(i)), SLOW);
+	}
+	assert_int_equal(world_home(w, name(0)), FAST);
+	assert_int_equal(world_home(w, name(10)), FAST);
+	assert_int_equal(w->aborts, 0);
+}
+
+/* Heat that swings between the thresholds, and across one of them, moves an object at most once in a half-life. */
+static void test_no_flapping(void **state)
+{
+	struct world *w = *state;
+	enum { N = 10 };
+
+	w->l.boot.cache_tier = OM_TIER_NONE; /* moves alone */
+	for (unsigned i = 0; i < N; i++)
+		(void)world_put(w, name(i), 10 * KB, FAST, 0, 0);
+	/* two hours; heat goes from above 0.7 to below 0.3 and back every 25 minutes */
+	for (unsigned minute = 0; minute < 120; minute++) {
+		for (unsigned i = 0; i < N && minute % 25 == 0; i++)
+			world_access(w, name(i), 12);
+		world_run(w, 60);
+	}
+	/* down at most once in each period, and up again: 5 periods */
+	assert_true(w->moves <= N * 10);
+	unsigned before = w->moves;
+	/* heat between the thresholds, whatever it does there: nothing */
+	for (unsigned i = 0; i < N; i++)
+		world_access(w, name(i), 30);
+	world_run(w, 30);
+	before = w->moves;
+	for (unsigned minute = 0; minute < 60; minute++) {
+		for (unsigned i = 0; i < N; i++)
+			world_access(w, name(i), minute % 2);
+		world_run(w, 60);
+	}
+	assert_true(w->moves <= before + N); /* each settles where it belongs, once */
+}
+
+static void test_batch(void **state)
+{
+	struct world *w = *state;
+
+	w->l.boot.lifecycle.migration_batch = 5;
+	w->l.boot.cache_tier = OM_TIER_NONE;
+	for (unsigned i = 0; i < 40; i++)
+		(void)world_put(w, name(i), 4 * KB, FAST, 0, 0);
+	world_run(w, 605);
+	unsigned before = w->moves;
+	world_run(w, 10);
+	assert_true(w->moves - before <= 5);
+	world_run(w, 100);
+	assert_int_equal(w->moves, 40); /* in the end all */
+	assert_true(w->l.plan.cycles >= 70 && w->l.plan.cycles <= 73);
+}
+
+static void test_pause(void **state)
+{
+	struct world *w = *state;
+
+	(void)world_put(w, "/cold", 4 * KB, FAST, 0, 0);
+	assert_int_equal(world_task(w, OM_TASK_PAUSE, NULL, 0, 0), 0);
+	world_run(w, 700);
+	assert_int_equal(world_home(w, "/cold"), FAST);
+	/* by hand it still goes */
+	assert_int_equal(world_task(w, OM_TASK_MIGRATE, "/cold", SLOW, 0), 0);
+	assert_non_null(strstr(w->answer, "\"state\":\"done\""));
+	assert_int_equal(world_home(w, "/cold"), SLOW);
+	(void)world_put(w, "/cold2", 4 * KB, FAST, 0, 0);
+	world_run(w, 700);
+	assert_int_equal(world_home(w, "/cold2"), FAST);
+	assert_int_equal(world_task(w, OM_TASK_RESUME, NULL, 0, 0), 0);
+	world_run(w, 20);
+	assert_int_equal(world_home(w, "/cold2"), SLOW);
+}
+
+static void test_flags(void **state)
+{
+	struct world *w = *state;
+
+	(void)world_put(w, "/pinned", 4 * KB, FAST, OM_OBJ_PINNED, 0);
+	(void)world_put(w, "/cold", 4 * KB, FAST, 0, 0);
+	(void)world_put(w, "/eph", 4 * KB, MEM, OM_OBJ_EPHEMERAL, 0);
+	w->l.boot.tiers[FAST].flags &= ~(uint32_t)OM_TIERF_MIGRATION_SRC;
+	world_run(w, 700);
+	assert_int_equal(world_home(w, "/cold"), FAST);
+	assert_int_equal(world_task(w, OM_TASK_MIGRATE, "/cold", SLOW, 0), -OBJM_STATUS_READ_ONLY);
+	assert_non_null(strstr(w->answer, "migration_src"));
+	w->l.boot.tiers[FAST].flags |= OM_TIERF_MIGRATION_SRC;
+	w->l.boot.tiers[SLOW].flags &= ~(uint32_t)OM_TIERF_MIGRATION_DST;
+	world_run(w, 20);
+	assert_int_equal(world_home(w, "/cold"), FAST);
+	w->l.boot.tiers[SLOW].flags |= OM_TIERF_MIGRATION_DST;
+	world_run(w, 20);
+	assert_int_equal(world_home(w, "/cold"), SLOW);
+	/* whatever happens, these two stay */
+	assert_int_equal(world_home(w, "/pinned"), FAST);
+	assert_int_equal(world_tier(w, "/eph"), MEM);
+	assert_int_equal(world_task(w, OM_TASK_MIGRATE, "/pinned", SLOW, 0), -OBJM_STATUS_INVALID_REQUEST);
+	assert_int_equal(world_task(w, OM_TASK_MIGRATE, "/eph", SLOW, 0), -OBJM_STATUS_INVALID_REQUEST);
+	assert_non_null(strstr(w->answer, "ephemeral"));
+	assert_int_equal(world_task(w, OM_TASK_DEMOTE, "/eph", 0, 0), -OBJM_STATUS_INVALID_REQUEST);
+}
+
+static void test_expired(void **state)
+{
+	struct world *w = *state;
+
+	(void)world_put(w, "/soon", 4 * KB, FAST, 0, w->clock_s + 30);
+	(void)world_put(w, "/later", 4 * KB, FAST, 0, w->clock_s + 3000);
+	world_run(w, 25);
+	assert_int_equal(world_tier(w, "/soon"), FAST);
+	world_run(w, 20);
+	assert_int_equal(world_tier(w, "/soon"), OM_TIER_NONE);
+	assert_int_equal(world_tier(w, "/later"), FAST);
+	assert_int_equal(w->dropped[OM_DROP_EXPIRED], 1);
+}
+
+/* Above the high mark: copies first, then expired, then evictable ones, then those that can go down; to the low mark. */
+static void test_room_order(void **state)
+{
+	struct world *w = *state;
+
+	w->l.boot.cache_tier = OM_TIER_NONE; /* copies are the test's */
+	for (unsigned i = 0; i < 10; i++)
+		(void)world_put(w, name(i), 100 * KB, FAST, i < 3 ? OM_OBJ_EVICTABLE : 0, 0);
+	for (unsigned i = 10; i < 40; i++) {
+		(void)world_put(w, name(i), 100 * KB, FAST, 0, 0);
+		world_access(w, name(i), 3); /* neither hot nor cold */
+	}
+	/* 4000 of 4096 KiB: above 0.95; down to 0.85 (3482 KiB): 519 KiB go: three evictable ones, then three cold ones */
+	world_run(w, 2);
+	assert_true(world_used(w, FAST) <= 3482 * KB);
+	assert_true(world_used(w, FAST) >= 3300 * KB);
+	assert_int_equal(w->dropped[OM_DROP_EVICT], 3);
+	assert_int_equal(w->moves, 3);
+	for (unsigned i = 10; i < 40; i++)
+		assert_int_equal(world_home(w, name(i)), FAST);
+}
+
+/* A tier that is nothing but what must stay: it is looked at again every interval, not all the time. */
+static void test_room_nothing(void **state)
+{
+	struct world *w = *state;
+
+	for (unsigned i = 0; i < 20; i++)
+		(void)world_put(w, name(i), 100 * KB, MEM, OM_OBJ_EPHEMERAL, 0); /* 2000 of 2048 KiB */
+	world_run(w, 100);
+	assert_int_equal(w->drops + w->moves, 0);
+	assert_true(w->l.plan.cycles <= 12);
+	world_room(w, MEM, 500 * KB);
+	assert_int_equal(w->drops + w->moves, 0);
+}
+
+/* Somebody waits for room on the cache tier: copies go, in the policy's order, without waiting for a cycle. */
+static void test_room_copies(void **state)
+{
+	struct world *w = *state;
+
+	for (unsigned i = 0; i < 16; i++)
+		(void)world_put(w, name(i), 100 * KB, FAST, 0, 0);
+	world_run(w, 25);
+	for (unsigned k = 0; k < 20; k++)
+		for (unsigned i = 0; i < 16; i++)
+			world_access(w, name(i), 1 + (i < 4)); /* the first four twice as often */
+	world_run(w, 10);
+	assert_int_equal(w->copies, 16);
+	assert_int_equal(world_used(w, MEM), 1600 * KB);
+	uint64_t cycles = w->l.plan.cycles;
+	world_room(w, MEM, 700 * KB); /* 1600 + 700 > 0.95 * 2048: down to 0.85 with it: 1041 KiB stay at most */
+	assert_int_equal(w->l.plan.cycles, cycles);
+	assert_true(world_used(w, MEM) <= 1041 * KB && world_used(w, MEM) >= 900 * KB);
+	for (unsigned i = 0; i < 4; i++)
+		assert_int_equal(world_tier(w, name(i)), MEM); /* the most wanted stay */
+	world_run(w, 1);
+	assert_true(world_used(w, MEM) >= 900 * KB); /* asked once, made once */
+}
+
+/* Objects of the cache tier that are no copies leave less of it for copies. */
+static void test_cache_shares(void **state)
+{
+	struct world *w = *state;
+
+	for (unsigned i = 0; i < 10; i++)
+		(void)world_put(w, name(100 + i), 100 * KB, MEM, OM_OBJ_EPHEMERAL, 0); /* 1000 of 1741 KiB */
+	for (unsigned i = 0; i < 20; i++)
+		(void)world_put(w, name(i), 100 * KB, FAST, 0, 0);
+	world_run(w, 25);
+	for (unsigned k = 0; k < 20; k++)
+		for (unsigned i = 0; i < 20; i++)
+			world_access(w, name(i), 1);
+	world_run(w, 30);
+	assert_true(world_used(w, MEM) <= (uint64_t)(0.85 * 2048) * KB);
+	assert_true(w->copies >= 6);
+}
+
+/* A replaced object's slot is another object: no copy of it is made, or kept, for what the old one was. */
+static void test_replaced(void **state)
+{
+	struct world *w = *state;
+
+	(void)world_put(w, "/a", 10 * KB, FAST, 0, 0);
+	world_run(w, 25);
+	world_access(w, "/a", 30);
+	world_delete(w, "/a");
+	(void)world_put(w, "/a", 20 * KB, FAST, 0, 0);
+	world_run(w, 12);
+	assert_int_equal(world_tier(w, "/a"), FAST); /* let in was the other one */
+	assert_int_equal(lcy_policy_used(w->l.cache.policy), 0);
+	world_access(w, "/a", 30);
+	world_run(w, 12);
+	assert_int_equal(world_tier(w, "/a"), MEM);
+	assert_int_equal(lcy_policy_used(w->l.cache.policy), 5);
+	/* the copy is lost (its file is gone, the supervisor took the record away): the policy hears of it */
+	world_delete(w, "/a");
+	world_run(w, 12);
+	assert_int_equal(lcy_policy_used(w->l.cache.policy), 0);
+}
+
+static void test_drain(void **state)
+{
+	struct world *w = *state;
+
+	for (unsigned i = 0; i < 30; i++)
+		(void)world_put(w, name(i), 10 * KB, FAST, i == 7 ? OM_OBJ_PINNED : 0, 0);
+	assert_int_equal(world_task(w, OM_TASK_DRAIN, NULL, FAST, 1), 0);
+	world_run(w, 3);
+	for (unsigned i = 0; i < 30; i++)
+		assert_int_equal(world_home(w, name(i)), i == 7 ? FAST : SLOW);
+	assert_int_equal(world_task(w, OM_TASK_STATUS, NULL, 0, 0), 0);
+	assert_non_null(strstr(w->answer, "\"objects_left\":1"));
+	assert_non_null(strstr(w->answer, "\"moved\":29"));
+	assert_non_null(strstr(w->answer, "\"stuck\":1"));
+	/* a new process goes on with it; also after a restart of the daemon */
+	world_restart(w, false);
+	assert_true(w->l.tiers[FAST].drain);
+	(void)world_put(w, "/late", 10 * KB, FAST, 0, 0);
+	world_run(w, 12);
+	assert_int_equal(world_home(w, "/late"), SLOW);
+	world_restart(w, true);
+	assert_true(w->l.tiers[FAST].drain);
+	assert_int_equal(world_task(w, OM_TASK_DRAIN, NULL, FAST, 0), 0);
+	world_restart(w, true);
+	assert_false(w->l.tiers[FAST].drain);
+	assert_int_equal(world_task(w, OM_TASK_DRAIN, NULL, 9, 1), -OBJM_STATUS_NOT_FOUND);
+}
+
+static void test_tasks(void **state)
+{
+	struct world *w = *state;
+
+	(void)world_put(w, "/a", 10 * KB, SLOW, 0, 0);
+	(void)world_put(w, "/b \"quoted\"", 10 * KB, FAST, 0, 0);
+	world_access(w, "/b \"quoted\"", 9);
+	world_access(w, "/a", 20);
+	assert_int_equal(world_task(w, OM_TASK_TOP, NULL, 0, 5), 0);
+	json_t *doc = json_loads(w->answer, 0, NULL);
+	json_t *list = json_object_get(doc, "objects");
+	assert_int_equal(json_array_size(list), 2);
+	assert_string_equal(json_string_value(json_object_get(json_array_get(list, 0), "uri")), "/a");
+	assert_string_equal(json_string_value(json_object_get(json_array_get(list, 1), "uri")), "/b \"quoted\"");
+	double heat = json_real_value(json_object_get(json_array_get(list, 0), "heat"));
+	assert_true(heat > 20.0 / 24 - 0.01 && heat < 20.0 / 24 + 0.01);
+	json_decref(doc);
+	assert_int_equal(world_task(w, OM_TASK_TOP, NULL, 0, 1), 0);
+	assert_null(strstr(w->answer, "quoted"));
+
+	assert_int_equal(world_task(w, OM_TASK_EXPLAIN, "/a", 0, 0), 0);
+	assert_non_null(strstr(w->answer, "hotter"));
+	assert_non_null(strstr(w->answer, "tier fast"));
+	assert_int_equal(world_task(w, OM_TASK_EXPLAIN, "/none", 0, 0), -OBJM_STATUS_NOT_FOUND);
+	assert_int_equal(world_task(w, OM_TASK_EXPLAIN, NULL, 0, 0), -OBJM_STATUS_INVALID_REQUEST);
+
+	assert_int_equal(world_task(w, OM_TASK_PROMOTE, "/a", 0, 0), 0); /* slow to fast */
+	assert_int_equal(world_home(w, "/a"), FAST);
+	assert_int_equal(world_task(w, OM_TASK_PROMOTE, "/a", 0, 0), 0); /* a copy in memory */
+	assert_int_equal(world_tier(w, "/a"), MEM);
+	assert_int_equal(world_home(w, "/a"), FAST);
+	assert_int_equal(world_task(w, OM_TASK_PROMOTE, "/a", 0, 0), -OBJM_STATUS_INVALID_REQUEST);
+	assert_int_equal(world_task(w, OM_TASK_MIGRATE, "/a", MEM, 0), 0);
+	assert_non_null(strstr(w->answer, "\"state\":\"there\""));
+	assert_int_equal(world_task(w, OM_TASK_DEMOTE, "/a", 0, 0), 0); /* the copy goes first */
+	assert_int_equal(world_tier(w, "/a"), FAST);
+	assert_int_equal(world_task(w, OM_TASK_DEMOTE, "/a", 0, 0), 0);
+	assert_int_equal(world_home(w, "/a"), SLOW);
+	assert_int_equal(world_task(w, OM_TASK_DEMOTE, "/a", 0, 0), -OBJM_STATUS_INVALID_REQUEST);
+	assert_int_equal(world_task(w, OM_TASK_MIGRATE, "/a", 9, 0), -OBJM_STATUS_NOT_FOUND);
+	assert_int_equal(world_task(w, OM_TASK_MIGRATE, "/none", FAST, 0), -OBJM_STATUS_NOT_FOUND);
+	w->refuse = -OBJM_STATUS_NO_SPACE;
+	assert_int_equal(world_task(w, OM_TASK_MIGRATE, "/a", FAST, 0), -OBJM_STATUS_NO_SPACE);
+	w->refuse = 0;
+	assert_int_equal(world_task(w, (enum om_task_kind)99, NULL, 0, 0), -OBJM_STATUS_UNSUPPORTED_OP);
+}
+
+/* A move by hand that takes long is answered "under way"; the answer does not come twice. */
+static void test_task_slow(void **state)
+{
+	struct world *w = *state;
+
+	(void)world_put(w, "/a", 3 * MB, FAST, 0, 0);
+	atomic_store(&w->l.moves.rate.per_s, 2 * MB); /* more than a second */
+	struct {
+		struct om_op_task t;
+		char uri[8];
+	} m = { .t = { .hdr = { .type = OM_OP_TASK, .req = 77, .len = sizeof(m.t) + 2 }, .kind = OM_TASK_MIGRATE, .tier = SLOW, .uri_len = 2 },
+		.uri = "/a" };
+	lcy_order(&w->l, &m.t.hdr, m.t.hdr.len);
+	w->l.now_ns += (LCY_ASK_MS + 1) * UINT64_C(1000000);
+	lcy_task_turn(&w->l);
+	world_settle(w);
+	assert_int_equal(w->answer_req, 77);
+	assert_non_null(strstr(w->answer, "under way"));
+	assert_int_equal(world_home(w, "/a"), SLOW);
+}
+
+/* What was hot is hot after a restart of the daemon, and has its copies; what was learned is not lost with the process. */
+static void test_heat_kept(void **state)
+{
+	struct world *w = *state;
+	struct idx_heat_val before[20], after;
+	struct idx_ent e;
+	uint32_t slot[20];
+	uint64_t then;
+
+	for (unsigned i = 0; i < 20; i++)
+		(void)world_put(w, name(i), 10 * KB, FAST, 0, 0);
+	world_run(w, 25);
+	for (unsigned i = 0; i < 20; i++)
+		world_access(w, name(i), 1 + 3 * i);
+	world_run(w, 130);
+	then = w->clock_s;
+	for (unsigned i = 0; i < 20; i++) {
+		assert_int_equal(lcy_task_find(&w->l, name(i), strlen(name(i)), &slot[i], &e), 0);
+		assert_int_equal(idx_heat_get(&w->l.heat, slot[i], w->clock_s, e.since_s, &before[i]), 0);
+	}
+	for (unsigned round = 0; round < 2; round++) {
+		world_restart(w, round == 0); /* the daemon; then the process alone */
+		assert_int_equal(w->l.save.stage, round == 0 ? LCY_SAVE_HEAT : LCY_SAVE_NONE);
+		world_run(w, 12);
+		for (unsigned i = 0; i < 20; i++) {
+			assert_int_equal(lcy_task_find(&w->l, name(i), strlen(name(i)), &slot[i], &e), 0);
+			assert_int_equal(idx_heat_get(&w->l.heat, slot[i], w->clock_s, e.since_s, &after), 0);
+			assert_int_equal(after.last_s, before[i].last_s);
+			/* no more than what time takes: by whole minutes, half in ten */
+			double want = before[i].count * exp2(-(double)(w->clock_s / 60 - then / 60) / 10);
+			assert_true(after.count > want * 0.99 - 0.01 && after.count < want * 1.01 + 0.01);
+		}
+	}
+	/* not doubled by later scans */
+	world_run(w, 30);
+	assert_int_equal(idx_heat_get(&w->l.heat, slot[19], w->clock_s, 0, &after), 0);
+	assert_true(after.count < before[19].count * 1.02);
+	assert_non_null(w->l.cache.policy);
+	assert_true(lcy_policy_has(w->l.cache.policy, slot[19]));
+	/* damaged: cold, and no more than that */
+	world_restart(w, true);
+	world_run(w, 1);
+	for (unsigned i = 0; i < 2; i++) {
+		char path[128];
+		(void)snprintf(path, sizeof(path), "%s/heat.%u", w->heat_dir, i);
+		int fd = open(path, 2);
+		if (fd >= 0) {
+			assert_int_equal(pwrite(fd, "xyz", 3, 200), 3);
+			om_close(&fd);
+		}
+	}
+	struct lcy_keep k;
+	int dir = open(w->heat_dir, 0);
+	assert_int_equal(lcy_keep_read(dir, &k), -OBJM_STATUS_NOT_FOUND);
+	om_close(&dir);
+}
+
+
+/* Errors of a tier: back-off, and one line; it works again when the disk does. */
+static void test_target_refuses(void **state)
+{
+	struct world *w = *state;
+
+	w->l.boot.cache_tier = OM_TIER_NONE;
+	for (unsigned i = 0; i < 50; i++)
+		(void)world_put(w, name(i), 4 * KB, FAST, 0, 0);
+	w->refuse = -OBJM_STATUS_NO_SPACE;
+	world_run(w, 700);
+	assert_int_equal(w->moves, 0);
+	assert_true(w->l.plan.refused > 0);
+	w->refuse = 0;
+	world_run(w, 40);
+	assert_int_equal(w->moves, 50);
+}
+
+#define T(x) cmocka_unit_test_setup_teardown(x, setup, teardown)
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		T(test_cycle), T(test_no_flapping), T(test_batch), T(test_pause), T(test_flags), T(test_expired), T(test_room_order),
+		T(test_room_nothing), T(test_room_copies), T(test_cache_shares), T(test_replaced), T(test_drain), T(test_tasks),
+		T(test_task_slow), T(test_heat_kept), T(test_target_refuses),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
