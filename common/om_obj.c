@@ -123,14 +123,30 @@ bool om_meta_next(const void *meta, size_t len, size_t *pos, const char **ret_ke
 	return true;
 }
 
+/* At least `digits` (1..16) hexadecimal digits. Every open of an object comes here: snprintf takes 0.2 us. */
+static size_t put_hex(char *to, uint64_t v, size_t digits)
+{
+	char all[16];
+
+	while (digits < 16 && v >> 4 * digits)
+		digits++;
+	for (size_t i = 16; i-- > 0; v >>= 4)
+		all[i] = "0123456789abcdef"[v & 15];
+	memcpy(to, all + 16 - digits, digits);
+	return digits;
+}
+
 void om_obj_dir(uint64_t id, char ret_path[static OM_OBJ_PATH_MAX])
 {
-	(void)snprintf(ret_path, OM_OBJ_PATH_MAX, "%09" PRIx64, id >> OM_OBJ_DIR_SHIFT);
+	ret_path[put_hex(ret_path, id >> OM_OBJ_DIR_SHIFT, 9)] = '\0';
 }
 
 void om_obj_path(uint64_t id, char ret_path[static OM_OBJ_PATH_MAX])
 {
-	(void)snprintf(ret_path, OM_OBJ_PATH_MAX, "%09" PRIx64 "/%016" PRIx64, id >> OM_OBJ_DIR_SHIFT, id);
+	size_t n = put_hex(ret_path, id >> OM_OBJ_DIR_SHIFT, 9);
+
+	ret_path[n++] = '/';
+	ret_path[n + put_hex(ret_path + n, id, 16)] = '\0';
 }
 
 bool om_obj_id(const char *name, uint64_t *ret_id)

@@ -49,6 +49,7 @@ static void wrk_decode_ext(struct wrk_req_item *it)
 	static struct om_proto_str uris[OM_PROTO_URIS_MAX];
 
 	it->keyed = false;
+	it->found = false;
 	it->fde = NULL;
 	it->done = NULL;
 	it->plain = it->in.kind == OM_PROTO_IN_EXT ? om_proto_get_uris(&it->in.u.ext, uris, OM_PROTO_URIS_MAX) : 0;

@@ -13,8 +13,9 @@ struct wrk_req_item {
 	struct om_proto_in in;
 	unsigned plain;		 /* extension: a GET of that many URIs and nothing else (om_proto_get_uris()); else 0 */
 	struct om_proto_str uri; /* plain: the first of them */
-	struct wrk_fde *fde;	 /* plain, of one: found, with its descriptor (wrk_hot.h): a reference; else NULL */
-	struct idx_ent ent;	 /* of what `fde` is a descriptor */
+	bool found;		 /* plain, of one: `ent`, `slot` and `gen` say of what (wrk_hot.h) */
+	struct wrk_fde *fde;	 /* found, and its descriptor is in the cache: a reference; else NULL */
+	struct idx_ent ent;
 	uint32_t slot;
 	uint64_t gen;		 /* loaded before the look-up */
 	const uint8_t *done;	 /* plain, of several: those answered already are not 0; NULL: none */

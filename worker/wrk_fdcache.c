@@ -8,6 +8,7 @@
  *
  * Eviction is SIEVE: entries in order of their insertion, one bit "used since the hand passed", a hand that walks from the
  * oldest to the newest, clears bits and evicts the first entry without one. A hit writes nothing but that bit, once.
+ * Before it stands a doorkeeper: a full cache takes only keys that missed shortly before.
  *
  * ORDER  insert: entry filled; bucket head (release). Look-up: head and next (acquire). Unlink: previous next (release);
  *        the entry's own next stays, so a reader standing on it walks on. References: increment only from non-zero
@@ -65,6 +66,7 @@ struct wrk_fde { /* what a look-up touches lies in the first cache line */
 struct wrk_fdcache {
 	unsigned max;
 	uint64_t mask;
+	_Atomic uint32_t *asked; /* hashes of what was asked and not there, each in the place of an older one; mask + 1 of them */
 	pthread_mutex_t lock;
 	_Atomic unsigned count;
 	_Atomic unsigned dying; /* entries waiting for their grace period */
@@ -72,11 +74,16 @@ struct wrk_fdcache {
 	_Atomic(struct wrk_fde *) bucket[];
 };
 
-static uint64_t wrk_fdcache_slot(const struct wrk_fdcache *c, const struct wrk_fdkey *key)
+static uint64_t wrk_fdcache_hash(const struct wrk_fdkey *key)
 {
 	uint64_t h = (key->id ^ (uint64_t)key->uid << 32 ^ (uint64_t)key->tier << 56) * 0x9e3779b97f4a7c15u;
 
-	return (h ^ h >> 29) & c->mask;
+	return h ^ h >> 29;
+}
+
+static uint64_t wrk_fdcache_slot(const struct wrk_fdcache *c, const struct wrk_fdkey *key)
+{
+	return wrk_fdcache_hash(key) & c->mask;
 }
 
 static bool wrk_fdcache_same(const struct wrk_fdkey *a, const struct wrk_fdkey *b)
@@ -245,6 +252,20 @@ static struct wrk_fde *wrk_fdcache_victim(struct wrk_fdcache *c)
 	return e;
 }
 
+bool wrk_fdcache_wants(struct wrk_fdcache *c, const struct wrk_fdkey *key)
+{
+	uint64_t h = wrk_fdcache_hash(key);
+	uint32_t mark = (uint32_t)(h >> 32) | 1;
+
+	if (atomic_load_explicit(&c->count, memory_order_relaxed) < c->max)
+		return true;
+	/* Two threads, or two keys, may meet here: a wrong answer costs an entry, or the lack of one. */
+	if (atomic_load_explicit(&c->asked[h & c->mask], memory_order_relaxed) == mark)
+		return true;
+	atomic_store_explicit(&c->asked[h & c->mask], mark, memory_order_relaxed);
+	return false;
+}
+
 struct wrk_fde *wrk_fdcache_add(struct wrk_fdcache *c, const struct wrk_fdkey *key, int fd)
 {
 	struct wrk_fde *e = aligned_alloc(OM_CACHELINE, sizeof(*e)), *old, *victim = NULL;
@@ -379,10 +400,16 @@ int wrk_fdcache_new(unsigned max, struct wrk_fdcache **ret)
 	c = calloc(1, sizeof(*c) + buckets * sizeof(c->bucket[0]));
 	if (!c)
 		return -OBJM_STATUS_OUT_OF_MEMORY;
+	c->asked = calloc(buckets, sizeof(c->asked[0]));
+	if (!c->asked) {
+		free(c);
+		return -OBJM_STATUS_OUT_OF_MEMORY;
+	}
 	c->max = max;
 	c->mask = buckets - 1;
 	(void)pthread_mutex_init(&c->lock, NULL); /* cannot fail for a default mutex */
 	if (!urcu_memb_get_default_call_rcu_data()) { /* starts the helper thread now */
+		free(c->asked);
 		free(c);
 		return -OBJM_STATUS_OUT_OF_MEMORY;
 	}
@@ -398,5 +425,6 @@ void wrk_fdcache_free(struct wrk_fdcache *c)
 	urcu_memb_barrier(); /* every callback queued so far has run */
 	OM_ASSERT(atomic_load_explicit(&c->dying, memory_order_acquire) == 0);
 	(void)pthread_mutex_destroy(&c->lock);
+	free(c->asked);
 	free(c);
 }

@@ -6,7 +6,7 @@
  *
  * OWNERSHIP  an entry owns its descriptor; the cache holds one reference to an entry that is in its table, each get() one
  *            more. The descriptor is closed with the last reference; the entry's memory is freed a grace period later.
- * BOUND      at most `max` entries in the table; at the bound SIEVE evicts. What was evicted and is still referenced lives
+ * BOUND      at most `max` entries in the table; at the bound SIEVE evicts, for what wrk_fdcache_wants() lets in. What was evicted and is still referenced lives
  *            until its answer has left: that is bounded by the connections' queues.
  */
 #ifndef WRK_FDCACHE_H
@@ -44,6 +44,13 @@ struct wrk_fde *wrk_fdcache_get(struct wrk_fdcache *c, const struct wrk_fdkey *k
  * @param ret  a reference each, or NULL; those are not counted as misses: the caller has not given up yet
  */
 void wrk_fdcache_get_many(struct wrk_fdcache *c, const struct wrk_fdkey *keys, unsigned n, struct wrk_fde **ret);
+
+/**
+ * Is this one worth an entry? A full cache takes only what was asked for a short while ago, too: else a walk over
+ * many objects would push out what is hot, and each of its descriptors would be closed when its file has long left the processor's
+ * caches, which takes longer than opening it. Remembers that it was asked.
+ */
+bool wrk_fdcache_wants(struct wrk_fdcache *c, const struct wrk_fdkey *key);
 
 /**
  * Insert `fd` under `key` and return a reference to the entry. If another thread was first its entry is returned and `fd`

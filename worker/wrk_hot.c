@@ -9,6 +9,7 @@
 #include "common/om_counter.h"
 #include "worker/wrk_access.h"
 #include "worker/wrk_fdcache.h"
+#include "worker/wrk_open.h"
 
 #define WRK_HOT_MAX OM_PROTO_URIS_MAX
 
@@ -66,6 +67,27 @@ static void wrk_hot_look(const struct wrk_conn *c, unsigned n)
 	wrk_fdcache_get_many(w->fdcache, wrk_hot.fdkey, n, wrk_hot.fde);
 }
 
+/* A descriptor of what was found: `fde`, or a new one. @return false: that takes more than a moment, or more than one try */
+static bool wrk_hot_fd(const struct wrk_conn *c, struct wrk_fde *fde, const struct idx_ent *e, struct wrk_out_fd *ret)
+{
+	const struct wrk_fdkey key = { .id = e->id, .uid = c->uid, .tier = e->tier };
+	int fd;
+
+	if (!fde) {
+		if (wrk_open_now(c->w, e->tier, e->id, &fd) < 0)
+			return false;
+		om_count(OM_C_FD_CACHE_MISS, 1);
+		if (wrk_fdcache_wants(c->w->fdcache, &key))
+			fde = wrk_fdcache_add(c->w->fdcache, &key, fd);
+		if (!fde) {
+			*ret = (struct wrk_out_fd){ .fd = fd, .own = true };
+			return true;
+		}
+	}
+	*ret = (struct wrk_out_fd){ .fd = wrk_fdcache_fd(fde), .ref = fde };
+	return true;
+}
+
 static void wrk_hot_count(struct wrk *w, const uint32_t *slots, unsigned n)
 {
 	om_count_own(OM_C_GET_HIT, n);
@@ -113,6 +135,7 @@ void wrk_hot_find(struct wrk_conn *c, struct wrk_req_item *items, unsigned n)
 	for (unsigned i = 0; i < k; i++) {
 		struct wrk_req_item *it = &items[wrk_hot.item[i]];
 
+		it->found = wrk_hot.fdkey[i].id != 0;
 		it->fde = wrk_hot.fde[i];
 		it->gen = wrk_hot.gen[i];
 		it->ent = wrk_hot.ent[i];
@@ -129,24 +152,27 @@ void wrk_hot_drop(struct wrk_conn *c, struct wrk_req_item *items, unsigned n)
 	}
 }
 
+/* As many of the first `n` as are found and opened. */
 static unsigned wrk_hot_singles(struct wrk_conn *c, struct wrk_req_item *items, unsigned n)
 {
 	uint8_t *p = wrk_out_room(&c->out, (size_t)n * OM_PROTO_GET_ANSWER);
+	unsigned k = 0;
 
 	if (!p)
 		return 0; /* the long way says it */
-	for (unsigned i = 0; i < n; i++) {
-		struct wrk_req_item *it = &items[i];
+	for (; k < n && items[k].found && wrk_hot_fd(c, items[k].fde, &items[k].ent, &wrk_hot.fd[k]); k++) {
+		struct wrk_req_item *it = &items[k];
 
-		(void)wrk_hot_encode(p + i * OM_PROTO_GET_ANSWER, it->in.u.ext.id, 0, -1, &it->ent, idx_key_bucket(&it->key), it->gen);
-		wrk_hot.fd[i] = (struct wrk_out_fd){ .fd = wrk_fdcache_fd(it->fde), .ref = it->fde };
-		wrk_hot.slot[i] = it->slot;
 		it->fde = NULL;
+		(void)wrk_hot_encode(p + k * OM_PROTO_GET_ANSWER, it->in.u.ext.id, 0, -1, &it->ent, idx_key_bucket(&it->key), it->gen);
+		wrk_hot.slot[k] = it->slot;
 	}
-	om_count_own(OM_C_REQUESTS, n);
-	wrk_hot_count(c->w, wrk_hot.slot, n);
-	(void)wrk_hot_queue(c, OM_PROTO_GET_ANSWER, n);
-	return n;
+	if (!k)
+		return 0;
+	om_count_own(OM_C_REQUESTS, k);
+	wrk_hot_count(c->w, wrk_hot.slot, k);
+	(void)wrk_hot_queue(c, OM_PROTO_GET_ANSWER, k);
+	return k;
 }
 
 /* ---------------------------------------------------------------- a GET of several */
@@ -167,36 +193,38 @@ static unsigned wrk_hot_keys(const struct wrk_conn *c, const struct om_proto_ext
 	return n;
 }
 
+/* Descriptors of those found, in wrk_hot.fd, one behind the other; wrk_hot.done says whose. @return how many */
+static unsigned wrk_hot_group_fds(const struct wrk_conn *c, unsigned n)
+{
+	unsigned hot = 0;
+
+	for (unsigned i = 0; i < n; i++) {
+		wrk_hot.done[i] = wrk_hot.fdkey[i].id && wrk_hot_fd(c, wrk_hot.fde[i], &wrk_hot.ent[i], &wrk_hot.fd[hot]);
+		hot += wrk_hot.done[i];
+	}
+	return hot;
+}
+
 /* Answer those found; the others are left to a group. @return true: none is left */
 static bool wrk_hot_group(struct wrk_conn *c, struct wrk_req_item *it)
 {
-	unsigned n = wrk_hot_keys(c, &it->in.u.ext), hot = 0, k = 0;
-	uint8_t *p;
+	unsigned n = wrk_hot_keys(c, &it->in.u.ext), hot, k = 0;
+	uint8_t *p = n ? wrk_out_room(&c->out, (size_t)n * OM_PROTO_GET_ANSWER_MAX) : NULL;
 
-	if (n)
-		wrk_hot_look(c, n);
-	for (unsigned i = 0; i < n; i++) {
-		wrk_hot.done[i] = wrk_hot.fde[i] != NULL;
-		hot += wrk_hot.done[i];
-	}
+	if (!p)
+		return false; /* the long way says it */
+	wrk_hot_look(c, n);
+	hot = wrk_hot_group_fds(c, n);
 	if (!hot)
 		return false;
-	p = wrk_out_room(&c->out, hot * OM_PROTO_GET_ANSWER_MAX);
 	for (unsigned i = 0; i < n; i++) {
 		uint16_t more = k + 1 < n ? OM_PROTO_F_MORE : 0; /* another one follows, from here or from the group */
 
-		if (!wrk_hot.fde[i])
+		if (!wrk_hot.done[i])
 			continue;
-		wrk_hot.fd[k] = (struct wrk_out_fd){ .fd = wrk_fdcache_fd(wrk_hot.fde[i]), .ref = wrk_hot.fde[i] };
-		if (p)
-			(void)wrk_hot_encode(p + k * OM_PROTO_GET_ANSWER_MAX, it->in.u.ext.id, more, (int)i, &wrk_hot.ent[i],
-					     idx_key_bucket(&wrk_hot.key[i]), wrk_hot.gen[i]);
+		(void)wrk_hot_encode(p + k * OM_PROTO_GET_ANSWER_MAX, it->in.u.ext.id, more, (int)i, &wrk_hot.ent[i],
+				     idx_key_bucket(&wrk_hot.key[i]), wrk_hot.gen[i]);
 		wrk_hot.slot[k++] = wrk_hot.slot[i];
-	}
-	if (!p) {
-		for (unsigned i = 0; i < hot; i++)
-			wrk_out_fd_drop(c->w->fdcache, &wrk_hot.fd[i]);
-		return false;
 	}
 	wrk_hot_count(c->w, wrk_hot.slot, hot);
 	it->done = wrk_hot.done;
@@ -212,13 +240,9 @@ static bool wrk_hot_group(struct wrk_conn *c, struct wrk_req_item *it)
 
 unsigned wrk_hot_answer(struct wrk_conn *c, struct wrk_req_item *items, unsigned n)
 {
-	unsigned room = wrk_conn_room(c), k = 0;
-
 	if (!wrk_hot_open(c))
 		return 0;
 	if (items[0].plain > 1)
 		return wrk_hot_group(c, &items[0]) ? 1 : 0;
-	while (k < OM_MIN(n, room) && items[k].fde)
-		k++;
-	return k ? wrk_hot_singles(c, items, k) : 0;
+	return items[0].found ? wrk_hot_singles(c, items, OM_MIN(n, wrk_conn_room(c))) : 0;
 }

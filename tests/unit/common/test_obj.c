@@ -6,6 +6,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 
+#include <stdio.h>
 #include <cmocka.h>
 
 #include "common/om_obj.h"
@@ -145,14 +146,16 @@ static void test_meta(void **state)
 
 static void test_paths(void **state)
 {
-	static const uint64_t ids[] = { 1, 4095, 4096, 0x123456789abcdefu, UINT64_MAX };
-	char path[OM_OBJ_PATH_MAX], dir[OM_OBJ_PATH_MAX];
+	static const uint64_t ids[] = { 1, 4095, 4096, 0xffffffffffffu, 0x1000000000000u, 0x1000000000000000u, 0x123456789abcdefu, UINT64_MAX };
+	char path[OM_OBJ_PATH_MAX], dir[OM_OBJ_PATH_MAX], want[OM_OBJ_PATH_MAX];
 	uint64_t id;
 	(void)state;
 
 	for (unsigned i = 0; i < OM_ARRAY_SIZE(ids); i++) {
 		om_obj_path(ids[i], path);
 		om_obj_dir(ids[i], dir);
+		(void)snprintf(want, sizeof(want), "%09llx/%016llx", (unsigned long long)ids[i] >> 12, (unsigned long long)ids[i]);
+		assert_string_equal(path, want);
 		assert_memory_equal(path, dir, strlen(dir));
 		assert_int_equal(path[strlen(dir)], '/');
 		assert_true(om_obj_id(path + strlen(dir) + 1, &id));

@@ -131,6 +131,34 @@ static void test_bound(void **state)
 	wrk_fdcache_free(c);
 }
 
+/* A full cache lets in what is asked for twice, not what a walk over many asks for once. */
+static void test_wants(void **state)
+{
+	struct wrk_fdkey key = { .uid = 7, .tier = 1 };
+	struct wrk_fdcache *c;
+	unsigned wanted = 0;
+
+	(void)state;
+	assert_int_equal(wrk_fdcache_new(16, &c), 0);
+	for (key.id = 1; key.id <= 16; key.id++) {
+		assert_true(wrk_fdcache_wants(c, &key)); /* there is room */
+		wrk_fdcache_put(c, get_or_add(c, key.id, 7));
+	}
+	for (int round = 0; round < 2; round++)
+		for (key.id = 1000; key.id < 2000; key.id++) /* each displaces the mark of another */
+			wanted += wrk_fdcache_wants(c, &key);
+	assert_true(wanted < 20);
+	key.id = 50;
+	(void)wrk_fdcache_wants(c, &key);
+	assert_true(wrk_fdcache_wants(c, &key));
+	key.uid = 8;
+	assert_false(wrk_fdcache_wants(c, &key)); /* another entry */
+	wrk_fdcache_shrink(c, 1);
+	key.id = 51;
+	assert_true(wrk_fdcache_wants(c, &key));
+	wrk_fdcache_free(c);
+}
+
 static int open_fds(void)
 {
 	int n = 0;
@@ -263,7 +291,7 @@ static void test_stress(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_hit), cmocka_unit_test(test_bound), cmocka_unit_test(test_no_leak),
+		cmocka_unit_test(test_hit), cmocka_unit_test(test_bound), cmocka_unit_test(test_wants), cmocka_unit_test(test_no_leak),
 		cmocka_unit_test(test_sweep), cmocka_unit_test(test_stress),
 	};
 
