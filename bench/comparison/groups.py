@@ -1,0 +1,307 @@
+"""What is measured: groups of contestants that take turns."""
+import os
+import re
+import shutil
+import statistics
+import subprocess
+import time
+
+from .world import Failure
+
+KIB, MIB = 1024, 1024 * 1024
+SIZES = {KIB: 1000, 16 * KIB: 1000, 256 * KIB: 100, 4 * MIB: 12, 64 * MIB: 3}
+FIELDS = ("ops_per_s", "p50_us", "p99_us", "p999_us")
+
+
+class Scale:
+    """How long and how large."""
+
+    def __init__(self, quick, tiny, huge):
+        self.quick, self.tiny, self.huge = quick or tiny, tiny, huge
+        self.seconds = 0.05 if tiny else 0.35 if quick else 3
+        self.short = 0.05 if tiny else 0.2 if quick else 2  # of groups with many contestants
+        self.times = 1 if tiny else 3 if quick else 5
+        self.files = 2000 if tiny else 60000 if quick else 1000000
+        self.index = [10000] if tiny else [10000, 100000, 1000000] if quick else [10000, 100000, 1000000, 10000000]
+        self.working = [1000] if tiny else [1000, 100000] if quick else [1000, 100000, 1000000] + ([10000000] if huge else [])
+
+
+class Contestant:
+    """One way of doing something: a function that measures it once and returns objm-bench's JSON."""
+
+    def __init__(self, name, params, measure):
+        self.name, self.params, self.measure = name, params, measure
+
+
+def numbers(values):
+    return {"median": statistics.median(values), "min": min(values), "max": max(values), "n": len(values)}
+
+
+def alternate(group, contestants, times, budget=None):
+    """Round after round, each contestant once a round. Results in the order of the contestants."""
+    seen, errors = [[] for _ in contestants], [None] * len(contestants)
+    began = time.monotonic()
+    for turn in range(times):
+        if turn and budget and time.monotonic() - began > budget:
+            break
+        for i, c in enumerate(contestants):
+            if errors[i]:
+                continue
+            try:
+                r = c.measure()
+                if r.get("errors"):
+                    raise Failure(f"{r['errors']} errors")
+                seen[i].append(r)
+            except Failure as e:
+                errors[i] = str(e)
+    out = []
+    for i, c in enumerate(contestants):
+        row = {"group": group, "contestant": c.name, "params": c.params}
+        if errors[i]:
+            row["error"] = errors[i]
+        else:
+            for k, v in seen[i][0].items():
+                if isinstance(v, (int, float)) and k not in c.params:
+                    row[k] = numbers([r[k] for r in seen[i]])
+            if "how" in seen[i][0]:
+                row["how"] = seen[i][0]["how"]
+        out.append(row)
+    return out
+
+
+def placed(w, cross):
+    return ["--server-cpu", w.server_cpu, "--client-cpu", w.client_cpu if cross else w.server_cpu]
+
+
+class Group:
+    def __init__(self, name, title, run):
+        self.name, self.title, self._run = name, title, run
+
+    def run(self, w, scale):
+        return self._run(w, scale, self.name)
+
+
+def stored(w, sock, *args):
+    """Store a set of objects once; contestants then use --no-prepare --keep."""
+    w.bench("get", "--socket", sock, "--seconds", 0.01, "--keep", *args)
+
+
+def removed(w, sock, *args):
+    w.bench("get", "--socket", sock, "--seconds", 0.01, "--no-prepare", *args)
+
+
+# ---------------------------------------------------------------------- descriptors
+
+
+def passing(w, s, name):
+    sock, todo = w.objmapper(), []
+    objects = ["--objects", 1000, "--size", 4 * KIB, "--ephemeral", "--prefix", "/hot"]
+    stored(w, sock, *objects)
+    for cross in (False, True) if w.cpus > 1 else (False,):
+        where = "two CPUs" if cross else "one CPU"
+        pin = placed(w, cross)
+        floor_pin = pin if cross else ["--same-cpu", "--client-cpu", w.server_cpu]
+        for depth in (1, 16, 64, 253):
+            p = {"depth": depth, "placement": where}
+            d = ["--depth", depth, "--seconds", s.seconds]
+            todo += [Contestant("floor", p, lambda d=d, pin=floor_pin: w.bench("floor", *d, *pin)),
+                     Contestant("objmapper", p, lambda d=d, pin=pin: w.bench("get", "--socket", sock, *objects, "--no-prepare", "--keep", *d, *pin)),
+                     Contestant("floor with openat", p, lambda d=d, pin=floor_pin: w.bench("floor", "--open", *d, *pin))]
+    out = alternate(name, todo, s.times)
+    removed(w, sock, *objects)
+    return out
+
+
+def real_files(w, s, name):
+    """Many files, uniform, and a descriptor cache that holds few of them."""
+    w.stop("objmapperd")
+    sock, todo = w.objmapper(max_open_fds=1000), []
+    objects = ["--objects", s.files, "--size", KIB, "--ephemeral", "--prefix", "/many"]
+    tree = os.path.join(w.memory, "tier", "objects")
+    try:
+        stored(w, sock, *objects)
+        for depth in (1, 64):
+            p = {"depth": depth, "files": s.files, "placement": "two CPUs" if w.cpus > 1 else "one CPU"}
+            d = ["--depth", depth, "--seconds", s.seconds, *placed(w, w.cpus > 1)]
+            todo += [Contestant("floor with openat", p, lambda d=d: w.bench("floor", "--open", "--files", tree, "--objects", s.files, *d)),
+                     Contestant("objmapper", p, lambda d=d: w.bench("get", "--socket", sock, *objects, "--no-prepare", "--keep", *d))]
+        return alternate(name, todo, s.times)
+    finally:
+        removed(w, sock, *objects)
+        w.stop("objmapperd")
+
+
+# ---------------------------------------------------------------------- the client cache
+
+
+def traced(w, sock, objects):
+    """System calls of one second of hits: those between the last answer of the server and the end."""
+    if not shutil.which("strace"):
+        return None
+    log = os.path.join(w.work, "strace")
+    command = w.as_user() + ["strace", "-f", "-qq", "-o", log, os.path.join(w.bin, "bench/objm-bench"), "get", "--socket", sock, *map(str, objects),
+                             "--no-prepare", "--keep", "--cache", "--seconds", "0.5", "--json"]
+    r = subprocess.run(command, capture_output=True, check=False, timeout=120)
+    if r.returncode != 0:
+        return None
+    with open(log, encoding="utf-8", errors="replace") as f:
+        lines = f.read().split("\n")
+    # The thread of the load: the one that received the most. Its calls behind its last answer are those of the hits.
+    calls = {}
+    for line in lines:
+        m = re.match(r"(\d+)\s+(\w+)", line)
+        if m:
+            calls.setdefault(m[1], []).append(m[2])
+    load = max(calls.values(), key=lambda c: c.count("recvmsg"))
+    behind = load[len(load) - load[::-1].index("recvmsg"):]
+    quiet = {"close", "munmap", "futex", "clock_nanosleep", "exit", "madvise", "rt_sigprocmask", "brk", "restart_syscall"}
+    return sum(1 for c in behind if c not in quiet)
+
+
+def cache(w, s, name):
+    sock, todo, out = w.objmapper(), [], []
+    files = w.files()
+    for n in ([1000] if s.tiny else [10000, 100000]):
+        objects = ["--objects", n, "--size", KIB, "--ephemeral", "--prefix", f"/cached{n}"]
+        stored(w, sock, *objects)
+        pin = placed(w, w.cpus > 1)
+        todo.append(Contestant("client cache", {"objects": n}, lambda o=objects, pin=pin: w.bench(
+            "get", "--socket", sock, *o, "--no-prepare", "--keep", "--cache", "--seconds", s.seconds, *pin)))
+    path = ["--peer", "path", "--files", files, "--objects", 1000, "--size", KIB, "--prefix", "/opened"]
+    w.bench("get", *path, "--seconds", 0.01, "--keep")
+    todo.append(Contestant("open and close by path", {"objects": 1000}, lambda: w.bench(
+        "get", *path, "--no-prepare", "--keep", "--client-cpu", w.client_cpu, "--seconds", s.seconds)))
+    out = alternate(name, todo, s.times)
+    n = traced(w, sock, ["--objects", 1000, "--size", KIB, "--prefix", "/cached%d" % (1000 if s.tiny else 10000)])
+    if n is not None:
+        out.append({"group": name, "contestant": "client cache", "params": {"what": "system calls in half a second of hits"},
+                    "calls": numbers([n])})
+    for n in ([1000] if s.tiny else [10000, 100000]):
+        removed(w, sock, "--objects", n, "--size", KIB, "--prefix", f"/cached{n}")
+    w.bench("get", *path, "--seconds", 0.01, "--no-prepare")
+    return out
+
+
+# ---------------------------------------------------------------------- GET by size, against others
+
+
+def contestants_of(w):
+    """(name, store arguments, get arguments without size). The socket of a peer that does not start is None."""
+    def peer(start):
+        try:
+            return start()
+        except Failure as e:
+            return e
+    sock, files = w.objmapper(), w.files()
+    mine = ["--socket", sock, "--ephemeral"]
+    table = [("fdpass", mine, []), ("client cache", mine, ["--cache"]), ("copy", mine, ["--copy"]),
+             ("redis", ["--peer", "redis", "--socket", peer(w.redis)], []), ("memcached", ["--peer", "memcached", "--socket", peer(w.memcached)], []),
+             ("nginx", ["--peer", "http", "--files", files, "--socket", peer(w.nginx)], []), ("open(2)", ["--peer", "path", "--files", files], [])]
+    return table
+
+
+def by_size(w, s, name):
+    out = []
+    budget = None if not s.quick else 0.1 if s.tiny else 22
+    for size, count in SIZES.items():
+        if s.tiny and size > 256 * KIB:
+            continue
+        objects = ["--objects", count, "--size", size, "--prefix", f"/size{size}"]
+        todo, stores = [], {}
+        for who, where, how in contestants_of(w):
+            bad = next((x for x in where if isinstance(x, Failure)), None)
+            key = "files" if "--files" in where else where[1]
+            if not bad and str(key) not in stores:
+                stores[str(key)] = where
+                w.bench("get", *where, *objects, "--seconds", 0.01, "--keep")
+            for read in (False, True):
+                for depth in (1, 16) + ((64,) if size == KIB else ()):
+                    p = {"size": size, "depth": depth, "bytes": "every byte read" if read else "within reach"}
+                    args = ["get", *where, *objects, "--no-prepare", "--keep", "--depth", depth, "--seconds", s.short, *how]
+                    if read:
+                        args += ["--read"] + (["--cache-data"] if how == ["--cache"] else [])
+                    args += placed(w, w.cpus > 1) if who not in ("open(2)", "client cache") else ["--client-cpu", w.client_cpu]
+
+                    def measure(args=args, bad=bad):
+                        if bad:
+                            raise bad
+                        return w.bench(*args)
+                    todo.append(Contestant(who, p, measure))
+        out += alternate(name, todo, s.times, budget)
+        for where in stores.values():
+            w.bench("get", *where, *objects, "--seconds", 0.01, "--no-prepare")
+    return out
+
+
+# ---------------------------------------------------------------------- working set, PUT
+
+
+def working_set(w, s, name):
+    out = []
+    for n in s.working:
+        objects = ["--objects", n, "--size", KIB, "--prefix", f"/set{n}"]
+        todo, wheres = [], [("fdpass", ["--socket", w.objmapper(), "--ephemeral"]), ("redis", ["--peer", "redis", "--socket", w.redis()])]
+        for _, where in wheres:
+            w.bench("get", *where, *objects, "--seconds", 0.01, "--keep", timeout=3600)
+        for who, where in wheres:
+            for zipf in (False, True):
+                p = {"objects": n, "choice": "Zipf 0.99" if zipf else "uniform", "depth": 16}
+                args = ["get", *where, *objects, "--no-prepare", "--keep", "--depth", 16, "--seconds", s.seconds, *placed(w, w.cpus > 1)]
+                todo.append(Contestant(who, p, lambda args=args + (["--zipf", 0.99] if zipf else []): w.bench(*args)))
+        out += alternate(name, todo, s.times)
+        for _, where in wheres:
+            w.bench("get", *where, *objects, "--seconds", 0.01, "--no-prepare", timeout=3600)
+    return out
+
+
+def puts(w, s, name):
+    sock, todo = w.objmapper(), []
+    redis, durable = w.redis(), w.redis(durable=True)
+    memory, disk = w.files(), w.sub(w.disk, "files")
+    for size in (4 * KIB, MIB):
+        for clients in (1, 64):
+            depth = 1 if clients == 64 else 64 if size == 4 * KIB else 4
+            objects = ["--objects", 1000 if size == 4 * KIB else 128, "--size", size, "--connections", clients, "--depth", depth,
+                       "--prefix", f"/put{size}-{clients}"]
+            for where, kinds in (("tmpfs", (("objmapper", ["--socket", sock, "--ephemeral"]), ("redis", ["--peer", "redis", "--socket", redis]),
+                                            ("bare file", ["--peer", "bare", "--files", memory]))),
+                                 ("disk", (("objmapper", ["--socket", sock, "--durability", "none"]), ("bare file", ["--peer", "bare", "--files", disk]))),
+                                 ("disk, durable", (("objmapper", ["--socket", sock, "--durability", "sync"]),
+                                                    ("redis", ["--peer", "redis", "--socket", durable]),
+                                                    ("bare file", ["--peer", "bare", "--files", disk, "--durability", "sync"]),
+                                                    ("write, fsync, rename, fsync", ["--peer", "rename", "--files", disk, "--durability", "sync"])))):
+                for who, how in kinds:
+                    p = {"size": size, "clients": clients, "depth": depth, "where": where}
+                    todo.append(Contestant(who, p, lambda o=objects, how=how: w.bench("put", *how, *o, "--seconds", s.short)))
+    return alternate(name, todo, s.times, None if not s.quick else 25)
+
+
+# ---------------------------------------------------------------------- index, start, growth
+
+
+def index(w, s, name):
+    return [r for n in s.index for r in alternate(name, [Contestant("index", {"objects": n}, lambda n=n: w.bench(
+        "index", "--objects", n, "--dir", w.memory))], 1 if s.quick else s.times)]
+
+
+def start(w, s, name):
+    w.stop("objmapperd")
+    return [r for n in s.index for r in alternate(name, [Contestant("objmapper", {"objects": n}, lambda n=n: w.bench(
+        "start", "--objects", n, "--dir", w.disk, "--programs", w.bin))], 1 if s.quick else s.times)]
+
+
+def workers(w, s, name):
+    if w.cpus < 4:
+        return [{"group": name, "contestant": "objmapper", "params": {"workers": 2}, "skipped": f"{w.cpus} CPUs: there are none for two workers and 16 clients"}]
+    return []
+
+
+ALL = [Group("passing", "descriptors of hot objects, against the kernel's floor", passing),
+       Group("cache", "the client cache, against open and close", cache),
+       Group("files", "real files, descriptor cache mostly missing", real_files),
+       Group("size", "GET by size, against redis, memcached, nginx, open(2)", by_size),
+       Group("put", "PUT, against redis and the bare filesystem", puts),
+       Group("set", "working set", working_set),
+       Group("index", "look-ups in the index and in LMDB, memory", index),
+       Group("start", "start with many records", start),
+       Group("workers", "two workers against one", workers)]

@@ -1,0 +1,125 @@
+"""The bars: what each asks, what came out, whether it is met."""
+KIB, MIB = 1024, 1024 * 1024
+PEERS = ("redis", "memcached", "nginx")
+
+
+class Runs:
+    def __init__(self, data):
+        self.runs = [r for r in data["runs"] if "error" not in r]
+
+    def get(self, group, contestant, field="ops_per_s", **params):
+        """The median; None if it was not measured."""
+        for r in self.runs:
+            if r["group"] == group and r["contestant"] == contestant and field in r and all(r["params"].get(k) == v for k, v in params.items()):
+                return r[field]["median"]
+        return None
+
+    def values(self, group, contestant, param):
+        return sorted({r["params"][param] for r in self.runs if r["group"] == group and r["contestant"] == contestant and param in r["params"]})
+
+    def best(self, group, contestants, field="ops_per_s", **params):
+        """(value, contestant) of the greatest."""
+        found = [(v, c) for c in contestants if (v := self.get(group, c, field, **params)) is not None]
+        return max(found) if found else (None, None)
+
+
+def ratio(a, b):
+    return a / b if a is not None and b else None
+
+
+def name_of(size):
+    return f"{size // MIB} MiB" if size >= MIB else f"{size // KIB} KiB"
+
+
+class Table:
+    def __init__(self):
+        self.rows = []
+
+    def add(self, what, value, least=None, most=None, unit="", note=""):
+        bar = f">= {least:g}{unit}" if least is not None else f"<= {most:g}{unit}"
+        met = None if value is None else value >= least if least is not None else value <= most
+        self.rows.append({"what": what, "bar": bar, "value": None if value is None else round(value, 3), "unit": unit, "met": met,
+                          "note": note if value is not None else note or "not measured"})
+
+    def unjudged(self, what, bar, value, unit, note):
+        self.rows.append({"what": what, "bar": bar, "value": None if value is None else round(value, 3), "unit": unit, "met": None, "note": note})
+
+
+def passing(t, r):
+    for place in r.values("passing", "objmapper", "placement"):
+        for depth, bar in ((253, 0.9), (64, 0.9), (16, 0.75)):
+            t.add(f"GET by fdpass, pipelined {depth}, {place}: descriptors/s over the floor's",
+                  ratio(r.get("passing", "objmapper", depth=depth, placement=place), r.get("passing", "floor", depth=depth, placement=place)), least=bar)
+        for field, bar in (("p50_us", 1.15), ("p99_us", 1.5)):
+            t.add(f"GET by fdpass, depth 1, {place}: {field[:3]} over the floor's",
+                  ratio(r.get("passing", "objmapper", field, depth=1, placement=place), r.get("passing", "floor", field, depth=1, placement=place)), most=bar)
+    for depth in (64, 1):
+        files = r.values("files", "objmapper", "files")
+        t.add(f"{files[0] if files else 0:,} real files, uniform, depth {depth}: descriptors/s over the floor's with openat and close",
+              ratio(r.get("files", "objmapper", depth=depth), r.get("files", "floor with openat", depth=depth)), least=0.8,
+              note="" if files and files[0] >= 1000000 else "the bar is for 1,000,000 files")
+
+
+def cache(t, r):
+    opened = r.get("cache", "open and close by path", "p50_us")
+    for n, bar in ((10000, 30), (100000, 60)):
+        p50 = r.get("cache", "client cache", "p50_us", objects=n)
+        how = next((x.get("how") for x in r.runs if x["group"] == "cache" and x["params"].get("objects") == n), "")
+        t.add(f"client cache, {n:,} objects: p50", p50 * 1000 if p50 is not None else None, most=bar, unit=" ns", note=how or "")
+    t.add("client cache, system calls of hits", r.get("cache", "client cache", "calls"), most=0)
+    t.add("client cache, 10,000 objects: times faster than open and close",
+          ratio(opened, r.get("cache", "client cache", "p50_us", objects=10000)), least=20)
+
+
+def peers(t, r):
+    sizes = r.values("size", "fdpass", "size")
+    for reach, bars in (("within reach", {KIB: 1, 256 * KIB: 5, 4 * MIB: 50}), ("every byte read", {s: 2 if s >= 256 * KIB else 1 for s in sizes})):
+        for size, bar in bars.items():
+            key = {"size": size, "depth": 16, "bytes": reach}
+            ours, how = r.best("size", ("fdpass", "client cache", "copy"), **key)
+            theirs, who = r.best("size", PEERS, **key)
+            t.add(f"{name_of(size)}, {reach}, pipelined: objects/s over the best of redis, memcached, nginx", ratio(ours, theirs), least=bar,
+                  note=f"{how} over {who}" if ours and theirs else "")
+            t.unjudged(f"{name_of(size)}, {reach}, pipelined: without the client cache", "", ratio(
+                r.best("size", ("fdpass", "copy"), **key)[0], theirs), "", "for comparison")
+    key = {"size": KIB, "depth": 64, "bytes": "within reach"}
+    t.add("copy mode, 1 KiB, pipelined 64: objects/s over redis GET", ratio(r.get("size", "copy", **key), r.get("size", "redis", **key)), least=1)
+
+
+def puts(t, r):
+    k = 4 * KIB
+    t.add("PUT 4 KiB, tmpfs, undurable, pipelined: puts/s over bare O_TMPFILE, write, linkat",
+          ratio(r.get("put", "objmapper", size=k, clients=1, where="tmpfs"), r.get("put", "bare file", size=k, clients=1, where="tmpfs")), least=0.5)
+    t.add("PUT 4 KiB, disk, durable, 64 clients: puts/s over write, fsync, rename, fsync of the directory",
+          ratio(r.get("put", "objmapper", size=k, clients=64, where="disk, durable"),
+                r.get("put", "write, fsync, rename, fsync", size=k, clients=64, where="disk, durable")), least=4)
+
+
+def index(t, r):
+    n = max(r.values("index", "index", "objects") or [0])
+    note = "" if n >= 10000000 else "the bar is for 10,000,000 objects"
+    t.add(f"index, {n:,} objects: times faster than mdb_get, batched", ratio(r.get("index", "index", "lmdb_get_ns", objects=n),
+                                                                            r.get("index", "index", "lookup_batch_ns", objects=n)), least=15, note=note)
+    t.add(f"index, {n:,} objects: one look-up, median", r.get("index", "index", "lookup_ns", objects=n), most=280, unit=" ns", note=note)
+    t.add(f"memory an object, {n:,} objects: index, heat, generations", r.get("index", "index", "bytes_per_object", objects=n), most=92, unit=" bytes",
+          note=note)
+    n = max(r.values("start", "objmapper", "objects") or [0])
+    note = "" if n >= 10000000 else "the bar is for 10,000,000 records"
+    g = {"objects": n}
+    for field, what in (("first_get_ms_clean", "after a clean end"), ("first_get_ms_kill", "after SIGKILL")):
+        t.add(f"start with {n:,} records: first GET {what}", r.get("start", "objmapper", field, **g), most=100, unit=" ms", note=note)
+    t.add(f"start with {n:,} records: index complete", r.get("start", "objmapper", "complete_ms", **g), most=3000, unit=" ms", note=note)
+    t.add(f"start with {n:,} records: GET at depth 1 meanwhile over afterwards",
+          ratio(r.get("start", "objmapper", "get_us_meanwhile", **g), r.get("start", "objmapper", "get_us_after", **g)), most=2, note=note)
+
+
+def judge(data):
+    t, r = Table(), Runs(data)
+    groups = {x["group"] for x in data["runs"]}
+    for want, part in (({"passing", "files"}, passing), ({"cache"}, cache), ({"size"}, peers), ({"put"}, puts), ({"index", "start"}, index)):
+        if want & groups:
+            part(t, r)
+    for x in data["runs"]:
+        if x.get("skipped"):
+            t.unjudged("two workers against one, 16 clients", "", None, "", "skipped: " + x["skipped"])
+    return t.rows

@@ -1,0 +1,218 @@
+"""Everything that runs: the daemon, the others, the user they run as, the places where their data lies."""
+import json
+import os
+import platform
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+
+HERE = os.path.dirname(os.path.realpath(__file__))
+ROOT = os.path.dirname(os.path.dirname(HERE))
+UID = 61234  # root is exempt from limits that count here: everything runs as nobody in particular
+PROGRAMS = ("supervisor/objmapperd", "worker/objmapper-worker", "lifecycle/objmapper-lifecycle", "ctl/objmctl", "client/objm",
+            "bench/objm-bench")
+
+
+class Failure(Exception):
+    """Something could not be started or measured."""
+
+
+def install():
+    """What is missing, from Debian, without any service being started by its package."""
+    policy, ours = "/usr/sbin/policy-rc.d", False
+    if os.geteuid() == 0 and not os.path.exists(policy):
+        with open(policy, "w", encoding="ascii") as f:
+            f.write("#!/bin/sh\nexit 101\n")
+        os.chmod(policy, 0o755)
+        ours = True
+    try:
+        return subprocess.run([os.path.join(ROOT, "tools/deps"), "install", "bench"], check=False).returncode == 0
+    finally:
+        if ours:
+            os.unlink(policy)
+
+
+def build(directory):
+    """The build directory: release, made when it is missing."""
+    if not directory:
+        directory = os.path.join(ROOT, "build-release")
+        if not os.path.exists(os.path.join(directory, "build.ninja")):
+            subprocess.run(["meson", "setup", directory, ROOT, "--buildtype=release", "-Dtests=false"], check=True, stdout=subprocess.DEVNULL)
+        subprocess.run(["ninja", "-C", directory, *PROGRAMS], check=True, stdout=subprocess.DEVNULL)
+    for p in PROGRAMS:
+        if not os.access(os.path.join(directory, p), os.X_OK):
+            raise SystemExit(f"bench/compare: {directory}/{p} is missing: build it, or leave --build out")
+    return directory
+
+
+class World:
+    def __init__(self, args):
+        self.args, self.running, self.dirs = args, {}, []
+        cpus = sorted(os.sched_getaffinity(0))
+        self.server_cpu, self.client_cpu, self.cpus = cpus[0], cpus[1 % len(cpus)], len(cpus)
+
+    def __enter__(self):
+        if not install():
+            print("bench/compare: without the packages named above their rows are left out", file=sys.stderr)
+        built = build(self.args.build)
+        self.memory, self.disk, self.bin = self.make(self.args.memory), self.make(self.args.disk), self.make("/tmp")
+        for p in PROGRAMS:
+            os.makedirs(os.path.dirname(os.path.join(self.bin, p)), exist_ok=True)
+            shutil.copy(os.path.join(built, p), os.path.join(self.bin, p))
+        for f in os.listdir(os.path.join(built, "client")):
+            if f.startswith("libobjm.so") and os.path.isfile(os.path.join(built, "client", f)):
+                shutil.copy(os.path.join(built, "client", f), os.path.join(self.bin, "client", f))
+        subprocess.run(["chmod", "-R", "a+rX", self.bin], check=True)
+        self.work = self.make("/tmp")
+        return self
+
+    def __exit__(self, *_):
+        for name in list(self.running):
+            self.stop(name)
+        for d in self.dirs:
+            shutil.rmtree(d, ignore_errors=True)
+
+    def make(self, parent):
+        d = tempfile.mkdtemp(prefix="objm-compare-", dir=parent)
+        self.dirs.append(d)
+        if os.geteuid() == 0:
+            os.chown(d, UID, UID)
+        os.chmod(d, 0o755)
+        return d
+
+    def sub(self, parent, name):
+        d = os.path.join(parent, name)
+        os.makedirs(d, exist_ok=True)
+        if os.geteuid() == 0:
+            os.chown(d, UID, UID)
+        return d
+
+    # ------------------------------------------------------------------ processes
+
+    def as_user(self):
+        if os.geteuid() != 0:
+            return []
+        return ["setpriv", f"--reuid={UID}", f"--regid={UID}", "--clear-groups", "--no-new-privs", "--"]
+
+    def spawn(self, name, command, ready):
+        """Start a server; `ready` is a socket that takes connections, or a function."""
+        if not shutil.which(command[0]):
+            raise Failure(f"{command[0]} is not installed")
+        with open(os.path.join(self.work, name + ".log"), "ab") as log:
+            p = subprocess.Popen(self.as_user() + command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=self.work)
+        self.running[name] = p
+        until = time.monotonic() + 20
+        while time.monotonic() < until:
+            if p.poll() is not None:
+                break
+            if ready() if callable(ready) else self.listens(ready):
+                return
+            time.sleep(0.02)
+        self.stop(name)
+        with open(os.path.join(self.work, name + ".log"), encoding="utf-8", errors="replace") as f:
+            raise Failure(f"{name} did not start: {f.read()[-500:]}")
+
+    @staticmethod
+    def listens(path):
+        try:
+            with socket.socket(socket.AF_UNIX) as s:
+                s.connect(path)
+            return True
+        except OSError:
+            return False
+
+    def stop(self, name):
+        p = self.running.pop(name, None)
+        if not p:
+            return
+        p.send_signal(signal.SIGTERM)
+        try:
+            p.wait(20)
+        except subprocess.TimeoutExpired:
+            p.kill()
+            p.wait()
+
+    # ------------------------------------------------------------------ the contestants
+
+    def objmapper(self, max_open_fds=200000):
+        """The socket of a running daemon with a memory tier and a disk tier, one worker."""
+        sock = os.path.join(self.work, "d.sock")
+        if "objmapperd" in self.running:
+            return sock
+        admin, conf = os.path.join(self.work, "a.sock"), os.path.join(self.work, "objmapper.yaml")
+        with open(conf, "w", encoding="utf-8") as f:
+            f.write(f"state_dir: {self.sub(self.disk, 'state')}\nlisten: {{data: {sock}, admin: {admin}, mode: 0666}}\n"
+                    f"thread_pool: {{min_workers: 1, max_workers: 1}}\nindex: {{max_open_fds: {max_open_fds}}}\n"
+                    f"backends:\n  - {{name: memory, type: memory, path: {self.sub(self.memory, 'tier')}, capacity: 90%, allow_swap: true}}\n"
+                    f"  - {{name: disk, type: ssd, path: {self.sub(self.disk, 'tier')}, capacity: 64G}}\n")
+        os.chmod(conf, 0o644)
+
+        def ready():
+            r = subprocess.run([os.path.join(self.bin, "ctl/objmctl"), "--json", "ping"], env=dict(os.environ, OBJMCTL_SOCKET=admin),
+                               capture_output=True, check=False)
+            return b'"ready": true' in r.stdout
+
+        self.spawn("objmapperd", [os.path.join(self.bin, "supervisor/objmapperd"), "--config", conf], ready)
+        return sock
+
+    def redis(self, durable=False):
+        name = "redis-durable" if durable else "redis"
+        sock = os.path.join(self.work, name + ".sock")
+        if name not in self.running:
+            extra = ["--appendonly", "yes", "--appendfsync", "always", "--dir", self.sub(self.disk, "redis")] if durable else \
+                    ["--appendonly", "no", "--dir", self.sub(self.memory, "redis")]
+            self.spawn(name, ["redis-server", "--port", "0", "--unixsocket", sock, "--save", "", "--daemonize", "no", *extra], sock)
+        return sock
+
+    def memcached(self):
+        sock = os.path.join(self.work, "memcached.sock")
+        if "memcached" not in self.running:
+            self.spawn("memcached", ["memcached", "-s", sock, "-m", "4096", "-I", "128m", "-t", "1", "-R", "1000"], sock)
+        return sock
+
+    def files(self):
+        """Plain files in memory: for nginx and for open(2)."""
+        return self.sub(self.memory, "files")
+
+    def nginx(self):
+        sock, d = os.path.join(self.work, "nginx.sock"), self.sub(self.work, "nginx")
+        if "nginx" not in self.running:
+            conf = os.path.join(d, "nginx.conf")
+            temp = "".join(f"  {k}_temp_path {d}/{k};\n" for k in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi"))
+            with open(conf, "w", encoding="utf-8") as f:
+                f.write(f"daemon off;\nworker_processes 1;\npid {d}/pid;\nerror_log {d}/error.log;\nworker_rlimit_nofile 20000;\n"
+                        f"events {{ worker_connections 2000; }}\nhttp {{\n{temp}  access_log off;\n  sendfile on;\n  tcp_nopush on;\n"
+                        f"  keepalive_requests 1000000000;\n  keepalive_timeout 1h;\n  open_file_cache max=15000 inactive=1h;\n"
+                        f"  open_file_cache_valid 1h;\n  server {{ listen unix:{sock}; root {self.files()}; }}\n}}\n")
+            if os.path.exists(sock):
+                os.unlink(sock)
+            self.spawn("nginx", ["nginx", "-c", conf, "-p", d, "-e", os.path.join(d, "start.log")], sock)
+        return sock
+
+    # ------------------------------------------------------------------ measuring
+
+    def bench(self, *args, timeout=600):
+        """objm-bench, its JSON. Failure if it failed."""
+        command = self.as_user() + [os.path.join(self.bin, "bench/objm-bench"), *map(str, args), "--json"]
+        try:
+            r = subprocess.run(command, capture_output=True, timeout=timeout, check=False, cwd=self.work)
+        except subprocess.TimeoutExpired as e:
+            raise Failure(f"{' '.join(map(str, args))}: not done after {timeout} s") from e
+        if r.returncode != 0:
+            raise Failure(f"objm-bench {' '.join(map(str, args))}: {r.stderr.decode(errors='replace').strip()[-300:]}")
+        return json.loads(r.stdout)
+
+    def machine(self):
+        with open("/proc/cpuinfo", encoding="utf-8") as f:
+            model = next((line.split(":", 1)[1].strip() for line in f if line.startswith("model name")), platform.machine())
+        versions = {}
+        for name, command in (("redis", ["redis-server", "--version"]), ("memcached", ["memcached", "-V"]), ("nginx", ["nginx", "-v"])):
+            if shutil.which(command[0]):
+                r = subprocess.run(command, capture_output=True, check=False)
+                versions[name] = (r.stdout + r.stderr).decode().strip().split("\n")[0]
+        return {"cpu": model, "cpus": self.cpus, "kernel": platform.release(), "load": os.getloadavg(), "server_cpu": self.server_cpu,
+                "client_cpu": self.client_cpu, "peers": versions, "disk": self.args.disk, "time": time.strftime("%Y-%m-%d %H:%M:%S")}
