@@ -355,11 +355,13 @@ OBJM_API int objm_put_begin(objm_t *s, const char *uri, const struct objm_put_op
  */
 OBJM_API int objm_put_writefd(const objm_put_t *put);
 /**
- * Commit: closes the writable descriptor, then makes the object appear.
+ * Commit: closes the writable descriptor, then makes the object appear. If the connection was lost meanwhile (the server
+ * restarted), the put first begins again, from the bytes behind the descriptor: nothing but the time that takes is noticed.
  *
  * @return 0: done, `put` is freed. Otherwise `put` lives on until objm_put_abort(): -WRITER_STILL_OPEN: a copy of the
  *         descriptor or a mapping is still open (in a forked child?): close it, commit again; -TRY_AGAIN: commit again;
- *         -NO_SESSION: the connection that it began on is gone, begin a new one; -PRECONDITION_FAILED; -NO_SPACE;
+ *         -NO_SESSION: the connection was lost after the descriptor had been closed, begin a new one; -PRECONDITION_FAILED;
+ *         -NO_SPACE; -UNAVAILABLE: lost, and not regained within retry_ms, commit again;
  *         -TIMEOUT: the answer was lost, the outcome is not known
  */
 OBJM_API int objm_put_commit(objm_put_t *put, struct objm_info *ret_info);

@@ -84,6 +84,7 @@ struct objm_req {
 	const void *payload;
 	size_t payload_len;
 	bool once;	       /* conditional: not to be repeated after the server may have begun it */
+	bool fresh;	       /* `once`: the caller has looked at the connection just now */
 	uint64_t conn_serial;  /* not 0: only on this connection (put sessions) */
 	bool retry_writer;     /* WRITER_STILL_OPEN is worth another try */
 	/*

@@ -17,7 +17,10 @@ struct objm_put {
 	uint32_t session;
 	bool begun; /* the server has this session */
 	int fd;
-	char *uri; /* for messages */
+	char *uri; /* for messages; owned by a put in steps */
+	/* A put in steps, to begin it again. */
+	struct objm_put_spec *spec;
+	char *type;
 };
 
 /* ---------------------------------------------------------------- requests */
@@ -128,13 +131,14 @@ static int begin(objm_t *s, struct objm_put_spec *p, uint64_t size_hint, struct 
 
 /*
  * `once`: it is not begun again by the caller. `patient`: nobody but a fork of another thread can hold the
- * descriptor.
+ * descriptor. `fresh`: the caller has looked whether the server is there, while the bytes could still be had.
  */
-static int commit(struct objm_put *put, bool once, bool patient, struct objm_info *ret_info)
+static int commit(struct objm_put *put, bool once, bool patient, bool fresh, struct objm_info *ret_info)
 {
 	struct objm_req req = {.op = OM_PROTO_OP_PUT_COMMIT,
 			       .uri = put->uri,
 			       .once = once,
+			       .fresh = fresh,
 			       .conn_serial = put->conn_serial,
 			       .retry_writer = patient,
 			       .frame = objm_frame_info,
@@ -159,7 +163,7 @@ static int put_stream(objm_t *s, struct objm_put_spec *p, struct objm_src *src, 
 		return r;
 	r = objm_src_copy(s, src, put.fd);
 	if (r == 0)
-		r = commit(&put, p->conditional, true, ret_info);
+		r = commit(&put, p->conditional, true, false, ret_info);
 	if (r < 0)
 		drop(&put);
 	om_close(&put.fd);
@@ -258,27 +262,44 @@ static void put_free(objm_put_t *put)
 {
 	om_close(&put->fd);
 	free(put->uri);
+	free(put->type);
+	free(put->spec);
 	free(put);
+}
+
+/* What the caller says is kept: the put may have to begin again after the caller's strings are gone. */
+static objm_put_t *put_new(const char *uri, const struct objm_put_options *opt)
+{
+	objm_put_t *put = calloc(1, sizeof(*put));
+
+	if (!put)
+		return NULL;
+	put->fd = -1;
+	put->uri = uri ? strdup(uri) : NULL;
+	put->spec = malloc(sizeof(*put->spec));
+	put->type = opt->type ? strdup(opt->type) : NULL;
+	if (put->spec && (!uri || put->uri) && (!opt->type || put->type))
+		return put;
+	put_free(put);
+	return NULL;
 }
 
 int objm_put_begin(objm_t *s, const char *uri, const struct objm_put_options *opt, objm_put_t **ret_put)
 {
-	struct objm_put_spec p;
+	struct objm_put_options o;
 	objm_put_t *put;
 	int r;
 
 	objm_enter(s);
-	r = objm_put_spec_init(s, &p, uri, opt);
-	if (r < 0)
-		return objm_leave(s, r);
-	put = calloc(1, sizeof(*put));
-	if (put)
-		put->uri = strdup(uri);
-	if (!put || !put->uri) {
-		free(put);
+	OBJM_OPT_COPY(o, opt, (struct objm_put_options)OBJM_PUT_OPTIONS_INIT);
+	put = put_new(uri, &o);
+	if (!put)
 		return objm_leave(s, objm_fail(s, -OBJM_STATUS_OUT_OF_MEMORY, "put: out of memory"));
-	}
-	r = begin(s, &p, p.o.size_hint, put);
+	o.size = sizeof(o);
+	o.type = put->type;
+	r = objm_put_spec_init(s, put->spec, put->uri, &o);
+	if (r == 0)
+		r = begin(s, put->spec, o.size_hint, put);
 	if (r < 0)
 		put_free(put);
 	else
@@ -286,16 +307,71 @@ int objm_put_begin(objm_t *s, const char *uri, const struct objm_put_options *op
 	return objm_leave(s, r);
 }
 
+/* Its connection is gone, or the server takes leave of it. */
+static bool put_lost(const objm_put_t *put)
+{
+	const objm_t *s = put->s;
+
+	return s->io.sock < 0 || s->conn_serial != put->conn_serial || s->leaving || objm_stale(s);
+}
+
+/* Begin it again from the descriptor that was written. @return 0; -NO_SESSION, -UNAVAILABLE: once more; negative */
+static int put_again(objm_put_t *put)
+{
+	struct objm_put next = {.fd = -1, .uri = put->uri};
+	objm_t *s = put->s;
+	struct objm_src src;
+	int r;
+
+	if (lseek(put->fd, 0, SEEK_SET) < 0)
+		return objm_fail(s, -OBJM_STATUS_SYSTEM, "put: %s", strerror(errno));
+	if (s->io.sock >= 0 && s->conn_serial == put->conn_serial)
+		objm_disconnect(s);
+	r = objm_src_fd(s, &src, put->fd);
+	if (r == 0)
+		r = begin(s, put->spec, src.size ? src.size : src.len, &next);
+	if (r == 0)
+		r = objm_src_copy(s, &src, next.fd);
+	objm_src_fini(&src);
+	if (r < 0) {
+		if (next.fd >= 0)
+			drop(&next);
+		return r;
+	}
+	om_close(&put->fd);
+	put->fd = om_take_fd(&next.fd);
+	put->session = next.session;
+	put->conn_serial = next.conn_serial;
+	put->begun = next.begun;
+	s->st.retries++;
+	return 0;
+}
+
 int objm_put_writefd(const objm_put_t *put) { return put->fd; }
 
 int objm_put_commit(objm_put_t *put, struct objm_info *ret_info)
 {
 	struct objm_info info = {0};
+	char quoted[OBJM_QUOTE_MAX];
 	objm_t *s = put->s;
+	uint64_t until = 0;
+	unsigned n = 0;
 	int r;
 
 	objm_enter(s);
-	r = commit(put, true, false, &info);
+	/* As long as the descriptor is open, the bytes can be had again; after COMMIT has been sent it is the server's turn. */
+	for (r = 0; r == 0 && put->fd >= 0 && put_lost(put);) {
+		if (until == 0)
+			until = objm_retry_until(s);
+		if (n > 0 && !objm_backoff(n, until))
+			r = objm_fail(s, -OBJM_STATUS_UNAVAILABLE, "put %s: the connection is lost again and again",
+				      objm_quote(put->uri, quoted));
+		else
+			r = put_again(put);
+		n++;
+	}
+	if (r == 0)
+		r = commit(put, true, false, put->fd >= 0, &info);
 	if (r == 0) {
 		put_free(put);
 		if (ret_info)

@@ -529,7 +529,7 @@ static int try_once(objm_t *s, struct objm_req *req, bool *ret_again)
 	int r;
 
 	*ret_again = false;
-	if (s->io.sock >= 0 && ((s->leaving && req->conn_serial == 0) || (req->once && objm_stale(s))))
+	if (s->io.sock >= 0 && ((s->leaving && req->conn_serial == 0) || (req->once && !req->fresh && objm_stale(s))))
 		objm_disconnect(s);
 	if (req->conn_serial != 0 && (s->io.sock < 0 || s->conn_serial != req->conn_serial))
 		return objm_fail(s, -OBJM_STATUS_NO_SESSION,

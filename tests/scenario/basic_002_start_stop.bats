@@ -45,6 +45,31 @@ teardown() { scenario_teardown; }
 	grep -q -i "kill" "$LOG"
 }
 
+@test "a put in steps goes on over restarts and kills of the daemon" {
+	write_conf
+	daemon_start
+	local size how
+	for size in 5 300000; do
+		for how in stop kill; do
+			mkfifo "$T/go"
+			as_user "$PYTHON" -B "$LIB/put_steps.py" "$BIN/client/libobjm.so.0" "$OBJM_SOCKET" "/steps/$size/$how" "$size" \
+				<"$T/go" >"$T/steps" 2>&1 3>&- &
+			local client=$!
+			exec 9>"$T/go"
+			wait_until 10 grep -q half "$T/steps"
+			daemon_$how
+			daemon_start
+			echo go >&9
+			exec 9>&-
+			wait "$client" || { cat "$T/steps"; return 1; }
+			[ "$(objm cat "/steps/$size/$how" | wc -c)" = $((2 * size + 4)) ]
+			[ "$(objm cat "/steps/$size/$how" | tr -d x)" = end ]
+			rm "$T/go"
+		done
+	done
+	[ "$(objm ls | wc -l)" = 4 ]
+}
+
 @test "a second daemon on the same directories is refused, the first one goes on" {
 	daemon_start
 	first=$DPID

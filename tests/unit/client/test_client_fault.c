@@ -282,16 +282,33 @@ static void test_delete_that_was_already_done(void **state)
 static void test_put_in_steps_loses_its_connection(void **state)
 {
 	objm_put_t *put, *second;
+	char bytes[64];
+	size_t n;
 
 	(void)state;
 	OK(objm_put_begin(s, "/p", NULL, &put));
+	assert_int_equal(write(objm_put_writefd(put), "first", 5), 5);
 	fake_restart(f);
 	/* The next one has the same number, on another connection: neither is taken for the other. */
 	OK(objm_put_begin(s, "/q", NULL, &second));
-	assert_int_equal(objm_put_commit(put, NULL), -OBJM_STATUS_NO_SESSION);
-	objm_put_abort(put);
+	assert_int_equal(write(objm_put_writefd(second), "second", 6), 6);
+	OK(objm_put_commit(put, NULL)); /* it began again, from what had been written */
 	assert_int_equal(f->aborted, 0);
 	OK(objm_put_commit(second, NULL));
+	OK(objm_read(s, "/p", bytes, sizeof(bytes), &n, NULL));
+	assert_int_equal(n, 5);
+	assert_memory_equal(bytes, "first", 5);
+	OK(objm_read(s, "/q", bytes, sizeof(bytes), &n, NULL));
+	assert_int_equal(n, 6);
+	assert_memory_equal(bytes, "second", 6);
+	/* With nothing in between. */
+	OK(objm_put_begin(s, "/p", NULL, &put));
+	assert_int_equal(write(objm_put_writefd(put), "third", 5), 5);
+	fake_restart(f);
+	assert_true(objm_put_writefd(put) >= 0);
+	OK(objm_put_commit(put, NULL));
+	OK(objm_read(s, "/p", bytes, sizeof(bytes), &n, NULL));
+	assert_memory_equal(bytes, "third", 5);
 	/* Lost before the answer. */
 	OK(objm_put_begin(s, "/p", NULL, &put));
 	f->die_op = OM_PROTO_OP_PUT_COMMIT;
