@@ -473,7 +473,8 @@ static_assert(sizeof(struct om_op_tasked) == 24, "ring messages");
 /* ---- changes, told as they happen ---- */
 
 /* WATCH: on: from now on the worker gets CHANGED of every change, in the order of publication, beginning after position
- * `from` (0: from now). off: no more. No answer. One feed a worker: it serves all of its clients' watches from it. */
+ * `from` (UINT64_MAX: from now; one that is not held any more: LOST, then what is held). off: no more. No answer but the CHANGED
+ * HERE. One feed a worker: it serves all of its clients' watches from it; asking again sets it back. */
 struct om_op_watch {
 	struct om_op_hdr hdr;
 	uint64_t from;
@@ -488,10 +489,11 @@ enum om_change {
 	OM_CHANGE_SET,	  /* flags, type or metadata */
 	OM_CHANGE_MOVED,  /* another tier serves it */
 	OM_CHANGE_LOST,	  /* positions up to `pos` are not known any more: who watches must list again */
+	OM_CHANGE_HERE,	  /* the first after each WATCH: what follows comes behind `pos` */
 	OM_CHANGES
 };
 
-/* CHANGED: then uri (none with LOST). `pos` rises by one with each; positions of another `epoch` mean nothing. */
+/* CHANGED: then uri (none with LOST and HERE). `pos` rises by one with each; positions of another `epoch` mean nothing. */
 struct om_op_changed {
 	struct om_op_hdr hdr;
 	uint64_t epoch; /* of the supervisor's run */
@@ -499,14 +501,16 @@ struct om_op_changed {
 	uint64_t id;
 	uint64_t size;
 	uint64_t mtime_ns;
+	uint64_t expiry_s;
 	uint32_t rev;
 	uint32_t flags;
 	uint8_t change; /* enum om_change */
-	uint8_t tier;
+	uint8_t tier, home;
+	uint8_t pad;
 	uint16_t uri_len;
-	uint8_t pad[4];
+	uint8_t pad2[2];
 };
-static_assert(sizeof(struct om_op_changed) == 72, "ring messages");
+static_assert(sizeof(struct om_op_changed) == 80, "ring messages");
 
 /* The largest message fits the ring. */
 static_assert(sizeof(struct om_op_record) + OM_URI_MAX + OM_TYPE_MAX + OM_META_MAX < 16384, "ring messages");

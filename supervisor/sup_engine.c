@@ -205,7 +205,7 @@ int sup_engine_open(const struct om_conf *conf, const char *const *adopt, const 
 	struct sup_engine *e = engine_new(conf, cb);
 	int err = -OBJM_STATUS_OUT_OF_MEMORY;
 
-	if (!e || e->kick_fd < 0 || e->inbox_fd < 0)
+	if (!e || e->kick_fd < 0 || e->inbox_fd < 0 || sup_watch_new(&e->watch) < 0)
 		goto fail;
 	e->adopt = adopt;
 	err = sup_asks_new(&e->asks);
@@ -346,6 +346,7 @@ static void free_tables(struct sup_engine *e)
 			e->keys[i] = k->hnext;
 			free(k);
 		}
+	sup_watch_free(e->watch);
 	sup_move_free(e);
 	sup_rooms_free(e->rooms);
 	sup_reap_free(e);

@@ -245,6 +245,8 @@ struct sup_child {
 	unsigned outstanding; /* requests unanswered */
 	struct sup_res *res;
 	unsigned n_rooms;
+	bool watch;	    /* it wants CHANGED */
+	uint64_t watch_pos; /* the next one it gets */
 	bool doomed; /* it broke a rule: nothing of it is read any more */
 };
 
@@ -381,6 +383,7 @@ struct sup_engine {
 	unsigned n_moves;
 	bool stale_asked; /* leftovers of a crash are being looked up; until then no move begins */
 	uint64_t n_ops; /* under way, waiting included */
+	struct sup_watch *watch; /* recent changes */
 	uint64_t n_sets; /* of them: SETs, which wait for the lifecycle process */
 	struct sup_op *set_wait, **set_wait_end; /* SETs whose file is to be written; at the lifecycle process, or waiting for it */
 	uint64_t set_cookie;
@@ -569,6 +572,13 @@ void sup_commit_queue(struct sup_tier *t, struct sup_op *op);
  * the one who asked is answered. op->rec has the URI; `ent` is op->ent.
  */
 void sup_watch_note(struct sup_engine *e, const struct sup_op *op, enum om_change change, const struct idx_ent *ent);
+int sup_watch_new(struct sup_watch **ret) OM_MUST_USE;
+void sup_watch_free(struct sup_watch *w);
+bool sup_watch_take(struct sup_msg *c, const void *msg, size_t len);
+/* There are changes that the child wants and has not got. */
+bool sup_watch_behind(const struct sup_engine *e, const struct sup_child *c);
+/* Every turn, after the answers. True: more can be given at once. */
+bool sup_watch_pump(struct sup_engine *e);
 
 /* sup_engine_room.c: accounts, rooms, who waits; publisher */
 int sup_rooms_new(struct sup_rooms **ret);

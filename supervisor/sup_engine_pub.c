@@ -604,7 +604,7 @@ static void wait_for_work(struct sup_engine *e)
 	bool waiting = false;
 
 	for (unsigned i = 0; i < SUP_CHILDREN_MAX && !waiting; i++)
-		waiting = e->child[i].on && e->child[i].out;
+		waiting = e->child[i].on && (e->child[i].out || sup_watch_behind(e, &e->child[i]));
 	/* a child that makes room does not tell: look again soon */
 	sup_pulse_rest(&e->pulse);
 	if (sleep_all(e) && poll(p, 2, waiting ? 2 : held ? 20 : 1000) == 0 && !waiting && !held && e->trim) {
@@ -646,6 +646,7 @@ void *sup_pub_main(void *arg)
 		sup_scan_pump(e);
 		sup_set_pump(e);
 		sup_reap_settle(e, atomic_load(&e->stopping));
+		busy |= sup_watch_pump(e);
 		flush_all(e);
 		publish_figures(e);
 		e->trim |= busy;

@@ -17,6 +17,7 @@
 
 struct wrk_accept;     /* wrk_accept.h */
 struct wrk_access_set; /* wrk_access.h */
+struct wrk_watch_set;  /* wrk_watch.h */
 struct wrk_conn_set;   /* wrk_conn.h */
 struct wrk_fdcache;    /* wrk_fdcache.h */
 struct wrk_io;	       /* wrk_io.h */
@@ -56,6 +57,7 @@ struct wrk {
 	struct wrk_put_set *puts;
 	struct wrk_legacy_set *legacy;
 	struct wrk_access_set *access;
+	struct wrk_watch_set *watches;
 };
 
 /** Living state of a tier (index header); ABSENT for one that is not configured or whose directories we do not have. */

@@ -16,6 +16,7 @@
 #include "worker/wrk_access.h"
 #include "worker/wrk_reap.h"
 #include "worker/wrk_req.h"
+#include "worker/wrk_watch.h"
 #include "worker/wrk_reqlog.h"
 
 /* ---------------------------------------------------------------- peers */
@@ -92,6 +93,7 @@ void wrk_conn_close(struct wrk_conn *c)
 	wrk_put_owner_close(c->w->puts, &c->puts);
 	if (c->kind == OM_LISTEN_LEGACY)
 		wrk_legacy_owner_close(c->w->legacy, &c->legacy);
+	wrk_watch_conn_gone(c);
 	wrk_req_conn_gone(c);
 	wrk_out_fini(&c->out);
 	wrk_conn_count_held(c);
@@ -168,6 +170,8 @@ static void wrk_conn_go_on(void *arg)
 		wrk_conn_use(c, c->in, c->in_len);
 	if (c->state != WRK_CONN_DEAD && !c->tx_cold && !wrk_out_empty(&c->out))
 		events = wrk_conn_flush(c);
+	if (c->state != WRK_CONN_DEAD && c->watches && wrk_out_empty(&c->out))
+		wrk_watch_room(c);
 	if (c->w->draining && c->state == WRK_CONN_OPEN && !wrk_conn_has_sessions(c) && !c->payload_left && !c->held)
 		c->state = WRK_CONN_CLOSING;
 	if (c->state != WRK_CONN_DEAD && wrk_conn_finished(c)) {

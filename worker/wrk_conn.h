@@ -30,6 +30,7 @@
 
 struct wrk_access;
 struct wrk_req;
+struct wrk_watch;
 
 enum wrk_conn_state { WRK_CONN_OPEN, WRK_CONN_CLOSING, WRK_CONN_DEAD };
 
@@ -42,6 +43,7 @@ struct wrk_conn {
 	struct wrk_conn *next, *prev;
 	struct wrk_flight flight; /* descriptors sent and perhaps not yet received */
 	struct wrk_uid *uid_row;
+	struct wrk_watch *watches; /* what it wants to be told */
 	const struct wrk_access *access; /* what the peer may do */
 	uint32_t uid; /* of the peer; UINT32_MAX: not known (TCP) */
 	int32_t pid;  /* of the process that connected; 0: not known */

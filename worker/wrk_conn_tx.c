@@ -35,7 +35,7 @@ static uint64_t wrk_conn_due(const struct wrk_conn *c)
 	const struct om_boot_limits *l = &c->w->boot.limits;
 	uint64_t due = 0, owes = wrk_conn_owes(c);
 
-	if (l->idle_timeout_ms && c->n_reqs == 0 && !wrk_conn_has_sessions(c))
+	if (l->idle_timeout_ms && c->n_reqs == 0 && !wrk_conn_has_sessions(c) && !c->watches)
 		due = c->active_ns + (uint64_t)l->idle_timeout_ms * 1000000u;
 	if (l->request_timeout_ms && owes) {
 		owes += (uint64_t)l->request_timeout_ms * 1000000u;

@@ -25,6 +25,7 @@
 #include "worker/wrk_reap.h"
 #include "worker/wrk_req.h"
 #include "worker/wrk_sandbox.h"
+#include "worker/wrk_watch.h"
 
 #define WRK_MAIN_TICK_NS 1000000000u
 #define WRK_MAIN_DRAIN_NS 10000000u /* how often a drain looks whether it is done */
@@ -222,6 +223,9 @@ static void wrk_main_parts(struct wrk *w)
 	rc = wrk_legacy_new(w, &w->legacy);
 	if (rc < 0)
 		wrk_main_fail("writes of existing clients", rc);
+	rc = wrk_watch_set_new(w, &w->watches);
+	if (rc < 0)
+		wrk_main_fail("watches", rc);
 	rc = wrk_conn_set_new(w, &w->conns);
 	if (rc < 0)
 		wrk_main_fail("connections", rc);

@@ -13,6 +13,7 @@
 #include "worker/wrk_list.h"
 #include "worker/wrk_reqlog.h"
 #include "worker/wrk_set.h"
+#include "worker/wrk_watch.h"
 #include "worker/wrk_write.h"
 
 #define WRK_REQ_CAPS (OM_PROTO_CAP_OOO | OM_PROTO_CAP_PIPELINING | OM_PROTO_CAP_EXTENSION)
@@ -457,6 +458,7 @@ static const struct {
 	{ OM_PROTO_OP_DELETE, true, wrk_write_delete },
 	{ OM_PROTO_OP_LIST, false, wrk_list },
 	{ OM_PROTO_OP_SET, true, wrk_set },
+	{ OM_PROTO_OP_WATCH, false, wrk_watch },
 	{ OM_PROTO_OP_ATTACH, false, wrk_req_attach },
 	{ OM_PROTO_OP_PING, false, wrk_req_ping },
 };

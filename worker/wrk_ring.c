@@ -44,6 +44,8 @@ struct wrk_ring {
 	struct wrk_task room_task;
 	void (*room_fn)(void *arg);
 	void *room_arg;
+	wrk_ring_changed_fn *changed_fn;
+	void *changed_arg;
 	bool was_full;
 	bool more;     /* messages were left in the peer's ring */
 	bool asleep;   /* om_ring_sleep() said yes */
@@ -270,6 +272,21 @@ void wrk_ring_abort(struct wrk_ring *r, uint64_t id, int status)
 	wrk_ring_send(r, &iov, 1);
 }
 
+void wrk_ring_on_change(struct wrk_ring *r, wrk_ring_changed_fn *fn, void *arg)
+{
+	r->changed_fn = fn;
+	r->changed_arg = arg;
+}
+
+void wrk_ring_watch(struct wrk_ring *r, bool on, uint64_t from)
+{
+	struct om_op_watch m = { .from = from, .on = on };
+	struct iovec iov = WRK_RING_PIECE(&m, sizeof(m));
+
+	wrk_ring_hdr(&m.hdr, OM_OP_WATCH, 0, &iov, 1);
+	wrk_ring_send(r, &iov, 1);
+}
+
 int wrk_ring_delete(struct wrk_ring *r, const char *uri, uint16_t uri_len, uint8_t cond_kind, uint64_t cond_id,
 		    uint32_t cond_rev, wrk_ring_verdict_fn *fn, void *arg, uint64_t *ret_req)
 {
@@ -460,6 +477,15 @@ static void wrk_ring_take(struct wrk_ring *r, size_t len)
 
 	if (len < sizeof(*hdr) || hdr->len != len)
 		wrk_ring_broken("length");
+	if (hdr->type == OM_OP_CHANGED) {
+		const struct om_op_changed *m = (const void *)r->buf;
+
+		if (len < sizeof(*m) || len != sizeof(*m) + m->uri_len || m->change >= OM_CHANGES)
+			wrk_ring_broken("change");
+		if (r->changed_fn)
+			r->changed_fn(r->changed_arg, m, (const char *)(m + 1));
+		return;
+	}
 	row = wrk_ring_row(r, hdr->req);
 	for (size_t i = 0; i < OM_ARRAY_SIZE(table); i++) {
 		if (table[i].type != hdr->type)

@@ -114,7 +114,6 @@ enum om_proto_meta_type { /* metadata entries of version 1 and 2 responses */
  * Operations: X(NAME, code, tags that a request must have, further tags that it may have, payload allowed in a
  * request).
  * A tag that an operation does not take is refused: a condition must never be silently without effect.
- * WATCH and TOUCH have their numbers and nothing else yet: UNSUPPORTED_OP.
  */
 #define OM_PROTO_OP_MAP(X) \
 	X(GET, 1, OM_PROTO_BIT(URI), OM_PROTO_BIT(RANGE), false) \
@@ -126,8 +125,8 @@ enum om_proto_meta_type { /* metadata entries of version 1 and 2 responses */
 	X(DELETE, 7, OM_PROTO_BIT(URI), OM_PROTO_BIT(COND), false) \
 	X(LIST, 8, 0, OM_PROTO_LIST_TAGS, false) \
 	X(SET, 9, OM_PROTO_BIT(URI), OM_PROTO_CHANGE_TAGS | OM_PROTO_BIT(COND), false) \
-	X(WATCH, 10, 0, 0, false) \
-	X(TOUCH, 11, 0, 0, false) \
+	X(WATCH, 10, 0, OM_PROTO_BIT(PREFIX) | OM_PROTO_BIT(POSITION), false) \
+	X(TOUCH, 11, OM_PROTO_BIT(TOUCHED), 0, false) \
 	X(ATTACH, 12, OM_PROTO_BIT(PROMISE), OM_PROTO_BIT(MAX_FDS), false) \
 	X(PING, 13, 0, 0, false)
 
@@ -185,7 +184,10 @@ enum om_proto_op {
 	X(NEXT, 24, STR, next, 1, OM_URI_MAX) \
 	X(PROMISE, 25, U8, promise, 1, 1) \
 	X(MAX_FDS, 26, U8, max_fds, 1, 1) \
-	X(LIMITS, 27, LIMITS, limits, 24, 24)
+	X(LIMITS, 27, LIMITS, limits, 24, 24) \
+	X(CHANGE, 28, CHANGE, change, 17, 17) \
+	X(POSITION, 29, POSITION, position, 16, 16) \
+	X(TOUCHED, 30, TOUCHED, touched, 13, 12 + OM_URI_MAX)
 
 enum om_proto_tag {
 #define OM_PROTO_TLV_ENUM(name, tag, kind, member, min, max) OM_PROTO_TAG_##name = tag,
@@ -310,9 +312,33 @@ struct om_proto_limits {
 	uint64_t inline_max;   /* bytes of a PUT_INLINE */
 };
 
+/* WATCH: what a frame of its answer tells. */
+enum om_proto_change {
+	OM_PROTO_CHANGE_HERE, /* the first frame: changes behind this position follow */
+	OM_PROTO_CHANGE_PUT,
+	OM_PROTO_CHANGE_DELETE, /* deleted, expired or evicted */
+	OM_PROTO_CHANGE_SET,
+	OM_PROTO_CHANGE_MOVED, /* another tier serves it */
+	OM_PROTO_CHANGE_LOST,  /* changes up to this position were not told: list again */
+	OM_PROTO_CHANGES
+};
+
+struct om_proto_position { /* positions of different epochs have nothing to do with each other */
+	uint64_t epoch, pos;
+};
+struct om_proto_changed {
+	uint8_t kind; /* enum om_proto_change; a newer server may have others */
+	struct om_proto_position at;
+};
+struct om_proto_touched { /* TOUCH: `count` accesses to this object that a client's cache answered */
+	uint64_t id;
+	uint32_t count;
+	struct om_proto_str uri;
+};
+
 /*
  * The TLVs of a frame or of an ENTRY, decoded. A member is meaningful if its bit is set in `have`; `have` alone decides
- * what is encoded. Of tags that repeat (URI in GET, ENTRY, COMMON_PREFIX) the first is here; walk with
+ * what is encoded. Of tags that repeat (URI in GET, TOUCHED, ENTRY, COMMON_PREFIX) the first is here; walk with
  * om_proto_tlv_next() for the others.
  */
 struct om_proto_body {
@@ -325,6 +351,9 @@ struct om_proto_body {
 	struct om_proto_range range;
 	struct om_proto_heat heat;
 	struct om_proto_limits limits;
+	struct om_proto_changed change;
+	struct om_proto_position position;
+	struct om_proto_touched touched;
 	uint64_t size_hint;
 	uint32_t put_flags, ttl_s, limit, session, server_ns;
 	uint16_t index;
@@ -523,6 +552,8 @@ unsigned om_proto_get_uris(const struct om_proto_ext *ext, struct om_proto_str *
 #define OM_PROTO_GET_ANSWER_MAX (OM_PROTO_GET_ANSWER + OM_PROTO_TLV_HDR + 2u)
 size_t om_proto_get_answer(uint32_t id, uint16_t flags, int index, const struct om_proto_obj *obj, uint8_t *buf);
 
+/** The data of one TOUCHED, whose length is in its range. */
+void om_proto_touched_decode(const struct om_proto_str *data, struct om_proto_touched *ret);
 /**
  * Decode the TLVs of a response (unknown tags and repetitions pass: a newer server may say more). 0 or -PROTO_ERROR.
  */

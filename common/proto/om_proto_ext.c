@@ -35,6 +35,9 @@ static_assert(OM_PROTO_TAG_COUNT <= 64, "a tag is a bit of om_proto_body.have");
 #define RANGE_LEN 16u
 #define HEAT_LEN 16u
 #define LIMITS_LEN 24u
+#define CHANGE_LEN 17u
+#define POSITION_LEN 16u
+#define TOUCHED_HDR 12u
 
 const char *om_proto_op_name(uint8_t op)
 {
@@ -209,6 +212,25 @@ static void get_LIMITS(const struct om_proto_str *d, struct om_proto_limits *ret
 					.inline_max = om_be64_get(p + 16)};
 }
 
+static void get_POSITION(const struct om_proto_str *d, struct om_proto_position *ret)
+{
+	*ret = (struct om_proto_position){.epoch = om_be64_get(d->p), .pos = om_be64_get(d->p + 8)};
+}
+
+static void get_CHANGE(const struct om_proto_str *d, struct om_proto_changed *ret)
+{
+	*ret = (struct om_proto_changed){
+		.kind = (uint8_t)d->p[0], .at = {.epoch = om_be64_get(d->p + 1), .pos = om_be64_get(d->p + 9)}};
+}
+
+static void get_TOUCHED(const struct om_proto_str *d, struct om_proto_touched *ret)
+{
+	*ret = (struct om_proto_touched){
+		.id = om_be64_get(d->p), .count = om_be32_get(d->p + 8), .uri = {d->p + TOUCHED_HDR, d->len - TOUCHED_HDR}};
+}
+
+void om_proto_touched_decode(const struct om_proto_str *data, struct om_proto_touched *ret) { get_TOUCHED(data, ret); }
+
 static void put_STR(struct om_proto_wr *wr, uint16_t tag, const struct om_proto_str *v)
 {
 	om_proto_tlv_put(wr, tag, v->p, v->len);
@@ -288,6 +310,39 @@ static void put_LIMITS(struct om_proto_wr *wr, uint16_t tag, const struct om_pro
 	b[15] = v->durability;
 	om_be64_put(b + 16, v->inline_max);
 	om_proto_tlv_put(wr, tag, b, sizeof(b));
+}
+
+static void put_POSITION(struct om_proto_wr *wr, uint16_t tag, const struct om_proto_position *v)
+{
+	uint8_t b[POSITION_LEN];
+
+	om_be64_put(b, v->epoch);
+	om_be64_put(b + 8, v->pos);
+	om_proto_tlv_put(wr, tag, b, sizeof(b));
+}
+
+static void put_CHANGE(struct om_proto_wr *wr, uint16_t tag, const struct om_proto_changed *v)
+{
+	uint8_t b[CHANGE_LEN];
+
+	b[0] = v->kind;
+	om_be64_put(b + 1, v->at.epoch);
+	om_be64_put(b + 9, v->at.pos);
+	om_proto_tlv_put(wr, tag, b, sizeof(b));
+}
+
+static void put_TOUCHED(struct om_proto_wr *wr, uint16_t tag, const struct om_proto_touched *v)
+{
+	uint8_t b[TOUCHED_HDR + OM_URI_MAX];
+
+	if (v->uri.len < 1 || v->uri.len > OM_URI_MAX) {
+		wr->err = wr->err ? wr->err : -OBJM_STATUS_INVALID_REQUEST;
+		return;
+	}
+	om_be64_put(b, v->id);
+	om_be32_put(b + 8, v->count);
+	memcpy(b + TOUCHED_HDR, v->uri.p, v->uri.len);
+	om_proto_tlv_put(wr, tag, b, TOUCHED_HDR + v->uri.len);
 }
 
 /* ---------------------------------------------------------------- bodies */
@@ -394,7 +449,7 @@ static int req_tlv(uint8_t op, uint16_t tag, const struct om_proto_str *data, st
 		return (tag & OM_PROTO_TAG_OPTIONAL) ? 0 : -OBJM_STATUS_INVALID_REQUEST;
 	if (!(ops[op].allowed & (1ull << tag)))
 		return -OBJM_STATUS_INVALID_REQUEST;
-	if ((body->have & (1ull << tag)) && !(op == OM_PROTO_OP_GET && tag == OM_PROTO_TAG_URI))
+	if ((body->have & (1ull << tag)) && !(op == OM_PROTO_OP_GET && tag == OM_PROTO_TAG_URI) && tag != OM_PROTO_TAG_TOUCHED)
 		return -OBJM_STATUS_INVALID_REQUEST;
 	if (!body_store(body, tag, data))
 		return tag == OM_PROTO_TAG_URI && data->len > 0 ? -OBJM_STATUS_URI_TOO_LONG : -OBJM_STATUS_INVALID_REQUEST;
@@ -433,8 +488,7 @@ int om_proto_req_body_decode(const struct om_proto_ext *ext, struct om_proto_bod
 
 	if (ext->status != OBJM_STATUS_OK)
 		return -(int)ext->status;
-	if (ext->op >= OM_PROTO_OP_COUNT || !ops[ext->op].name || ext->op == OM_PROTO_OP_WATCH ||
-	    ext->op == OM_PROTO_OP_TOUCH)
+	if (ext->op >= OM_PROTO_OP_COUNT || !ops[ext->op].name)
 		return -OBJM_STATUS_UNSUPPORTED_OP;
 	if (ext->flags & ~(OM_PROTO_F_REQUEST | OM_PROTO_F_OPTIONAL))
 		return -OBJM_STATUS_INVALID_REQUEST;

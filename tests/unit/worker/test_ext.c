@@ -633,7 +633,7 @@ static void test_refusals(void **state)
 
 	(void)state;
 	(void)harness_object(h, "/o", "0123456789", 10, 0);
-	ext_send(c, OM_PROTO_OP_WATCH, 1, 0, &b, NULL, 0);
+	ext_send(c, 77, 1, 0, &b, NULL, 0);
 	ext_recv(c, &ext, &b);
 	assert_int_equal(ext.status, OBJM_STATUS_UNSUPPORTED_OP);
 	frame[12 + 1] = 1; /* tlv_len 65,537 + ... : above frame_bytes; read and thrown away */

@@ -21,6 +21,7 @@
 #include "worker/wrk_put.h"
 #include "worker/wrk_reap.h"
 #include "worker/wrk_req.h"
+#include "worker/wrk_watch.h"
 
 static const unsigned char harness_secret[16] = "0123456789abcde";
 
@@ -383,6 +384,7 @@ struct harness *harness_start(void (*tune)(struct om_boot_limits *l), bool compl
 	assert_int_equal(wrk_io_new(&w->loop, 2, wrk_fdcache_thread_in, wrk_fdcache_thread_out, &w->io), 0);
 	assert_int_equal(wrk_put_new(w, &w->puts), 0);
 	assert_int_equal(wrk_legacy_new(w, &w->legacy), 0);
+	assert_int_equal(wrk_watch_set_new(w, &w->watches), 0);
 	assert_int_equal(wrk_conn_set_new(w, &w->conns), 0);
 	assert_int_equal(wrk_accept_new(w, &w->accept), 0);
 	(void)snprintf(h->sock, sizeof(h->sock), "%s/sock", h->dir);
@@ -416,6 +418,7 @@ void harness_stop(struct harness *h)
 	wrk_io_free(w->io);
 	wrk_conn_set_free(w->conns);
 	wrk_access_free(w);
+	wrk_watch_set_free(w->watches);
 	wrk_legacy_free(w->legacy);
 	wrk_put_free(w->puts);
 	wrk_reap_free(w->reap);
