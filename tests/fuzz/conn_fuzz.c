@@ -2,7 +2,7 @@
  * conn_fuzz.c: libFuzzer target of a whole connection of a worker: a real loop, index, descriptor cache, I/O threads and put
  * sessions, and a stand-in for the supervisor behind the ring.
  *
- * Byte 0 of the input chooses the kind of listener. The rest are steps: an operation byte, then what it needs:
+ * Byte 0 of the input chooses the kind of listener and the user. The rest are steps: an operation byte, then what it needs:
  *	0..199	 that many bytes (at least 1) follow and are written
  *	200..219 the same, with 1 to 20 descriptors that nobody asked for
  *	220..229 read some of what has come
@@ -42,6 +42,7 @@ static struct {
 	int fd; /* our end */
 	int other;
 	enum om_listen_kind kind;
+	bool other_uid;
 	int version; /* of what we sent; 0: nothing yet */
 	bool greeted;
 	uint16_t caps;
@@ -68,7 +69,10 @@ static unsigned count_fds(void)
 
 static void adopt(struct harness *x)
 {
-	(void)wrk_conn_new(&x->w, c.other, c.kind, c.kind != OM_LISTEN_TCP);
+	struct wrk_conn *conn = wrk_conn_new(&x->w, c.other, c.kind, c.kind != OM_LISTEN_TCP);
+
+	if (conn && c.other_uid)
+		conn->uid = 4711; /* root never shares descriptions; this one may, and takes the short way of a GET */
 }
 
 int LLVMFuzzerInitialize(int *argc, char ***argv)
@@ -297,6 +301,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	c.fd = sv[0];
 	c.other = sv[1];
 	c.kind = kinds[data[0] % 4];
+	c.other_uid = data[0] & 4;
 	harness_call(h, adopt);
 	if (steps(data + 1, size - 1)) {
 		(void)shutdown(c.fd, SHUT_WR);

@@ -5,7 +5,7 @@ import struct
 import sys
 
 FD, COPY, SPLICE, SEG = b"1", b"2", b"3", b"4"
-DATA, LEGACY, TCP = 0, 1, 2
+DATA, LEGACY, TCP, SHARING = 0, 1, 2, 4
 
 
 def v1(uri, mode=FD):
@@ -79,7 +79,8 @@ def conn_seeds():
     attach = ext(12, 1, tlv(25, b"\x01"), tlv(26, b"\xfc"), flags=0x100)
     yield "ext-get", DATA, write(hello() + attach + b"".join(ext(1, 10 + i, uri(o), flags=f) for i, o in enumerate(OBJECTS)
                                                              for f in (0, 0x10, 0x20, 0x40, 0x80, 0xf0)))
-    yield "ext-get-many", DATA, write(hello() + attach + ext(1, 2, *[uri(OBJECTS[i % 5]) for i in range(253)]))
+    yield "ext-get-hot", SHARING, write(hello() + attach + ext(1, 9, uri(b"/a")) * 60 + ext(1, 2, *[uri(OBJECTS[i % 5]) for i in range(30)]) * 3)
+    yield "ext-get-many", SHARING, write(hello() + attach + ext(1, 2, *[uri(OBJECTS[i % 5]) for i in range(253)]))
     yield "ext-range", DATA, write(hello() + b"".join(ext(1, 3, uri(b"/b"), tlv(11, struct.pack(">QQ", o, n)), flags=0x10)
                                                       for o, n in ((0, 1), (199999, 0), (200000, 5), (200001, 1), (2**64 - 1, 2**64 - 1))))
     yield "ext-stat-list", DATA, write(hello() + ext(2, 1, uri(b"/a")) + ext(8, 2, tlv(12, b"/"), tlv(13, b"/"), tlv(15, b"\0\0\0\x02"), flags=0x20)
