@@ -301,6 +301,49 @@ def cmd_verify(path, ledger_path):
     return 1 if bad else 0
 
 
+def tried(ledger_path):
+    """uri -> every number ever tried for it"""
+    all_of = {}
+    for line in open(ledger_path):
+        if line.endswith("\n"):
+            _, uri, _, n = json.loads(line)
+            all_of.setdefault(uri.encode(), set()).add(n)
+    return all_of
+
+
+def cmd_warm(path, ledger_path, seconds):
+    """LEDGER SECONDS: read what the ledger names last, again and again: so it becomes hot. What is read must be whole."""
+    end, bad = time.monotonic() + float(seconds), []
+    while time.monotonic() < end and not bad:
+        try:
+            c = connect(path, time.monotonic() + 30)
+            for uri, ns in list(tried(ledger_path).items())[-200:]:
+                status, data = c.read(uri)
+                if status != OK or any(content(uri, n) == data for n in ns):
+                    continue
+                if not any(content(uri, n) == data for n in tried(ledger_path)[uri]):  # put since?
+                    bad.append(f"{uri}: {len(data)} bytes that were never put")
+            c.close()
+        except Lost:
+            time.sleep(0.02)
+    for b in bad[:20]:
+        print(b, file=sys.stderr)
+    return 1 if bad else 0
+
+
+def cmd_reads(path, *what):
+    """URI=N...: read each so many times, over one connection."""
+    c = connect(path, time.monotonic() + 30)
+    for one in what:
+        uri, n = one.rsplit("=", 1)
+        for _ in range(int(n)):
+            status, _ = c.read(uri.encode())
+            if status != OK:
+                print(f"{uri}: status {status:#x}", file=sys.stderr)
+                return 1
+    c.close()
+
+
 def cmd_basics(path):
     """Every operation once, with its errors."""
     c = Ext(path)
@@ -368,7 +411,7 @@ def cmd_hold(path, uri):
     time.sleep(600)
 
 
-COMMANDS = {"load": cmd_load, "verify": cmd_verify, "basics": cmd_basics, "hold": cmd_hold}
+COMMANDS = {"load": cmd_load, "verify": cmd_verify, "warm": cmd_warm, "reads": cmd_reads, "basics": cmd_basics, "hold": cmd_hold}
 
 if __name__ == "__main__":
     sys.exit(COMMANDS[sys.argv[2]](sys.argv[1], *sys.argv[3:]) or 0)
