@@ -91,6 +91,8 @@ static bool wrk_hot_fd(const struct wrk_conn *c, struct wrk_fde *fde, const stru
 static void wrk_hot_count(struct wrk *w, const uint32_t *slots, unsigned n)
 {
 	om_count_own(OM_C_GET_HIT, n);
+	if (w->reqlog_every)
+		w->reqlog_left -= n; /* not to 0: wrk_hot_unlogged() */
 	for (unsigned i = 0; i < n; i++)
 		idx_alogw_add(&w->alog, w->idx.segment, slots[i]);
 }
@@ -152,10 +154,16 @@ void wrk_hot_drop(struct wrk_conn *c, struct wrk_req_item *items, unsigned n)
 	}
 }
 
+/* How many of `n` may be answered before one is to be logged: that goes the long way, which logs. */
+static unsigned wrk_hot_unlogged(const struct wrk *w, unsigned n)
+{
+	return w->reqlog_every ? (unsigned)OM_MIN((uint64_t)n, (uint64_t)w->reqlog_left - 1) : n;
+}
+
 /* As many of the first `n` as are found and opened. */
 static unsigned wrk_hot_singles(struct wrk_conn *c, struct wrk_req_item *items, unsigned n)
 {
-	uint8_t *p = wrk_out_room(&c->out, (size_t)n * OM_PROTO_GET_ANSWER);
+	uint8_t *p = n ? wrk_out_room(&c->out, (size_t)n * OM_PROTO_GET_ANSWER) : NULL;
 	unsigned k = 0;
 
 	if (!p)
@@ -211,7 +219,7 @@ static bool wrk_hot_group(struct wrk_conn *c, struct wrk_req_item *it)
 	unsigned n = wrk_hot_keys(c, &it->in.u.ext), hot, k = 0;
 	uint8_t *p = n ? wrk_out_room(&c->out, (size_t)n * OM_PROTO_GET_ANSWER_MAX) : NULL;
 
-	if (!p)
+	if (!p || wrk_hot_unlogged(c->w, n) < n)
 		return false; /* the long way says it */
 	wrk_hot_look(c, n);
 	hot = wrk_hot_group_fds(c, n);
@@ -244,5 +252,5 @@ unsigned wrk_hot_answer(struct wrk_conn *c, struct wrk_req_item *items, unsigned
 		return 0;
 	if (items[0].plain > 1)
 		return wrk_hot_group(c, &items[0]) ? 1 : 0;
-	return items[0].found ? wrk_hot_singles(c, items, OM_MIN(n, wrk_conn_room(c))) : 0;
+	return items[0].found ? wrk_hot_singles(c, items, wrk_hot_unlogged(c->w, OM_MIN(n, wrk_conn_room(c)))) : 0;
 }

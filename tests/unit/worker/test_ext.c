@@ -362,6 +362,47 @@ static void test_hot_pipeline(void **state)
 	harness_stop(h);
 }
 
+/* Of every 7 requests one is logged, however they are answered. */
+static void count_access(enum om_msg id, enum om_log_prio prio, const char *text, void *arg)
+{
+	(void)prio;
+	(void)text;
+	*(unsigned *)arg += id == OM_MSG_ACCESS;
+}
+static void log_some(struct harness *h) { h->w.reqlog_every = h->w.reqlog_left = 7; }
+
+static void test_hot_logged(void **state)
+{
+	struct harness *h = harness_start(NULL, true);
+	struct client *c = ext_connect(h);
+	char data[256];
+	unsigned n = 0, logged = 0;
+
+	(void)state;
+	memset(data, 'd', sizeof(data));
+	for (unsigned i = 0; i < 60; i++) {
+		char uri[32];
+
+		(void)snprintf(uri, sizeof(uri), "/m/%u", i);
+		(void)harness_object(h, uri, data, i + 1, i % 2);
+	}
+	attach(c, 1, 253, 0);
+	harness_call(h, fake_uid);
+	get_many(h, c, 60, 1000);
+	om_log_sink(count_access, &logged);
+	harness_call(h, log_some);
+	for (; n < 70; n++)
+		(void)close(get(c, "/m/1"));
+	assert_int_equal(logged, 10);
+	get_many(h, c, 5, 1000); /* in part of a round */
+	get_many(h, c, 60, 1000);
+	harness_call(h, fake_uid); /* the last one's end is over */
+	assert_int_equal(logged, 10 + 65 / 7);
+	om_log_sink(NULL, NULL);
+	ext_close(c);
+	harness_stop(h);
+}
+
 /* The rules decide on the short way, too: one that takes the right away while the descriptor is in the cache. */
 static const struct wrk_access *rights_before;
 static void no_rights(struct harness *h)
@@ -684,7 +725,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_sharing), cmocka_unit_test(test_get_many), cmocka_unit_test(test_hot_many),
-		cmocka_unit_test(test_hot_pipeline), cmocka_unit_test(test_hot_rights), cmocka_unit_test(test_copy_range),
+		cmocka_unit_test(test_hot_pipeline), cmocka_unit_test(test_hot_rights), cmocka_unit_test(test_hot_logged), cmocka_unit_test(test_copy_range),
 		cmocka_unit_test(test_stat_delete_list), cmocka_unit_test(test_puts), cmocka_unit_test(test_put_in_order),
 		cmocka_unit_test(test_put_and_gone), cmocka_unit_test(test_refusals),
 	};
