@@ -170,6 +170,7 @@ void wrk_put_release(struct wrk_put *p)
 	if (p->slot == UINT32_MAX)
 		return;
 	wrk_put_detach(p);
+	wrk_put_room_end(p); /* its number is the slot's */
 	s->slots[p->slot] = NULL;
 	s->free_slots[s->n_free++] = p->slot;
 	p->slot = UINT32_MAX;
@@ -177,10 +178,7 @@ void wrk_put_release(struct wrk_put *p)
 	p->user->n--;
 	wrk_put_user_put(s, p->user);
 	p->user = NULL;
-	if (p->tier) {
-		p->tier->hinted -= p->hint;
-		p->hint = 0;
-	}
+	wrk_put_unhint(p);
 }
 
 void wrk_put_end(struct wrk_put *p)
@@ -336,6 +334,13 @@ void wrk_put_work(struct wrk_put *p, uint64_t bytes, void (*run)(struct wrk_io_j
 
 static void begin_done(struct wrk_io_job *job);
 
+static void begin_go(struct wrk_put *p)
+{
+	p->state = WRK_PUT_BEGIN;
+	p->must_copy = !wrk_uid_trusted(p->set->w, p->user->uid) || !(p->tier->be.caps & OM_TIERC_LEASE);
+	wrk_put_work(p, p->hint, wrk_put_begin_run, begin_done);
+}
+
 /* I/O thread, or the loop. */
 void wrk_put_begin_run(struct wrk_io_job *job)
 {
@@ -372,7 +377,7 @@ static void begin_failed(struct wrk_put *p)
 		p->why[0] = '\0';
 		if (wrk_put_choose(p) == 0) {
 			p->step = NULL;
-			wrk_put_work(p, p->hint, wrk_put_begin_run, begin_done);
+			wrk_put_room(p, 0, begin_go);
 			return;
 		}
 	}
@@ -401,16 +406,14 @@ int wrk_put_begin(struct wrk_put_set *s, struct wrk_put_owner *o, const struct w
 	if (!p)
 		return wrk_put_refuse(s, status, ret_text);
 	status = wrk_put_choose(p);
-	if (status < 0) {
+	if (status < 0 && !(status == -OBJM_STATUS_NO_SPACE && p->full)) {
 		(void)snprintf(s->text, sizeof(s->text), "%s", p->why);
 		wrk_put_end(p);
 		return wrk_put_refuse(s, status, ret_text);
 	}
 	p->begun_fn = fn;
 	p->arg = arg;
-	p->state = WRK_PUT_BEGIN;
-	p->must_copy = !wrk_uid_trusted(s->w, o->uid) || !(p->tier->be.caps & OM_TIERC_LEASE);
-	wrk_put_work(p, p->hint, wrk_put_begin_run, begin_done);
+	wrk_put_room(p, status, begin_go);
 	return 0;
 }
 

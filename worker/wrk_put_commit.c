@@ -133,6 +133,10 @@ static const char *verdict_why(int status)
 		return "the condition does not hold: another version of the object stands (or none)";
 	case -OBJM_STATUS_TRY_AGAIN:
 		return "another change of the same object is under way: commit again";
+	case -OBJM_STATUS_NO_SPACE:
+		return "the tier has no space for the object, and none became free in time: delete objects, or try again";
+	case -OBJM_STATUS_LIMIT_EXCEEDED:
+		return "pinned objects may take half of a tier, and do";
 	case -OBJM_STATUS_COLLISION:
 		return "the URI's key is that of another URI: choose another one";
 	default:
@@ -195,6 +199,7 @@ static void on_prepared(void *arg, const struct om_op_verdict *v)
 		return;
 	}
 	p->retry_due_ns = 0;
+	wrk_put_room_taken(p);
 	p->rec.id = v->id;
 	p->rec.rev = v->rev ? v->rev : 1;
 	wrk_put_batch_add(p);
@@ -205,7 +210,7 @@ void wrk_put_prepare(struct wrk_put *p)
 	struct wrk_ring_prepare m = {
 		.uri = p->rec.uri, .uri_len = p->rec.uri_len, .tier = p->tier->no, .cond_kind = p->cond.kind,
 		.cond_id = p->cond.id, .cond_rev = p->cond.rev, .flags = p->rec.flags, .uid = p->user->uid,
-		.size = p->file.size,
+		.size = p->file.size, .room = wrk_put_room_no(p),
 	};
 
 	p->rec.size = p->file.size;

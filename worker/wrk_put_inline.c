@@ -48,6 +48,10 @@ static void inline_run(struct wrk_io_job *job)
 
 static void inline_go(struct wrk_put *p)
 {
+	if (!p->tier) { /* no tier had the room when it came */
+		wrk_put_room(p, -OBJM_STATUS_NO_SPACE, inline_go);
+		return;
+	}
 	p->state = WRK_PUT_WORK;
 	p->commit_due_ns = om_now_ns() + p->set->w->boot.limits.commit_wait_ms * UINT64_C(1000000);
 	wrk_put_work(p, p->len, inline_run, inline_done);
@@ -119,7 +123,9 @@ int wrk_put_inline(struct wrk_put_set *s, struct wrk_put_owner *o, const struct 
 	status = inline_admit(s, p, payload_len);
 	if (status == 0) {
 		status = wrk_put_choose(p);
-		if (status < 0)
+		if (status == -OBJM_STATUS_NO_SPACE && p->full)
+			status = 0; /* it waits for room once its bytes are here */
+		else if (status < 0)
 			(void)snprintf(s->text, sizeof(s->text), "%s", p->why);
 	}
 	if (status < 0) {

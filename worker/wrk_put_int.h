@@ -5,6 +5,7 @@
  * wrk_put_inline.c  bytes that come in the request
  * wrk_put_set.c     the table of sessions, the tiers
  * wrk_put_tier.c    which tier takes it; users and their bounds
+ * wrk_put_room.c    room that the supervisor promises
  * wrk_put_commit.c  freeze, prepare, commit
  * wrk_put_batch.c   link and sync, a batch of a tier at a time
  * wrk_put_watch.c   open sessions that take more than they may
@@ -33,6 +34,7 @@
 #define WRK_PUT_UIDS 256u	   /* buckets of the table of users */
 
 enum wrk_put_state {
+	WRK_PUT_ROOM,	/* RESERVE sent */
 	WRK_PUT_BEGIN,	/* the file is being made (job) */
 	WRK_PUT_OPEN,	/* the client writes */
 	WRK_PUT_FEED,	/* inline: the payload comes */
@@ -67,7 +69,7 @@ struct wrk_put_tier {
 	uint8_t no;
 	struct be be;	  /* begin, freeze (any thread); link, sync (the batch's job) */
 	struct be behind; /* sync of what was acknowledged before (its own job) */
-	uint64_t hinted;  /* bytes promised to open sessions */
+	uint64_t hinted;  /* bytes announced by sessions that the supervisor does not know of */
 	struct be_usage usage;
 	uint64_t usage_at_ns;
 	struct wrk_put_queue queue, behind_queue;
@@ -105,9 +107,17 @@ struct wrk_put {
 	uint32_t slot; /* UINT32_MAX: given back */
 	uint32_t number;
 	uint32_t tried; /* tiers, bits */
+	struct wrk_put_tier *full; /* the first that would take it, had it the room */
+	void (*room_go)(struct wrk_put *p); /* what comes when there is room */
+	uint64_t room_bytes; /* the supervisor's promise; 0: none */
+	uint64_t grow_bytes, grow_req; /* asked for while it writes; req 0: not */
 	uint8_t state;	/* enum wrk_put_state */
 	bool dead;	/* nobody wants it: it ends at the next step that may end */
 	bool is_inline;
+	bool in_hinted;	 /* p->hint is part of its tier's `hinted` */
+	bool room_asked; /* there may be a room of its number: it must end */
+	bool room_wait;	 /* it waits for room, or has waited */
+	bool grow_refused;
 	bool begun; /* BEGIN was answered: answers are done_fn's from here on */
 	bool frozen;
 	bool must_copy;
@@ -170,10 +180,23 @@ void wrk_put_inline_drop(struct wrk_put *p); /* the payload is not needed any mo
 /** Choose the tier for p (not one of p->tried) and account for it. @return 0; a status, p->why says more */
 int wrk_put_choose(struct wrk_put *p);
 void wrk_put_unchoose(struct wrk_put *p);
+/** The supervisor knows of p's bytes from now on, or p is over: they are no part of `hinted` any more. */
+void wrk_put_unhint(struct wrk_put *p);
+/** p goes to this tier. */
+void wrk_put_use_tier(struct wrk_put *p, struct wrk_put_tier *t);
 const char *wrk_put_tier_name(const struct wrk_put *p);
 struct wrk_put_user *wrk_put_user_get(struct wrk_put_set *s, uint32_t uid); /* NULL: out of memory */
 void wrk_put_user_put(struct wrk_put_set *s, struct wrk_put_user *u);
 uint64_t wrk_put_avail(struct wrk_put_tier *t); /* bytes that can still be written there, as far as is known */
+
+/* wrk_put_room.c */
+/** Get room for p->hint on the tier chosen (status 0), on another, or by waiting (status: why none was chosen); then go(p). Else p
+ * is answered. Not to be called from inside the call that makes p known. */
+void wrk_put_room(struct wrk_put *p, int status, void (*go)(struct wrk_put *));
+void wrk_put_room_grow(struct wrk_put *p, uint64_t bytes); /* it takes so many now */
+void wrk_put_room_end(struct wrk_put *p);   /* given back; fine without one */
+uint32_t wrk_put_room_no(const struct wrk_put *p); /* for its PREPARE; 0: it has none */
+void wrk_put_room_taken(struct wrk_put *p); /* its PREPARE has it */
 
 /* wrk_put_commit.c */
 void wrk_put_freeze(struct wrk_put *p);	 /* the commit begins, or begins again */

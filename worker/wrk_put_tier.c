@@ -86,6 +86,8 @@ static bool try_tier(struct choice *c, unsigned i)
 			       what, (unsigned long long)room,
 			       (unsigned long long)s->w->tiers[i].row.capacity_bytes, (unsigned long long)t->hinted);
 		no(c, -OBJM_STATUS_NO_SPACE, i, why);
+		if (!c->p->full && c->p->hint <= s->w->tiers[i].row.capacity_bytes)
+			c->p->full = t; /* room may be made */
 		return false;
 	}
 	c->found = t;
@@ -118,6 +120,21 @@ static void choose_persistent(struct choice *c)
 			(void)try_tier(c, b->tiers[i].tier);
 }
 
+void wrk_put_use_tier(struct wrk_put *p, struct wrk_put_tier *t)
+{
+	const struct om_boot_tier *row = &p->set->w->tiers[t->no].row;
+
+	OM_ASSERT(!p->tier);
+	p->tier = t;
+	t->hinted += p->hint;
+	p->in_hinted = true;
+	p->rec.tier = p->rec.home = t->no;
+	if (p->durability >= OM_DUR_COUNT || p->durability < row->durability)
+		p->durability = row->durability; /* nobody gets less than the tier promises */
+	if (t->memory)
+		p->durability = OM_DUR_NONE; /* there is nothing to be had */
+}
+
 int wrk_put_choose(struct wrk_put *p)
 {
 	struct choice c = { .p = p };
@@ -128,15 +145,8 @@ int wrk_put_choose(struct wrk_put *p)
 	else
 		choose_persistent(&c);
 	if (c.found) {
-		const struct om_boot_tier *row = &p->set->w->tiers[c.found->no].row;
 		p->why[0] = '\0';
-		p->tier = c.found;
-		p->tier->hinted += p->hint;
-		p->rec.tier = p->rec.home = c.found->no;
-		if (p->durability >= OM_DUR_COUNT || p->durability < row->durability)
-			p->durability = row->durability; /* nobody gets less than the tier promises */
-		if (p->tier->memory)
-			p->durability = OM_DUR_NONE; /* there is nothing to be had */
+		wrk_put_use_tier(p, c.found);
 		return 0;
 	}
 	if (c.status == 0) {
@@ -147,12 +157,21 @@ int wrk_put_choose(struct wrk_put *p)
 	return c.status;
 }
 
+void wrk_put_unhint(struct wrk_put *p)
+{
+	if (!p->in_hinted)
+		return;
+	OM_ASSERT(p->tier->hinted >= p->hint);
+	p->tier->hinted -= p->hint;
+	p->in_hinted = false;
+}
+
 void wrk_put_unchoose(struct wrk_put *p)
 {
 	if (!p->tier)
 		return;
-	OM_ASSERT(p->tier->hinted >= p->hint);
-	p->tier->hinted -= p->hint;
+	wrk_put_unhint(p);
+	wrk_put_room_end(p);
 	p->tier = NULL;
 }
 

@@ -24,7 +24,10 @@ static void cut(struct wrk_put *p, uint64_t bytes, const char *why)
 	       (unsigned)(WRK_PUT_REFUSE_NS / 1000000000u), rc < 0 ? " (its file cannot be cut)" : "");
 }
 
-/* Room by the supervisor's accounts, which do not know of open sessions. */
+/* Of what it takes, what the supervisor does not know of. */
+static uint64_t unpromised(const struct wrk_put *p, uint64_t bytes) { return bytes - OM_MIN(bytes, p->room_bytes); }
+
+/* Room by the supervisor's accounts, the promises to sessions taken off. */
 static uint64_t account_room(const struct wrk_put_tier *t)
 {
 	struct idxr_tier row;
@@ -49,10 +52,12 @@ static void look(struct wrk_put_set *s, struct wrk_put *p, uint64_t *taken, uint
 		cut(p, bytes, "");
 	} else if (p->hint > 0 && bytes > p->hint && bytes - p->hint > WRK_PUT_SLACK) {
 		cut(p, bytes, "far beyond the size that it announced");
-		*sum -= bytes;
-	} else if (bytes > p->hint && *sum > account_room(&s->tiers[p->tier->no])) {
+		*sum -= unpromised(p, bytes);
+	} else if (bytes > p->hint && (p->grow_refused || *sum > account_room(&s->tiers[p->tier->no]))) {
 		cut(p, bytes, "more than there is room for");
-		*sum -= bytes;
+		*sum -= unpromised(p, bytes);
+	} else if (bytes > OM_MAX(p->hint, p->room_bytes)) {
+		wrk_put_room_grow(p, bytes);
 	}
 }
 
@@ -71,9 +76,9 @@ static void on_watch(void *arg)
 			uint64_t bytes = be_allocated(&p->file);
 			any = true;
 			if (pass == 0)
-				taken[p->tier->no] += bytes;
+				taken[p->tier->no] += unpromised(p, bytes);
 			else
-				look(s, p, taken, OM_MIN(bytes, taken[p->tier->no]));
+				look(s, p, taken, bytes);
 		}
 	if (any)
 		wrk_put_watch(s);

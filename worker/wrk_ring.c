@@ -224,7 +224,7 @@ int wrk_ring_prepare(struct wrk_ring *r, const struct wrk_ring_prepare *p, wrk_r
 {
 	struct om_op_prepare m = { .cond = { .id = p->cond_id, .rev = p->cond_rev, .kind = p->cond_kind },
 				   .size = p->size, .flags = p->flags, .uid = p->uid, .tier = p->tier,
-				   .uri_len = p->uri_len };
+				   .uri_len = p->uri_len, .room = p->room };
 	struct iovec iov[] = { WRK_RING_PIECE(&m, sizeof(m)), WRK_RING_PIECE(p->uri, p->uri_len) };
 	struct wrk_ring_row *row;
 	uint64_t req;
@@ -347,6 +347,35 @@ int wrk_ring_lookup(struct wrk_ring *r, const char *uri, uint16_t uri_len, bool 
 	if (ret_req)
 		*ret_req = req;
 	return 0;
+}
+
+int wrk_ring_reserve(struct wrk_ring *r, uint32_t room, uint64_t bytes, uint8_t tier, uint32_t flags, bool wait,
+		     wrk_ring_verdict_fn *fn, void *arg, uint64_t *ret_req)
+{
+	struct om_op_reserve m = { .bytes = bytes, .room = room, .flags = flags, .tier = tier, .wait = wait };
+	struct iovec iov = WRK_RING_PIECE(&m, sizeof(m));
+	struct wrk_ring_row *row;
+	uint64_t req;
+	int rc = wrk_ring_admit(r, WRK_RING_ROOM_OPS / 2, true);
+
+	if (rc < 0)
+		return rc;
+	req = wrk_ring_take_row(r, WRK_RING_VERDICT, arg, &row);
+	row->fn.verdict = fn;
+	wrk_ring_hdr(&m.hdr, OM_OP_RESERVE, req, &iov, 1);
+	wrk_ring_send(r, &iov, 1);
+	if (ret_req)
+		*ret_req = req;
+	return 0;
+}
+
+void wrk_ring_release(struct wrk_ring *r, uint32_t room)
+{
+	struct om_op_release m = { .room = room };
+	struct iovec iov = WRK_RING_PIECE(&m, sizeof(m));
+
+	wrk_ring_hdr(&m.hdr, OM_OP_RELEASE, 0, &iov, 1);
+	wrk_ring_send(r, &iov, 1);
 }
 
 int wrk_ring_gone(struct wrk_ring *r, const char *uri, uint16_t uri_len, uint64_t id, uint8_t tier, wrk_ring_verdict_fn *fn,

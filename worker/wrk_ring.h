@@ -38,6 +38,7 @@ struct wrk_ring_prepare {
 	uint32_t cond_rev;
 	uint32_t flags; /* enum om_obj_flag */
 	uint32_t uid;	/* of the client */
+	uint32_t room;	/* that it has; 0: none */
 	uint64_t size;
 };
 
@@ -90,6 +91,11 @@ int wrk_ring_set(struct wrk_ring *r, const struct wrk_ring_set *s, wrk_ring_verd
 /** `full`: content type, metadata and heat too. */
 int wrk_ring_lookup(struct wrk_ring *r, const char *uri, uint16_t uri_len, bool full, wrk_ring_record_fn *fn, void *arg,
 		    uint64_t *ret_req) OM_MUST_USE;
+/** Room for a put session (msg_ring.h, RESERVE). */
+int wrk_ring_reserve(struct wrk_ring *r, uint32_t room, uint64_t bytes, uint8_t tier, uint32_t flags, bool wait,
+		     wrk_ring_verdict_fn *fn, void *arg, uint64_t *ret_req) OM_MUST_USE;
+/** It is given back. No answer, never refused. */
+void wrk_ring_release(struct wrk_ring *r, uint32_t room);
 /** The file that the slot names is not there. The verdict says what the supervisor found. */
 int wrk_ring_gone(struct wrk_ring *r, const char *uri, uint16_t uri_len, uint64_t id, uint8_t tier, wrk_ring_verdict_fn *fn,
 		  void *arg, uint64_t *ret_req) OM_MUST_USE;

@@ -32,10 +32,19 @@ static void take(struct put_fix *f, const void *msg)
 	switch (h->type) {
 	case OM_OP_PREPARE:
 		f->prepares++;
+		f->last_room = ((const struct om_op_prepare *)msg)->room;
 		if (f->prepare_busy > 0 && f->prepare_busy--)
 			answer(f, h->req, -OBJM_STATUS_TRY_AGAIN, 0);
 		else
 			answer(f, h->req, f->prepare_status, f->prepare_status ? 0 : ++f->next_id);
+		return;
+	case OM_OP_RESERVE:
+		f->reserves++;
+		f->last_reserve = *(const struct om_op_reserve *)msg;
+		answer(f, h->req, f->last_reserve.wait ? f->wait_status : f->reserve_status[f->last_reserve.tier], 0);
+		return;
+	case OM_OP_RELEASE:
+		f->releases++;
 		return;
 	case OM_OP_COMMIT:
 		f->commits++;
@@ -149,6 +158,7 @@ void put_fix_start(struct put_fix *f, unsigned durability, void (*tune)(struct o
 	f->w.boot.limits = (struct om_boot_limits){
 		.put_sessions = 64, .put_sessions_per_uid = 16, .commit_wait_ms = 100, .io_threads = 2, .inline_bytes = 1 << 20,
 	};
+	f->wait_status = -OBJM_STATUS_NO_SPACE;
 	f->w.boot.default_tier = 1;
 	f->w.boot.ephemeral_tier = 0;
 	f->w.boot.cache_tier = OM_TIER_NONE;

@@ -28,7 +28,10 @@ struct put_fix {
 	int prepare_status, commit_status; /* verdicts given, 0: OK */
 	int prepare_busy;		   /* so many PREPAREs get TRY_AGAIN first */
 	bool hold;			   /* takes nothing from the ring */
-	unsigned prepares, commits, aborts;
+	unsigned prepares, commits, aborts, reserves, releases;
+	int reserve_status[PUT_FIX_TIERS], wait_status; /* verdicts on RESERVE, without and with `wait` */
+	struct om_op_reserve last_reserve;
+	uint32_t last_room; /* of PREPARE */
 	int abort_status;
 	struct om_op_commit last; /* COMMIT */
 	char last_uri[OM_URI_MAX + 1];

@@ -488,8 +488,6 @@ static void test_no_room_any_more(void **state)
 	(void)close(fd);
 }
 
-/* ---- inline ---- */
-
 static int inline_put(struct wrk_put_owner *o, const struct wrk_put_req *req, const char *bytes, size_t len, size_t step)
 {
 	const char *text = "";
@@ -508,6 +506,105 @@ static int inline_put(struct wrk_put_owner *o, const struct wrk_put_req *req, co
 	put_fix_until(&f, &f.n_done, n + 1);
 	return f.done.status;
 }
+
+/* ---- room that the supervisor promises ---- */
+
+static void test_room(void **state)
+{
+	struct wrk_put_req req = put_fix_req("/x");
+
+	(void)state;
+	/* small ones go without, until there are many of them: 16 MiB here */
+	req.size_hint = 10 << 20;
+	assert_int_equal(begin_status(&trusted, &req), 0);
+	assert_int_equal(f.reserves, 0);
+	assert_int_equal(begin_status(&trusted, &req), 0);
+	assert_int_equal(f.reserves, 1);
+	assert_int_equal(f.last_reserve.bytes, 10 << 20);
+	assert_int_equal(f.last_reserve.tier, 1);
+	assert_int_equal(f.last_reserve.wait, 0);
+	assert_true(f.last_reserve.room != 0);
+	/* its PREPARE takes it over; then there is nothing to give back */
+	assert_int_equal(put_fix_commit(&f, &trusted), 0);
+	assert_int_equal(f.last_room, f.last_reserve.room);
+	assert_int_equal(f.releases, 0);
+	assert_int_equal(S->tiers[1].hinted, 10 << 20); /* the first one's */
+	/* given up: given back */
+	req.size_hint = 100 << 20;
+	assert_int_equal(begin_status(&trusted, &req), 0);
+	assert_int_equal(f.reserves, 2);
+	wrk_put_owner_close(S, &trusted);
+	put_fix_for(&f, 20);
+	assert_int_equal(f.releases, 1);
+	assert_int_equal(S->tiers[1].hinted, 0);
+}
+
+/* The supervisor knows better than the row in the index: the next tier; and when none has room, the first is waited for. */
+static void test_room_elsewhere(void **state)
+{
+	struct wrk_put_req req = put_fix_req("/x");
+
+	(void)state;
+	req.size_hint = 100 << 20;
+	f.reserve_status[1] = -OBJM_STATUS_NO_SPACE;
+	assert_int_equal(begin_status(&trusted, &req), 0);
+	assert_int_equal(f.begun.tier, 2);
+	f.reserve_status[2] = -OBJM_STATUS_NO_SPACE;
+	f.wait_status = 0;
+	assert_int_equal(begin_status(&trusted, &req), 0);
+	assert_int_equal(f.begun.tier, 1);
+	assert_int_equal(f.last_reserve.wait, 1);
+	f.wait_status = -OBJM_STATUS_NO_SPACE;
+	assert_int_equal(begin_status(&trusted, &req), -OBJM_STATUS_NO_SPACE);
+	assert_non_null(strstr(f.text, "disk has no space for 104857600 bytes"));
+	/* the row says so, too: it is waited for all the same; but not for what is larger than the tier */
+	put_fix_row(&f, 1, 1ull << 30, 1ull << 30, OM_TIERS_READY);
+	put_fix_row(&f, 2, 1ull << 30, 1ull << 30, OM_TIERS_READY);
+	f.wait_status = 0;
+	assert_int_equal(begin_status(&trusted, &req), 0);
+	assert_int_equal(f.begun.tier, 1);
+	assert_int_equal(inline_put(&trusted, &req, "hello", 5, 5), 0);
+	is(1, f.done.id, "hello");
+	unsigned asked = f.reserves;
+	req.size_hint = 2ull << 30;
+	assert_int_equal(begin_status(&trusted, &req), -OBJM_STATUS_NO_SPACE);
+	assert_int_equal(f.reserves, asked);
+	/* ephemeral: memory or nothing */
+	req.flags = OM_OBJ_EPHEMERAL;
+	req.size_hint = 100 << 20;
+	f.reserve_status[0] = -OBJM_STATUS_NO_SPACE;
+	f.wait_status = -OBJM_STATUS_NO_SPACE;
+	assert_int_equal(begin_status(&trusted, &req), -OBJM_STATUS_NO_SPACE);
+	assert_int_equal(f.last_reserve.tier, 0);
+}
+
+/* One that announced nothing is in the accounts as it grows, and ends where there is no more. */
+static void test_room_grows(void **state)
+{
+	struct wrk_put_req req = put_fix_req("/x");
+	struct stat st;
+
+	(void)state;
+	int fd = put_fix_begin(&f, &other, &req);
+	assert_int_equal(f.reserves, 0);
+	assert_int_equal(fallocate(fd, 0, 0, 1 << 20), 0);
+	put_fix_for(&f, 250);
+	assert_true(f.reserves > 0 && f.last_reserve.bytes >= 1 << 20);
+	unsigned asked = f.reserves;
+	put_fix_for(&f, 250);
+	assert_int_equal(f.reserves, asked); /* it has what it takes */
+	f.reserve_status[1] = -OBJM_STATUS_NO_SPACE;
+	assert_int_equal(fallocate(fd, 0, 0, 4 << 20), 0);
+	put_fix_for(&f, 450);
+	assert_int_equal(fstat(fd, &st), 0);
+	assert_int_equal(st.st_size, 0);
+	(void)close(fd);
+	wrk_put_owner_close(S, &other);
+	put_fix_for(&f, 20);
+	assert_int_equal(f.releases, 1);
+}
+
+/* ---- inline ---- */
 
 static void test_inline(void **state)
 {
@@ -674,7 +771,8 @@ int main(void)
 		T(untrusted_kept), T(still_open), T(closed_while_waiting), T(precondition), T(busy_key), T(busy_key_for_long),
 		T(commit_refused), T(gone_while_open), T(gone_at_each_step), T(abort), T(next_tier), T(tier_states),
 		T(ephemeral_never_on_disk), cmocka_unit_test_setup_teardown(test_no_tier_for_ephemeral, setup_no_memory, teardown),
-		T(promise_of_the_filesystem), T(bounds), T(taken_too_much), T(no_room_any_more), T(inline), T(inline_bounds),
+		T(promise_of_the_filesystem), T(bounds), T(taken_too_much), T(no_room_any_more), T(room), T(room_elsewhere),
+		T(room_grows), T(inline), T(inline_bounds),
 		T(many_at_once),
 #if OM_FAULTS
 		T(fault_begin), T(fault_inline), T(fault_steps), T(fault_sync), B(fault_sync_behind),
