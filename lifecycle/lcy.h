@@ -12,7 +12,7 @@
  *	lcy_heat.c	access logs into heat
  *	lcy_save.c	heat over a restart (file: lcy_keep.c)
  *	lcy_tiers.c	what a tier can take, and how it has done of late
- *	lcy_cache.c	which objects have a copy on the cache tier (lcy_policy.c decides)
+ *	lcy_cache.c	which objects have a copy on the cache tier (lcy_blend.c decides)
  *	lcy_plan.c	the cycle: all objects looked at, in slices; candidates (lcy_best.c)
  *	lcy_act.c	candidates become jobs (lcy_move.c), jobs end
  *	lcy_task.c	what an administrator asks
@@ -33,7 +33,7 @@
 #include "lifecycle/lcy_best.h"
 #include "lifecycle/lcy_keep.h"
 #include "lifecycle/lcy_move.h"
-#include "lifecycle/lcy_policy.h"
+#include "lifecycle/lcy_blend.h"
 
 #define LCY_ALOGS_MAX 257u	 /* workers' places */
 #define LCY_HEAT_MS 200u	 /* access logs are read this often */
@@ -113,7 +113,7 @@ struct lcy_plan {
 };
 
 struct lcy_cache {
-	struct lcy_policy *policy; /* NULL: none (yet) */
+	struct lcy_blend *policy; /* NULL: none (yet) */
 	uint8_t tier;		   /* that it is for */
 	uint32_t slots;
 	uint32_t *tag;	/* by slot: low 32 bits of the id that the policy knows there; 0: none */

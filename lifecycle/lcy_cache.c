@@ -1,5 +1,5 @@
 /*
- * lcy_cache.c: which persistent objects have a copy on the cache tier: lcy_policy.c decides, this file keeps it in step with what
+ * lcy_cache.c: which persistent objects have a copy on the cache tier: lcy_blend.c decides, this file keeps it in step with what
  * is really there. Loop's thread of objmapper-lifecycle.
  *
  * The policy knows objects by slot. What it was told of a slot is remembered beside it (the object's id and size, as they were), so
@@ -46,9 +46,22 @@ static void evicted(void *arg, uint32_t slot)
 	push(c->gone, &c->g_tail, c->g_head, slot);
 }
 
+/* Another policy leads, and has kept this one: it is brought like what is let in. */
+static void bring(void *arg, uint32_t slot)
+{
+	struct lcy_cache *c = arg;
+
+	if (c->q_tail - c->q_head == LCY_CACHE_QUEUE) { /* let in when it is accessed next */
+		lcy_blend_drop(c->policy, slot, false);
+		return;
+	}
+	c->page[slot] |= WAITS;
+	push(c->queue, &c->q_tail, c->q_head, slot);
+}
+
 static void drop_all(struct lcy_cache *c)
 {
-	lcy_policy_free(c->policy);
+	lcy_blend_free(c->policy);
 	free(c->tag);
 	free(c->page);
 	free(c->queue);
@@ -92,11 +105,11 @@ static void begin(struct lcy *l)
 		drop_all(c);
 		return;
 	}
-	struct lcy_policy_conf conf = {
+	struct lcy_blend_conf conf = { .wanted = bring, .policy = {
 		.objects = (uint32_t)l->idx.slots, .capacity = pages, .size = size_of, .evicted = evicted, .arg = c,
 		.mean_size = OM_MAX(l->plan.last_bytes / l->plan.last_live >> PAGE_SHIFT, UINT64_C(1)),
-	};
-	if (lcy_policy_new(&conf, &c->policy) < 0) {
+	} };
+	if (lcy_blend_new(&conf, &c->policy) < 0) {
 		drop_all(c);
 		om_log(OM_MSG_NOTE, "no memory to choose objects for the cache tier by: no copies are made");
 		return;
@@ -123,10 +136,10 @@ void lcy_cache_scanned(struct lcy *l)
 	}
 	if (c->seeding) {
 		c->seeding = false;
-		lcy_policy_seeded(c->policy, &l->save.old.head.trial);
+		lcy_blend_seeded(c->policy, &l->save.old.head.trial);
 		lcy_save_done(l);
 	}
-	lcy_policy_resize(c->policy, capacity_pages(l));
+	lcy_blend_resize(c->policy, capacity_pages(l));
 }
 
 /* True if this object may have a copy at all. */
@@ -146,7 +159,7 @@ static void own(struct lcy_cache *c, uint32_t slot, const struct idx_ent *e)
 	if (c->tag[slot] == tag)
 		return;
 	if (c->tag[slot])
-		lcy_policy_drop(c->policy, slot, true);
+		lcy_blend_drop(c->policy, slot, true);
 	c->tag[slot] = tag;
 	c->page[slot] = pages_of(e->size);
 }
@@ -170,7 +183,7 @@ static void seed(struct lcy *l, uint32_t slot, const struct idx_ent *e, uint64_t
 	} else {
 		return;
 	}
-	lcy_policy_seed(c->policy, slot, &m);
+	lcy_policy_seed(lcy_blend_ranks(c->policy), slot, &m);
 }
 
 void lcy_cache_see(struct lcy *l, uint32_t slot, const struct idx_ent *e, uint64_t now_s)
@@ -181,7 +194,7 @@ void lcy_cache_see(struct lcy *l, uint32_t slot, const struct idx_ent *e, uint64
 		return;
 	if (!e || !eligible(l, e)) {
 		if (c->tag[slot]) {
-			lcy_policy_drop(c->policy, slot, true);
+			lcy_blend_drop(c->policy, slot, true);
 			c->tag[slot] = c->page[slot] = 0;
 		}
 		if (!e || !has_copy(c, e))
@@ -192,11 +205,11 @@ void lcy_cache_see(struct lcy *l, uint32_t slot, const struct idx_ent *e, uint64
 	own(c, slot, e);
 	if (c->seeding)
 		seed(l, slot, e, now_s);
-	bool there = has_copy(c, e), known = lcy_policy_has(c->policy, slot);
+	bool there = has_copy(c, e), known = lcy_blend_has(c->policy, slot);
 	if (there && !known)
-		lcy_policy_put(c->policy, slot);
+		lcy_blend_put(c->policy, slot);
 	else if (!there && known && !(c->page[slot] & WAITS))
-		lcy_policy_drop(c->policy, slot, false);
+		lcy_blend_drop(c->policy, slot, false);
 	if (there)
 		c->page[slot] &= ~WAITS;
 }
@@ -211,20 +224,20 @@ void lcy_cache_access(struct lcy *l, uint32_t slot, const struct idx_ent *e, dou
 	if (++c->told > LCY_POLICY_TURN && c->told % 16 != 0)
 		return;
 	own(c, slot, e);
-	bool has = lcy_policy_has(c->policy, slot);
+	bool has = lcy_blend_has(c->policy, slot);
 	if (has || heat <= l->boot.lifecycle.hot_threshold || l->plan.paused) {
-		(void)lcy_policy_note(c->policy, slot); /* it counts, but not hot enough is not let in */
+		(void)lcy_blend_note(c->policy, slot); /* it counts, but not hot enough is not let in */
 		return;
 	}
 	if (has_copy(c, e)) { /* somebody else made it: by hand */
-		lcy_policy_put(c->policy, slot);
-		(void)lcy_policy_note(c->policy, slot);
+		lcy_blend_put(c->policy, slot);
+		(void)lcy_blend_note(c->policy, slot);
 		return;
 	}
-	if (lcy_policy_access(c->policy, slot) != LCY_POLICY_ADMIT)
+	if (lcy_blend_access(c->policy, slot) != LCY_POLICY_ADMIT)
 		return;
 	if (c->q_tail - c->q_head == LCY_CACHE_QUEUE) { /* more than the next cycles could bring there */
-		lcy_policy_drop(c->policy, slot, false);
+		lcy_blend_drop(c->policy, slot, false);
 		return;
 	}
 	c->page[slot] |= WAITS;
@@ -256,7 +269,7 @@ bool lcy_cache_next(struct lcy *l, struct lcy_cand *ret)
 		if (!standing(l, slot, &s) || tag_of(s.ent.id) != c->tag[slot] || !eligible(l, &s.ent) || has_copy(c, &s.ent)) {
 			c->page[slot] &= ~WAITS; /* the next scan sees how it is */
 			if (!standing(l, slot, &s) || !has_copy(c, &s.ent))
-				lcy_policy_drop(c->policy, slot, false);
+				lcy_blend_drop(c->policy, slot, false);
 			continue;
 		}
 		*ret = cand_of(slot, &s.ent);
@@ -282,7 +295,7 @@ bool lcy_cache_next_gone(struct lcy *l, struct lcy_cand *ret)
 
 	while (c->g_head != c->g_tail) {
 		uint32_t slot = c->gone[c->g_head++ % LCY_CACHE_QUEUE];
-		if (!standing(l, slot, &s) || !has_copy(c, &s.ent) || (c->policy && lcy_policy_has(c->policy, slot)))
+		if (!standing(l, slot, &s) || !has_copy(c, &s.ent) || (c->policy && lcy_blend_has(c->policy, slot)))
 			continue; /* let in again, or gone already */
 		*ret = cand_of(slot, &s.ent);
 		make_drop(c, ret);
@@ -297,7 +310,7 @@ bool lcy_cache_victim(struct lcy *l, struct lcy_cand *ret)
 	struct idxr_slot s;
 	uint32_t slot;
 
-	while (c->policy && !c->seeding && lcy_policy_victim(c->policy, &slot)) {
+	while (c->policy && !c->seeding && lcy_blend_victim(c->policy, &slot)) {
 		c->page[slot] &= ~WAITS;
 		if (!standing(l, slot, &s) || !has_copy(c, &s.ent))
 			continue;
@@ -317,14 +330,14 @@ void lcy_cache_there(struct lcy *l, uint32_t slot, uint64_t id, uint64_t size)
 		return;
 	if (c->tag[slot] != tag_of(id)) { /* the policy never heard of it */
 		if (c->tag[slot])
-			lcy_policy_drop(c->policy, slot, true);
+			lcy_blend_drop(c->policy, slot, true);
 		c->tag[slot] = tag_of(id);
 		c->page[slot] = pages_of(size);
 	}
 	c->page[slot] &= ~WAITS;
-	if (lcy_policy_has(c->policy, slot))
+	if (lcy_blend_has(c->policy, slot))
 		return;
-	lcy_policy_put(c->policy, slot);
+	lcy_blend_put(c->policy, slot);
 }
 
 void lcy_cache_not_there(struct lcy *l, uint32_t slot, uint64_t id)
@@ -334,5 +347,5 @@ void lcy_cache_not_there(struct lcy *l, uint32_t slot, uint64_t id)
 	if (!c->policy || slot >= c->slots || c->tag[slot] != tag_of(id))
 		return;
 	c->page[slot] &= ~WAITS;
-	lcy_policy_drop(c->policy, slot, false);
+	lcy_blend_drop(c->policy, slot, false);
 }

@@ -96,7 +96,7 @@ static void collect(struct lcy *l, uint32_t slot, const struct idx_ent *e, uint6
 	double then = v.count * exp2((double)minutes * 60 / OM_MAX((double)l->boot.limits.decay_s, 1.0));
 	struct lcy_keep_entry k = { .id = e->id, .heat_q = lcy_keep_q(OM_MIN(then, 4e9)), .ago_min = (uint16_t)OM_MIN(minutes, UINT16_MAX),
 				    .count_q = UINT16_MAX };
-	if (c->policy && !c->seeding && slot < c->slots && lcy_policy_recall(c->policy, slot, &m)) {
+	if (c->policy && !c->seeding && slot < c->slots && lcy_policy_recall(lcy_blend_ranks(c->policy), slot, &m)) {
 		k.count_q = lcy_keep_q(m.count);
 		k.ago_q = lcy_keep_q((double)m.ago);
 		k.lanes = m.lanes;
@@ -141,7 +141,7 @@ static void finish(struct lcy *l)
 	s->now.head.seq = ++s->seq;
 	s->now.head.written_s = l->now_s;
 	if (l->cache.policy && !l->cache.seeding)
-		lcy_policy_trial(l->cache.policy, &s->now.head.trial);
+		lcy_policy_trial(lcy_blend_ranks(l->cache.policy), &s->now.head.trial);
 	/* next time: about as many as there is room for */
 	if (s->over > 0)
 		s->least = OM_MAX(s->least * 2, COLD);

@@ -8,7 +8,7 @@
  *	     "jobs": moves and drops under way, "waiting": found and not begun, "budget": moves this cycle may still begin,
  *	     "bandwidth": bytes a second or 0, "moved_up", "moved_down", "cached", "dropped", "expired", "failed", "refused": since the
  *	     process began, "moved_bytes",
- *	     "policy": {"active": bool, "objects_let_in": bytes' worth in 4 KiB, "half_life", "margin", "waiting": copies to be made} or null,
+ *	     "policy": {"active": bool, "leader": which policy decides (lcy_blend.h), "objects_let_in": bytes' worth in 4 KiB, "half_life", "margin", "waiting": copies to be made} or null,
  *	     "heat": {"saved_s": age of the file in seconds or null},
  *	     "tiers": [{"tier": number, "name", "used", "capacity", "objects", "inbound", "outbound": bytes under way, "need": bytes that must go,
  *			"fails": in a row, "dead": bool, "drain": bool}],

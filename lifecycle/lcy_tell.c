@@ -37,9 +37,9 @@ static json_t *tell_policy(const struct lcy *l)
 
 	if (!c->policy)
 		return json_null();
-	lcy_policy_now(c->policy, &half_life, &margin);
-	return json_pack("{s:b, s:I, s:f, s:f, s:I}", "active", (int)!c->seeding, "objects_let_in", num(lcy_policy_used(c->policy)), "half_life",
-			 half_life, "margin", margin, "waiting", num(c->q_tail - c->q_head));
+	lcy_policy_now(lcy_blend_ranks(c->policy), &half_life, &margin);
+	return json_pack("{s:b, s:s, s:I, s:f, s:f, s:I}", "active", (int)!c->seeding, "leader", lcy_blend_leader(c->policy), "objects_let_in",
+			 num(lcy_blend_used(c->policy)), "half_life", half_life, "margin", margin, "waiting", num(c->q_tail - c->q_head));
 }
 
 static json_t *tell_heat(const struct lcy *l)

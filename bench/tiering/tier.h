@@ -89,6 +89,7 @@ struct tier_policy {
 	bool (*access)(void *self, uint32_t obj, uint64_t at);
 	uint64_t (*used)(const void *self);
 	void (*done)(void *self);
+	uint64_t (*fetched)(const void *self); /* what it brought in that was not being requested; NULL: never */
 };
 extern const struct tier_policy tier_lru, tier_fifo, tier_sieve, tier_lfu, tier_gdsf, tier_belady, tier_arc, tier_s3fifo,
 	tier_wtinylfu, tier_ours, tier_restart;
@@ -101,25 +102,11 @@ const struct tier_policy *tier_policy_at(unsigned i);
 struct tier_result {
 	uint64_t cache; /* its size: bytes or objects */
 	uint64_t requests, misses, bytes_requested, bytes_missed;
+	uint64_t fetched; /* brought in without being requested: bytes or objects */
 	double ns;	/* an access, on average */
 };
 /** Run one policy over one trace. @return 0; -OBJM_STATUS_OUT_OF_MEMORY */
 int tier_policy_run(const struct tier_policy *policy, const struct tier_sim *sim, struct tier_result *ret_result) OM_MUST_USE;
-
-/* ---------------------------------------------------------------- lists of objects (tier_list.c) */
-
-/* Doubly linked through one array for all lists of a policy: an object is on at most one of them. */
-struct tier_link {
-	uint32_t prev, next;
-};
-struct tier_list {
-	uint32_t head, tail, count;
-	uint64_t weight;
-};
-#define TIER_LIST_INIT ((struct tier_list){.head = TIER_NONE, .tail = TIER_NONE})
-
-void tier_list_push(struct tier_list *l, struct tier_link *links, uint32_t obj, uint64_t weight); /* at the head */
-void tier_list_remove(struct tier_list *l, struct tier_link *links, uint32_t obj, uint64_t weight);
 
 /* ---------------------------------------------------------------- heap of objects (tier_heap.c) */
 

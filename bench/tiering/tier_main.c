@@ -165,11 +165,11 @@ static double share(uint64_t part, uint64_t whole)
 
 static json_t *to_json(const struct opts *o, const struct tier_result *r)
 {
-	return json_pack("{s:I, s:I, s:I, s:I, s:I, s:f, s:f, s:f}", o->by_count ? "cache_objects" : "cache_bytes", (json_int_t)r->cache,
+	return json_pack("{s:I, s:I, s:I, s:I, s:I, s:f, s:f, s:f, s:I}", o->by_count ? "cache_objects" : "cache_bytes", (json_int_t)r->cache,
 			 "requests", (json_int_t)r->requests, "misses", (json_int_t)r->misses, "bytes_requested",
 			 (json_int_t)r->bytes_requested, "bytes_missed", (json_int_t)r->bytes_missed, "object_hit_ratio",
 			 share(r->misses, r->requests), "byte_hit_ratio", share(r->bytes_missed, r->bytes_requested), "ns_per_request",
-			 r->ns);
+			 r->ns, o->by_count ? "fetched_objects" : "fetched_bytes", (json_int_t)r->fetched);
 }
 
 /* One policy over all sizes: a line of the table each, or an object appended to `into`. */
@@ -189,9 +189,9 @@ static int run(const struct opts *o, const struct tier_trace *t, const struct ti
 		if (o->json)
 			(void)json_array_append_new(sizes, to_json(o, &r)); /* a failure leaves the list short: seen below */
 		else
-			printf("%-9s %16llu %12llu %12llu %9.3f %9.3f %7.0f\n", policy->name, (unsigned long long)r.cache,
+			printf("%-9s %16llu %12llu %12llu %9.3f %9.3f %9.2f %7.0f\n", policy->name, (unsigned long long)r.cache,
 			       (unsigned long long)r.requests, (unsigned long long)r.misses, 100 * share(r.misses, r.requests),
-			       100 * share(r.bytes_missed, r.bytes_requested), r.ns);
+			       100 * share(r.bytes_missed, r.bytes_requested), (double)r.fetched / (double)r.cache, r.ns);
 	}
 	if (o->json && json_array_size(sizes) != o->sizes_n) {
 		fputs("objm-tiering: out of memory\n", stderr);
@@ -212,8 +212,8 @@ static int run_all(struct opts *o, const struct tier_trace *t)
 	int status = take_sizes(o, t);
 
 	if (status == EXIT_OK && !o->json)
-		printf("%-9s %16s %12s %12s %9s %9s %7s\n", "policy", o->by_count ? "objects" : "bytes", "requests", "misses",
-		       "objects %", "bytes %", "ns");
+		printf("%-9s %16s %12s %12s %9s %9s %9s %7s\n", "policy", o->by_count ? "objects" : "bytes", "requests", "misses",
+		       "objects %", "bytes %", "fetched", "ns");
 	if (list && strcmp(list, "all") == 0) {
 		for (unsigned i = 0; tier_policy_at(i) && status == EXIT_OK; i++)
 			status = run(o, t, tier_policy_at(i), runs);

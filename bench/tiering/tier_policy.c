@@ -38,6 +38,8 @@ int tier_policy_run(const struct tier_policy *policy, const struct tier_sim *sim
 		r.bytes_missed += t->size[obj];
 	}
 	OM_ASSERT(policy->used(self) <= sim->capacity);
+	if (policy->fetched)
+		r.fetched = policy->fetched(self);
 	policy->done(self);
 	r.ns = t->requests ? (double)(om_now_ns() - began) / (double)t->requests : 0;
 	*ret_result = r;

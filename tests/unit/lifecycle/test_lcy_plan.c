@@ -270,15 +270,15 @@ static void test_replaced(void **state)
 	(void)world_put(w, "/a", 20 * KB, FAST, 0, 0);
 	world_run(w, 12);
 	assert_int_equal(world_tier(w, "/a"), FAST); /* let in was the other one */
-	assert_int_equal(lcy_policy_used(w->l.cache.policy), 0);
+	assert_int_equal(lcy_blend_used(w->l.cache.policy), 0);
 	world_access(w, "/a", 30);
 	world_run(w, 12);
 	assert_int_equal(world_tier(w, "/a"), MEM);
-	assert_int_equal(lcy_policy_used(w->l.cache.policy), 5);
+	assert_int_equal(lcy_blend_used(w->l.cache.policy), 5);
 	/* the copy is lost (its file is gone, the supervisor took the record away): the policy hears of it */
 	world_delete(w, "/a");
 	world_run(w, 12);
-	assert_int_equal(lcy_policy_used(w->l.cache.policy), 0);
+	assert_int_equal(lcy_blend_used(w->l.cache.policy), 0);
 }
 
 static void test_drain(void **state)
@@ -415,7 +415,7 @@ static void test_heat_kept(void **state)
 	assert_int_equal(idx_heat_get(&w->l.heat, slot[19], w->clock_s, 0, &after), 0);
 	assert_true(after.count < before[19].count * 1.02);
 	assert_non_null(w->l.cache.policy);
-	assert_true(lcy_policy_has(w->l.cache.policy, slot[19]));
+	assert_true(lcy_blend_has(w->l.cache.policy, slot[19]));
 	/* damaged: cold, and no more than that */
 	world_restart(w, true);
 	world_run(w, 1);

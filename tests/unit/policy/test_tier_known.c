@@ -54,9 +54,32 @@ static void test_row(void **state)
 	}
 }
 
+/* Ours, by objects and by bytes, against the best of six at each size: never a point below. */
+static void test_ours(void **state)
+{
+	static const char *const others[] = {"lru", "lfu", "arc", "s3fifo", "sieve", "wtinylfu"};
+
+	(void)state;
+	for (unsigned i = 0; i < SIZES; i++) {
+		struct tier_sim sim = {.trace = &trace, .capacity = (i + 1) * (UINT64_C(128) << 20)};
+		struct tier_result r;
+		uint64_t misses = UINT64_MAX, bytes = UINT64_MAX;
+
+		for (unsigned k = 0; k < OM_ARRAY_SIZE(others); k++) {
+			assert_int_equal(tier_policy_run(tier_policy_get(others[k]), &sim, &r), 0);
+			misses = OM_MIN(misses, r.misses);
+			bytes = OM_MIN(bytes, r.bytes_missed);
+		}
+		assert_int_equal(tier_policy_run(&tier_ours, &sim, &r), 0);
+		assert_true(r.misses <= misses + r.requests / 100);
+		assert_true(r.bytes_missed <= bytes + r.bytes_requested / 100);
+		assert_true(r.fetched <= r.bytes_requested / 2); /* following the lead is not moving everything all the time */
+	}
+}
+
 int main(int argc, char **argv)
 {
-	struct CMUnitTest tests[OM_ARRAY_SIZE(known)];
+	struct CMUnitTest tests[OM_ARRAY_SIZE(known) + 1];
 	const char *folder = getenv("OBJM_TRACES");
 	char path[4096];
 	int status;
@@ -72,6 +95,7 @@ int main(int argc, char **argv)
 		return 1;
 	for (unsigned i = 0; i < OM_ARRAY_SIZE(known); i++)
 		tests[i] = (struct CMUnitTest){.name = known[i].policy, .test_func = test_row, .initial_state = (void *)(uintptr_t)&known[i]};
+	tests[OM_ARRAY_SIZE(known)] = (struct CMUnitTest){.name = "ours", .test_func = test_ours};
 	status = cmocka_run_group_tests(tests, NULL, NULL);
 	tier_trace_fini(&trace);
 	return status;

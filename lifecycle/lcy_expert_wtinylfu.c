@@ -1,12 +1,12 @@
 /*
- * tier_wtinylfu.c: W-TinyLFU (Einziger, Friedman, Manes, TOS 2017). In objm-tiering.
+ * lcy_expert_wtinylfu.c: W-TinyLFU (Einziger, Friedman, Manes, TOS 2017).
  *
  * A window of 1 % of the cache (LRU) before a main part (segmented LRU, 80 % of it protected). What leaves the window
  * enters the main part only if a sketch of small counters says that it is requested more often than each of those that
  * would have to go for it. The sketch has four rows of 4-bit counters, about as many as objects fit into the cache, and
  * halves them all after ten times as many requests.
  */
-#include "bench/tiering/tier.h"
+#include "lifecycle/lcy_expert.h"
 
 #define WINDOW_SHARE 0.01
 #define PROTECTED_SHARE 0.80
@@ -18,13 +18,13 @@
 enum where { NOWHERE, WINDOW, PROBATION, PROTECTED, LISTS };
 
 struct wtinylfu {
-	struct tier_sim sim;
-	struct tier_list list[LISTS];
+	struct lcy_expert_conf conf;
+	struct lcy_expert_list list[LISTS];
 	uint64_t window_max, main_max, protected_max;
 	uint64_t width, added, period; /* of the sketch */
 	uint8_t *counter;
 	uint8_t *where;
-	struct tier_link *links;
+	struct lcy_expert_link *links;
 };
 
 static void wtinylfu_done(void *self)
@@ -39,22 +39,26 @@ static void wtinylfu_done(void *self)
 	free(w);
 }
 
-static void *wtinylfu_make(const struct tier_sim *sim)
+static void divide(struct wtinylfu *w, uint64_t capacity)
+{
+	w->conf.capacity = capacity;
+	w->window_max = OM_MAX((uint64_t)((double)capacity * WINDOW_SHARE), 1);
+	w->main_max = capacity - w->window_max;
+	w->protected_max = (uint64_t)((double)w->main_max * PROTECTED_SHARE);
+}
+
+static void *wtinylfu_make(const struct lcy_expert_conf *conf)
 {
 	struct wtinylfu *w = calloc(1, sizeof(*w));
-	const struct tier_trace *t = sim->trace;
-	size_t n = (size_t)t->objects + 1;
-	double mean = sim->by_count || t->objects == 0 ? 1.0 : (double)t->footprint / t->objects;
-	double fit = OM_MIN((double)sim->capacity / mean, (double)t->objects);
+	size_t n = (size_t)conf->objects + 1;
+	double fit = OM_MIN((double)conf->capacity / conf->mean_size, (double)conf->objects);
 
 	if (!w)
 		return NULL;
-	w->sim = *sim;
+	w->conf = *conf;
 	for (unsigned i = 0; i < LISTS; i++)
-		w->list[i] = TIER_LIST_INIT;
-	w->window_max = OM_MAX((uint64_t)((double)sim->capacity * WINDOW_SHARE), 1);
-	w->main_max = sim->capacity - w->window_max;
-	w->protected_max = (uint64_t)((double)w->main_max * PROTECTED_SHARE);
+		w->list[i] = LCY_EXPERT_LIST_INIT;
+	divide(w, conf->capacity);
 	w->width = WIDTH_MIN;
 	while ((double)w->width < fit)
 		w->width *= 2;
@@ -77,11 +81,20 @@ static uint64_t wtinylfu_used(const void *self)
 
 /* ---------------------------------------------------------------- the sketch */
 
+/* The finalizer of splitmix64. */
+static uint64_t spread(uint64_t z)
+{
+	z += UINT64_C(0x9e3779b97f4a7c15);
+	z = (z ^ (z >> 30)) * UINT64_C(0xbf58476d1ce4e5b9);
+	z = (z ^ (z >> 27)) * UINT64_C(0x94d049bb133111eb);
+	return z ^ (z >> 31);
+}
+
 static uint8_t *counter_of(const struct wtinylfu *w, uint32_t obj, unsigned row)
 {
 	uint64_t state = ((uint64_t)obj << 2) | row;
 
-	return &w->counter[row * w->width + (tier_random(&state) & (w->width - 1))];
+	return &w->counter[row * w->width + (spread(state) & (w->width - 1))];
 }
 
 static unsigned estimate(const struct wtinylfu *w, uint32_t obj)
@@ -112,21 +125,23 @@ static void count(struct wtinylfu *w, uint32_t obj)
 
 static void move(struct wtinylfu *w, uint32_t obj, enum where to)
 {
-	uint64_t weight = tier_weight(&w->sim, obj);
+	uint64_t weight = lcy_expert_size(&w->conf, obj);
 
+	if (w->where[obj] != NOWHERE && to == NOWHERE)
+		lcy_expert_evicted(&w->conf, obj);
 	if (w->where[obj] != NOWHERE)
-		tier_list_remove(&w->list[w->where[obj]], w->links, obj, weight);
+		lcy_expert_remove(&w->list[w->where[obj]], w->links, obj, weight);
 	w->where[obj] = (uint8_t)to;
 	if (to != NOWHERE)
-		tier_list_push(&w->list[to], w->links, obj, weight);
+		lcy_expert_push(&w->list[to], w->links, obj, weight);
 }
 
 /* The first to go, or the one to go after `obj`: from the tail of probation, then from that of the protected part. */
 static uint32_t victim_after(const struct wtinylfu *w, uint32_t obj)
 {
-	uint32_t next = obj == TIER_NONE ? w->list[PROBATION].tail : w->links[obj].prev;
+	uint32_t next = obj == LCY_EXPERT_NONE ? w->list[PROBATION].tail : w->links[obj].prev;
 
-	if (next == TIER_NONE && (obj == TIER_NONE || w->where[obj] == PROBATION))
+	if (next == LCY_EXPERT_NONE && (obj == LCY_EXPERT_NONE || w->where[obj] == PROBATION))
 		next = w->list[PROTECTED].tail;
 	return next;
 }
@@ -134,14 +149,14 @@ static uint32_t victim_after(const struct wtinylfu *w, uint32_t obj)
 /* What leaves the window enters the main part or the cold. */
 static void admit(struct wtinylfu *w, uint32_t obj)
 {
-	uint64_t weight = tier_weight(&w->sim, obj), held = w->list[PROBATION].weight + w->list[PROTECTED].weight, freed = 0;
+	uint64_t weight = lcy_expert_size(&w->conf, obj), held = w->list[PROBATION].weight + w->list[PROTECTED].weight, freed = 0;
 	unsigned rank = estimate(w, obj);
 
 	if (weight > w->main_max) {
 		move(w, obj, NOWHERE);
 		return;
 	}
-	for (uint32_t victim = TIER_NONE; w->main_max - (held - freed) < weight; freed += tier_weight(&w->sim, victim)) {
+	for (uint32_t victim = LCY_EXPERT_NONE; w->main_max - (held - freed) < weight; freed += lcy_expert_size(&w->conf, victim)) {
 		victim = victim_after(w, victim);
 		if (estimate(w, victim) >= rank) {
 			move(w, obj, NOWHERE);
@@ -149,16 +164,15 @@ static void admit(struct wtinylfu *w, uint32_t obj)
 		}
 	}
 	while (w->main_max - (w->list[PROBATION].weight + w->list[PROTECTED].weight) < weight)
-		move(w, victim_after(w, TIER_NONE), NOWHERE);
+		move(w, victim_after(w, LCY_EXPERT_NONE), NOWHERE);
 	move(w, obj, PROBATION);
 }
 
-static bool wtinylfu_access(void *self, uint32_t obj, uint64_t at)
+static bool wtinylfu_access(void *self, uint32_t obj)
 {
 	struct wtinylfu *w = self;
 	enum where was = w->where[obj];
 
-	(void)at;
 	count(w, obj);
 	if (was == NOWHERE || was == WINDOW) {
 		move(w, obj, WINDOW);
@@ -172,5 +186,30 @@ static bool wtinylfu_access(void *self, uint32_t obj, uint64_t at)
 	return true;
 }
 
-const struct tier_policy tier_wtinylfu = {"wtinylfu", "LRU window, admission by a sketch of frequencies", wtinylfu_make,
-					  wtinylfu_access, wtinylfu_used, wtinylfu_done};
+static bool wtinylfu_has(const void *self, uint32_t obj)
+{
+	return ((const struct wtinylfu *)self)->where[obj] != NOWHERE;
+}
+
+static void wtinylfu_forget(void *self, uint32_t obj)
+{
+	move(self, obj, NOWHERE); /* the sketch forgets by itself */
+}
+
+/* The sketch keeps its width: it was made for about as many objects. */
+static void wtinylfu_resize(void *self, uint64_t capacity)
+{
+	struct wtinylfu *w = self;
+
+	divide(w, capacity);
+	while (w->list[PROTECTED].weight > w->protected_max)
+		move(w, w->list[PROTECTED].tail, PROBATION);
+	while (w->list[PROBATION].weight + w->list[PROTECTED].weight > w->main_max)
+		move(w, victim_after(w, LCY_EXPERT_NONE), NOWHERE);
+	while (w->list[WINDOW].weight > w->window_max)
+		admit(w, w->list[WINDOW].tail);
+}
+
+const struct lcy_expert_ops lcy_expert_wtinylfu = {"wtinylfu", wtinylfu_make,
+						   wtinylfu_access, wtinylfu_has, wtinylfu_used, wtinylfu_forget, wtinylfu_resize,
+						   wtinylfu_done};

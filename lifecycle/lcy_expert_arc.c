@@ -1,20 +1,20 @@
 /*
- * tier_arc.c: ARC (Megiddo and Modha, FAST 2003), with sizes in bytes. In objm-tiering.
+ * lcy_expert_arc.c: ARC (Megiddo and Modha, FAST 2003), with sizes in bytes.
  *
  * Two LRU lists, of objects seen once (t1) and more often (t2), each with a list of names that left it (b1, b2). A request
  * to a name in b1 says that t1 was too small, one in b2 that t2 was; the target of t1 moves that way, by at least one
  * unit of capacity. With bytes that step is tiny, so the target moves slowly: it is how the published numbers were made.
  */
-#include "bench/tiering/tier.h"
+#include "lifecycle/lcy_expert.h"
 
 enum where { NOWHERE, T1, T2, B1, B2, LISTS };
 
 struct arc {
-	struct tier_sim sim;
-	struct tier_list list[LISTS];
+	struct lcy_expert_conf conf;
+	struct lcy_expert_list list[LISTS];
 	double target; /* of t1 */
 	uint8_t *where;
-	struct tier_link *links;
+	struct lcy_expert_link *links;
 };
 
 static void arc_done(void *self)
@@ -28,16 +28,16 @@ static void arc_done(void *self)
 	free(a);
 }
 
-static void *arc_make(const struct tier_sim *sim)
+static void *arc_make(const struct lcy_expert_conf *conf)
 {
 	struct arc *a = calloc(1, sizeof(*a));
-	size_t n = (size_t)sim->trace->objects + 1;
+	size_t n = (size_t)conf->objects + 1;
 
 	if (!a)
 		return NULL;
-	a->sim = *sim;
+	a->conf = *conf;
 	for (unsigned i = 0; i < LISTS; i++)
-		a->list[i] = TIER_LIST_INIT;
+		a->list[i] = LCY_EXPERT_LIST_INIT;
 	a->where = calloc(n, 1);
 	a->links = calloc(n, sizeof(*a->links));
 	if (a->where && a->links)
@@ -55,13 +55,15 @@ static uint64_t arc_used(const void *self)
 
 static void move(struct arc *a, uint32_t obj, enum where to)
 {
-	uint64_t weight = tier_weight(&a->sim, obj);
+	uint64_t weight = lcy_expert_size(&a->conf, obj);
 
+	if ((a->where[obj] == T1 || a->where[obj] == T2) && to != T1 && to != T2)
+		lcy_expert_evicted(&a->conf, obj);
 	if (a->where[obj] != NOWHERE)
-		tier_list_remove(&a->list[a->where[obj]], a->links, obj, weight);
+		lcy_expert_remove(&a->list[a->where[obj]], a->links, obj, weight);
 	a->where[obj] = (uint8_t)to;
 	if (to != NOWHERE)
-		tier_list_push(&a->list[to], a->links, obj, weight);
+		lcy_expert_push(&a->list[to], a->links, obj, weight);
 }
 
 /* REPLACE of the paper. */
@@ -79,7 +81,7 @@ static void replace(struct arc *a, bool from_b2)
 /* Case IV of the paper: the name is on no list. */
 static void make_room_for_new(struct arc *a, uint64_t weight)
 {
-	const uint64_t c = a->sim.capacity;
+	const uint64_t c = a->conf.capacity;
 	uint64_t all = 0;
 
 	if (a->list[T1].weight + a->list[B1].weight + weight > c) {
@@ -105,16 +107,15 @@ static void adapt(struct arc *a, bool second)
 	if (second)
 		a->target = OM_MAX(a->target - OM_MAX(b1 / b2, 1.0), 0.0);
 	else
-		a->target = OM_MIN(a->target + OM_MAX(b2 / b1, 1.0), (double)a->sim.capacity);
+		a->target = OM_MIN(a->target + OM_MAX(b2 / b1, 1.0), (double)a->conf.capacity);
 }
 
-static bool arc_access(void *self, uint32_t obj, uint64_t at)
+static bool arc_access(void *self, uint32_t obj)
 {
 	struct arc *a = self;
-	uint64_t weight = tier_weight(&a->sim, obj);
+	uint64_t weight = lcy_expert_size(&a->conf, obj);
 	enum where was = a->where[obj];
 
-	(void)at;
 	if (was == T1 || was == T2) {
 		move(a, obj, T2);
 		return true;
@@ -123,7 +124,7 @@ static bool arc_access(void *self, uint32_t obj, uint64_t at)
 		adapt(a, was == B2);
 		move(a, obj, NOWHERE);
 	}
-	while (a->sim.capacity - arc_used(a) < weight) {
+	while (a->conf.capacity - arc_used(a) < weight) {
 		if (was != NOWHERE)
 			replace(a, was == B2);
 		else
@@ -133,4 +134,31 @@ static bool arc_access(void *self, uint32_t obj, uint64_t at)
 	return false;
 }
 
-const struct tier_policy tier_arc = {"arc", "two LRU lists, the border moved by ghosts", arc_make, arc_access, arc_used, arc_done};
+static bool arc_has(const void *self, uint32_t obj)
+{
+	const struct arc *a = self;
+
+	return a->where[obj] == T1 || a->where[obj] == T2;
+}
+
+static void arc_forget(void *self, uint32_t obj)
+{
+	move(self, obj, NOWHERE);
+}
+
+static void arc_resize(void *self, uint64_t capacity)
+{
+	struct arc *a = self;
+
+	a->conf.capacity = capacity;
+	a->target = OM_MIN(a->target, (double)capacity);
+	while (arc_used(a) > capacity)
+		replace(a, false);
+	while (a->list[B1].weight > capacity)
+		move(a, a->list[B1].tail, NOWHERE);
+	while (a->list[B2].weight > capacity)
+		move(a, a->list[B2].tail, NOWHERE);
+}
+
+const struct lcy_expert_ops lcy_expert_arc = {"arc", arc_make, arc_access, arc_has, arc_used,
+					      arc_forget, arc_resize, arc_done};
