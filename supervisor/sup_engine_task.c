@@ -192,7 +192,7 @@ void sup_engine_asks(struct sup_engine *e, uint64_t now_ns)
 		struct sup_ask_reply *r = list;
 		struct sup_ask *a = &q->ask[r->cookie % SUP_ASKS_MAX];
 		list = r->next;
-		if (a->cookie == r->cookie)
+		if (a->cookie && a->cookie == r->cookie)
 			ask_end(a, &r->a);
 		free(r);
 	}
@@ -272,7 +272,7 @@ bool sup_task_done(struct sup_engine *e, const struct om_op_tasked *m)
 	uint64_t *at = &e->asks->at_lifecycle[m->hdr.req % SUP_ASKS_MAX];
 	const struct sup_engine_answer a = { .status = m->status, .text = (const char *)(m + 1), .text_len = m->text_len };
 
-	if (m->status > 0 || m->text_len > OM_TASKED_TEXT_MAX)
+	if (m->status > 0 || m->text_len > OM_TASKED_TEXT_MAX || !m->hdr.req) /* 0 stands for a free place here */
 		return false;
 	if (*at == m->hdr.req) { /* else it is of a question that was given up long ago, its place used again */
 		*at = 0;

@@ -4,7 +4,7 @@
  *	NEW      the put session begins
  *	WRITING  the client has the descriptor; the file is watched
  *	SETTLE   IN_CLOSE_WRITE was seen and the lease is granted; a few ms to see whether a hang-up belongs to it
- *	JUDGE    there was a hang-up just then: was the writer killed?
+ *	JUDGE    there was a hang-up just then, or the writer is coming to its end: was it killed?
  *	PUBLISH  being committed
  */
 #include "worker/wrk_legacy.h"
@@ -38,6 +38,15 @@ struct pidfd_info64 {
 	int32_t exit_code; /* as of wait(2) */
 };
 static_assert(sizeof(struct pidfd_info64) == 64, "the kernel's first version of it");
+
+/* As of Linux 6.16: what would be dumped of its memory, which is never 0; 0: it has none any more. */
+#define PIDFD_INFO_COREDUMP_BIT (1ull << 4)
+struct pidfd_info72 {
+	struct pidfd_info64 v0;
+	uint32_t coredump_mask;
+	uint32_t spare;
+};
+static_assert(sizeof(struct pidfd_info72) == 72, "the kernel's second version of it");
 
 enum state { NEW, WRITING, SETTLE, JUDGE, PUBLISH };
 
@@ -167,6 +176,22 @@ static void publish(struct wrk_legacy *l)
 
 enum verdict { ALIVE, ENDED, KILLED, UNKNOWN };
 
+/*
+ * A process gives its memory back before its descriptors (do_exit: exit_mm, then exit_files). So one that is being killed
+ * is told apart from one that closed a file although it has not come to its connection yet, however long it waits for a
+ * processor between the two. Older kernels do not tell: then the time of SETTLE must do.
+ */
+static bool is_exiting(int pidfd)
+{
+	struct pidfd_info72 info = { .v0.mask = PIDFD_INFO_COREDUMP_BIT };
+
+	if (pidfd < 0)
+		return false;
+	if (ioctl(pidfd, WRK_LEGACY_PIDFD_GET_INFO_MM, &info) < 0)
+		return errno == ESRCH;
+	return (info.v0.mask & PIDFD_INFO_COREDUMP_BIT) && info.coredump_mask == 0;
+}
+
 static enum verdict ask_kernel(int pidfd)
 {
 	struct pidfd_info64 info = { .mask = PIDFD_INFO_EXIT_BIT };
@@ -193,7 +218,7 @@ static void on_judge(struct wrk_legacy *l)
 		publish(l);
 		return;
 	case ALIVE:
-		if (waited >= JUDGE_ALIVE_NS) {
+		if (waited >= (is_exiting(l->pidfd) ? WRK_LEGACY_JUDGE_MS * MS : JUDGE_ALIVE_NS)) {
 			publish(l);
 			return;
 		}
@@ -230,7 +255,7 @@ static void on_timer(void *arg)
 
 	if (l->state == JUDGE)
 		on_judge(l);
-	else if (l->state == SETTLE && hung_up(l))
+	else if (l->state == SETTLE && (hung_up(l) || is_exiting(l->owner->pidfd)))
 		judge(l);
 	else if (l->state == SETTLE)
 		publish(l);

@@ -29,6 +29,7 @@
 #define WRK_LEGACY_SETTLE_MS 3u
 #define WRK_LEGACY_JUDGE_MS 3000u /* how long to wait for a dead writer to be reaped by its parent */
 #define WRK_LEGACY_PIDFD_GET_INFO 0xc040ff0bul /* _IOWR(0xff, 11, 64 bytes): the first version of struct pidfd_info */
+#define WRK_LEGACY_PIDFD_GET_INFO_MM 0xc048ff0bul /* the same of 72 bytes: the second one */
 
 struct wrk_legacy_set;
 struct wrk_legacy; /* a file that is being written */

@@ -178,6 +178,7 @@ static int wrk_sandbox_args(scmp_filter_ctx ctx)
 		{ SCMP_SYS(ioctl), SCMP_A1(SCMP_CMP_EQ, SIOCOUTQ) },
 		{ SCMP_SYS(ioctl), SCMP_A1(SCMP_CMP_EQ, FIONREAD) },
 		{ SCMP_SYS(ioctl), SCMP_A1(SCMP_CMP_EQ, WRK_LEGACY_PIDFD_GET_INFO) },
+		{ SCMP_SYS(ioctl), SCMP_A1(SCMP_CMP_EQ, WRK_LEGACY_PIDFD_GET_INFO_MM) },
 		{ SCMP_SYS(setsockopt), SCMP_A1(SCMP_CMP_EQ, IPPROTO_TCP) },
 		{ SCMP_SYS(mmap), SCMP_A2(SCMP_CMP_MASKED_EQ, PROT_EXEC, 0) },
 		{ SCMP_SYS(mprotect), SCMP_A2(SCMP_CMP_MASKED_EQ, PROT_EXEC, 0) },

@@ -105,8 +105,8 @@ def conn_seeds():
 WORKER, LIFECYCLE, LAST_ID, RAW_LEN, RAW_TAIL = 0, 1, 2, 4, 8
 
 
-def msg(kind, body, flags=0):
-    raw = struct.pack("<IHHQ", 16 + len(body), kind, 0, 7) + body
+def msg(kind, body, flags=0, req=7):
+    raw = struct.pack("<IHHQ", 16 + len(body), kind, 0, req) + body
     return bytes([flags]) + struct.pack(">H", len(raw)) + raw
 
 
@@ -131,10 +131,12 @@ def ring_seeds():
     yield "list", msg(7, struct.pack("<HHIBBHI", 1, 0, 10, 0, 0, 0, 0) + b"/")
     for tail in (0, 8, 1 << 20, 2**64 - 8):
         yield f"tail-{tail:x}", bytes([RAW_TAIL]) + struct.pack(">H", 8) + struct.pack("<Q", tail) + prepare(u)
+    yield "tasked-nobody-asked", msg(16, bytes(8), LIFECYCLE, req=0)
     yield "raw-len", msg(1, bytes(40), RAW_LEN)[:-1]
     for kind in list(range(1, 22)) + [64, 70, 255]:
         for size in (8, 24, 48):
-            yield f"zero-{kind}-{size}", msg(kind, bytes(size), kind & 1)
+            for who in (WORKER, LIFECYCLE):
+                yield f"zero-{kind}-{size}-{who}", msg(kind, bytes(size), who)
             yield f"ones-{kind}-{size}", msg(kind, b"\x01\x00" * (size // 2), WORKER if kind < 8 else LIFECYCLE)
 
 

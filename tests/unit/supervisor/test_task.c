@@ -103,6 +103,19 @@ static void test_answered(void **state)
 	assert_int_equal(x->killed, 0);
 }
 
+/* An answer with the number that free places have. */
+static void test_answer_to_nobody(void **state)
+{
+	struct fix *x = *state;
+
+	answer(x, 0, 0, "", 0);
+	for (int i = 0; i < 10000 && !x->killed; i++) {
+		usleep(1000);
+		sup_engine_asks(x->e, om_now_ns());
+	}
+	assert_int_equal(x->killed, SUP_CHILD_LIFECYCLE + 1);
+}
+
 static void test_late(void **state)
 {
 	struct fix *x = *state;
@@ -221,7 +234,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 #define T(f) cmocka_unit_test_setup_teardown(f, fix_setup, fix_teardown)
-		T(test_answered),     T(test_late),	 T(test_bounded),  T(test_no_process), T(test_open_at_the_end),
+		T(test_answered),     T(test_answer_to_nobody), T(test_late),	 T(test_bounded),  T(test_no_process), T(test_open_at_the_end),
 		T(test_wrong_length), T(test_bad_status), T(test_too_long), T(test_lookup),
 	};
 	return cmocka_run_group_tests_name("supervisor/task", tests, NULL, NULL);

@@ -192,6 +192,20 @@ static void sup_commit(struct harness *h, const struct om_op_commit *m)
 	sup_put(h, &v, sizeof(v), NULL, 0);
 }
 
+/* Changes nothing: the revision stays. */
+static void sup_set(struct harness *h, const struct om_op_set *m)
+{
+	const struct harness_obj *o = sup_find(h, (const char *)(m + 1), m->uri_len);
+	struct om_op_verdict v = { .hdr = { .type = OM_OP_VERDICT, .req = m->hdr.req }, .status = -OBJM_STATUS_NOT_FOUND };
+
+	if (o) {
+		v.status = 0;
+		v.id = o->id;
+		v.rev = 1;
+	}
+	sup_put(h, &v, sizeof(v), NULL, 0);
+}
+
 static void sup_take(struct harness *h, const void *buf)
 {
 	const struct om_op_hdr *hdr = buf;
@@ -201,6 +215,7 @@ static void sup_take(struct harness *h, const void *buf)
 	case OM_OP_LOOKUP: sup_lookup(h, buf); break;
 	case OM_OP_DELETE: sup_delete(h, buf); break;
 	case OM_OP_LIST: sup_list(h, buf); break;
+	case OM_OP_SET: sup_set(h, buf); break;
 	case OM_OP_GONE: sup_gone(h, buf); break;
 	case OM_OP_PREPARE: sup_prepare(h, buf); break;
 	case OM_OP_COMMIT: sup_commit(h, buf); break;
