@@ -3,6 +3,8 @@
  */
 #include "engine_world.h"
 
+#include <dirent.h>
+
 static void on_kill(void *arg, unsigned place, const char *why)
 {
 	struct world *x = arg;
@@ -61,7 +63,15 @@ static const char tiers[] = "state_dir: '%s/state'\n"
 			    "  - {name: disk, type: ssd, path: '%s/disk', capacity: 1G}\n"
 			    "  - {name: slow, type: hdd, path: '%s/slow', capacity: 1G}\n";
 
-int setup(void **state)
+int rm_one(const char *path, const struct stat *st, int type, struct FTW *ftw)
+{
+	(void)st;
+	(void)type;
+	(void)ftw;
+	return remove(path);
+}
+
+struct world *world_make(void)
 {
 	struct world *x = calloc(1, sizeof(*x));
 	struct om_conf_report rep = { 0 };
@@ -82,18 +92,25 @@ int setup(void **state)
 	snprintf(path, sizeof(path), "%s/state", x->dir);
 	assert_int_equal(mkdir(path, 0700), 0);
 	om_log_level(OM_LOG_ERR);
+	return x;
+}
+
+void world_unmake(struct world *x)
+{
+	om_conf_free(x->conf);
+	nftw(x->dir, rm_one, 16, FTW_DEPTH | FTW_PHYS);
+	nftw(x->mem, rm_one, 16, FTW_DEPTH | FTW_PHYS);
+	free(x);
+}
+
+int setup(void **state)
+{
+	struct world *x = world_make();
+
 	start(x);
 	wait_complete(x); /* until the index is whole, moves are put off */
 	*state = x;
 	return 0;
-}
-
-int rm_one(const char *path, const struct stat *st, int type, struct FTW *ftw)
-{
-	(void)st;
-	(void)type;
-	(void)ftw;
-	return remove(path);
 }
 
 int teardown(void **state)
@@ -102,10 +119,7 @@ int teardown(void **state)
 
 	if (x->e)
 		stop(x);
-	om_conf_free(x->conf);
-	nftw(x->dir, rm_one, 16, FTW_DEPTH | FTW_PHYS);
-	nftw(x->mem, rm_one, 16, FTW_DEPTH | FTW_PHYS);
-	free(x);
+	world_unmake(x);
 	return 0;
 }
 
@@ -134,8 +148,15 @@ static void file_path(const struct world *x, uint8_t tier, uint64_t id, char ret
 	snprintf(ret, 256, "%s/objects/%s", world_root(x, tier), obj);
 }
 
-void world_file_make(const struct world *x, uint8_t tier, uint64_t id)
+/* What a scan finds in a file: its attribute, as it were. */
+struct content {
+	uint32_t flags;
+	char uri[60];
+};
+
+void world_file_make_uri(const struct world *x, uint8_t tier, uint64_t id, const char *uri, uint32_t flags)
 {
+	struct content c = { .flags = flags };
 	char path[256];
 
 	file_path(x, tier, id, path, true);
@@ -143,9 +164,12 @@ void world_file_make(const struct world *x, uint8_t tier, uint64_t id)
 	file_path(x, tier, id, path, false);
 	int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0400);
 	assert_true(fd >= 0);
-	assert_int_equal(write(fd, "bytes", 5), 5);
+	(void)snprintf(c.uri, sizeof(c.uri), "%s", uri);
+	assert_int_equal(write(fd, &c, sizeof(c)), sizeof(c));
 	om_close(&fd);
 }
+
+void world_file_make(const struct world *x, uint8_t tier, uint64_t id) { world_file_make_uri(x, tier, id, "", 0); }
 
 bool world_file_is(const struct world *x, uint8_t tier, uint64_t id)
 {
@@ -163,6 +187,55 @@ void world_file_remove(const struct world *x, uint8_t tier, uint64_t id)
 	(void)unlink(path);
 }
 
+static void l_put(struct world *x, void *m, size_t len, const char *uri, size_t uri_len)
+{
+	struct iovec iov[] = { { m, len }, { (void *)(uintptr_t)uri, uri_len } };
+
+	((struct om_op_hdr *)m)->len = (uint32_t)(len + uri_len);
+	assert_int_equal(om_ring_put(&x->l.ring, iov, 2), 0);
+	om_ring_kick(&x->l.ring);
+}
+
+static void scan_file(struct world *x, const char *dir, const char *file)
+{
+	struct om_op_found m = { .hdr.type = OM_OP_FOUND, .size = 5, .mtime_ns = 7, .rev = 1, .tier = x->l.scan.tier };
+	struct content c = { 0 };
+	char path[512];
+
+	if (!om_obj_id(file, &m.id) || m.id < x->l.scan.id_from || m.id >= x->l.scan.id_to)
+		return;
+	(void)snprintf(path, sizeof(path), "%s/%s", dir, file);
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0 || read(fd, &c, sizeof(c)) != sizeof(c))
+		c.uri[0] = '\0';
+	om_close(&fd);
+	m.flags = c.flags;
+	m.uri_len = (uint16_t)strnlen(c.uri, sizeof(c.uri));
+	l_put(x, &m, sizeof(m), c.uri, m.uri_len);
+}
+
+static void scan(struct world *x)
+{
+	struct om_op_scanned d = { .hdr.type = OM_OP_SCANNED, .tier = x->l.scan.tier };
+	char top[160], sub[440];
+
+	(void)snprintf(top, sizeof(top), "%s/objects", world_root(x, x->l.scan.tier));
+	DIR *dirs = opendir(top);
+	for (struct dirent *e; dirs && (e = readdir(dirs));) {
+		if (e->d_name[0] == '.')
+			continue;
+		(void)snprintf(sub, sizeof(sub), "%s/%s", top, e->d_name);
+		DIR *dir = opendir(sub);
+		for (struct dirent *f; dir && (f = readdir(dir));)
+			scan_file(x, sub, f->d_name);
+		if (dir)
+			(void)closedir(dir);
+	}
+	if (dirs)
+		(void)closedir(dirs);
+	l_put(x, &d, sizeof(d), "", 0);
+}
+
 /* The lifecycle's REAPs are answered on the side; the last verdict for it is kept. */
 void serve_reaps(struct world *x)
 {
@@ -174,8 +247,11 @@ void serve_reaps(struct world *x)
 	size_t len;
 
 	while (!x->l.idle && om_ring_get(&x->l.ring, m.b, sizeof(m.b), &len) == 0) {
-		if (m.hdr.type == OM_OP_SCAN)
+		if (m.hdr.type == OM_OP_SCAN) {
 			memcpy(&x->l.scan, m.b, sizeof(x->l.scan));
+			if (x->scans)
+				scan(x);
+		}
 		if (m.hdr.type == OM_OP_ROOM && ((const struct om_op_room *)m.b)->bytes) {
 			memcpy(&x->l.room, m.b, sizeof(x->l.room));
 			x->l.n_rooms++;
@@ -252,7 +328,7 @@ int prepare(struct world *x, const char *uri, uint8_t tier, uint32_t flags, stru
 	int status = v->status;
 	*ret_id = v->id;
 	if (status == 0)
-		world_file_make(x, tier, *ret_id);
+		world_file_make_uri(x, tier, *ret_id, uri, flags);
 	return status;
 }
 

@@ -39,6 +39,7 @@ struct world {
 	struct sup_engine *e;
 	struct peer w, l; /* places 1 and 0 */
 	_Atomic int killed; /* place + 1 */
+	bool scans; /* SCAN is answered with what is found: files made with their URI */
 };
 
 /* The last message that the worker got. */
@@ -55,6 +56,10 @@ int rm_one(const char *path, const struct stat *st, int type, struct FTW *ftw);
 int teardown(void **state);
 const char *world_root(const struct world *x, uint8_t tier);
 void world_file_make(const struct world *x, uint8_t tier, uint64_t id);
+void world_file_make_uri(const struct world *x, uint8_t tier, uint64_t id, const char *uri, uint32_t flags);
+/* The directories and the configuration alone; and their end. */
+struct world *world_make(void);
+void world_unmake(struct world *x);
 bool world_file_is(const struct world *x, uint8_t tier, uint64_t id);
 void world_file_remove(const struct world *x, uint8_t tier, uint64_t id);
 void serve_reaps(struct world *x);
