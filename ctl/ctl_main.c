@@ -7,6 +7,7 @@
 
 #include "common/om_text.h"
 #include "ctl/ctl.h"
+#include "ctl/ctl_monitor.h"
 
 struct ctl_opts {
 	const char *socket;
@@ -27,6 +28,7 @@ static void help(FILE *f)
 		ctl_synopsis(c, words, sizeof(words));
 		fprintf(f, "  %-26s%s %s\n", words, c->change ? "*" : " ", c->help);
 	}
+	fprintf(f, "  %-26s  %s\n", "monitor", "a live view on a terminal: rates, latencies, tiers, moves, hottest objects; q ends it");
 	fputs("\n  -s, --socket SOCKET  the admin socket (default: $OBJMCTL_SOCKET, then " CTL_SOCKET_DEFAULT ")\n"
 	      "      --json           the answer as JSON, for programs (doc/admin.md says what the members mean)\n"
 	      "      --watch[=S]      ask again every S seconds (default 2) until interrupted\n"
@@ -182,6 +184,7 @@ static void print_commands(void)
 		ctl_synopsis(&ctl_table[i], words, sizeof(words));
 		puts(words);
 	}
+	puts("monitor");
 }
 
 static int parse_watch(const char *text, struct ctl_opts *opts)
@@ -264,6 +267,9 @@ int main(int argc, char **argv)
 		help(stdout);
 		return flush();
 	}
+	if (strcmp(argv[0], "monitor") == 0)
+		return argc > 1 || opts.json ? usage("monitor takes no operand, and no --json", argv[argc - 1]) :
+					       ctl_monitor(opts.socket, opts.watch_s ? opts.watch_s : 2);
 	cmd = find(argc, argv, &used);
 	if (!cmd)
 		return usage("no such command", argv[argc > 1 && (strcmp(argv[0], "tier") == 0 || strcmp(argv[0], "lifecycle") == 0)]);
