@@ -43,6 +43,8 @@ struct wrk_conn {
 	struct wrk_conn *next, *prev;
 	struct wrk_flight flight; /* descriptors sent and perhaps not yet received */
 	struct wrk_uid *uid_row;
+	uint64_t touch_ns;   /* TOUCH: since when `touch_left` counts */
+	uint32_t touch_left; /* accesses that it may still report */
 	struct wrk_watch *watches; /* what it wants to be told */
 	const struct wrk_access *access; /* what the peer may do */
 	uint32_t uid; /* of the peer; UINT32_MAX: not known (TCP) */

@@ -13,6 +13,7 @@
 #include "worker/wrk_list.h"
 #include "worker/wrk_reqlog.h"
 #include "worker/wrk_set.h"
+#include "worker/wrk_touch.h"
 #include "worker/wrk_watch.h"
 #include "worker/wrk_write.h"
 
@@ -472,6 +473,10 @@ static void wrk_req_dispatch(struct wrk_req *r, const struct wrk_req_item *item)
 
 	if (ext->op == OM_PROTO_OP_GET) {
 		wrk_req_get(r, item);
+		return;
+	}
+	if (ext->op == OM_PROTO_OP_TOUCH) {
+		wrk_touch(r, ext);
 		return;
 	}
 	if (ext->op == OM_PROTO_OP_STAT) {

@@ -46,6 +46,13 @@ scaled() { case $BUILD in *asan* | *tsan*) echo $(($1 / 10)) ;; *) echo "$1" ;; 
 	change "$OBJM_SOCKET" race 8 "$(scaled 50)"
 }
 
+@test "TOUCH: accesses that a client cache answered count" {
+	write_conf
+	daemon_start
+	change "$OBJM_SOCKET" touch
+	[ "$(objmctl --json counters | json "500 < s['total']['touched'] < 70000")" = True ]
+}
+
 @test "compare-and-swap: 16 clients count to 16,000" {
 	write_conf
 	daemon_start

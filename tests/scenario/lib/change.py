@@ -201,6 +201,33 @@ def cmd_cas(path, n, times, uri, flags):
     print(f"{n * times} changes in {tries} tries")
 
 
+def cmd_touch(path):
+    """Accesses reported by a cache count as heat; only for the version that stands, and no more than a bound."""
+    c = Ext(path)
+    for i in range(3):
+        assert c.put(b"/touch/%d" % i, b"t").status == OK
+    ids = [stat(c, b"/touch/%d" % i)[0]["id"] for i in range(3)]
+
+    def touch(i, ident, n):
+        return tlv(30, struct.pack(">QI", ident, n) + b"/touch/%d" % i)
+
+    f = c.call(11, touch(0, ids[0], 500), touch(1, ids[1] + 1, 500), touch(2, ids[2], 1))[0]
+    assert f.status == OK, f.text()
+    assert c.call(11, tlv(30, struct.pack(">QI", 1, 1)))[0].status == INVALID, "no URI"
+    assert c.call(11)[0].status == INVALID
+    assert c.call(11, *[touch(0, ids[0], 1)] * 1025)[0].status == LIMIT
+    end = time.monotonic() + 20
+    while True:
+        counts = [struct.unpack(">IIQ", c.call(STAT, tlv(T_URI, b"/touch/%d" % i))[0].one[21])[1] for i in range(3)]
+        if counts[0] > 400 or time.monotonic() > end:
+            break
+        time.sleep(0.1)
+    assert 400 < counts[0] < 600 and counts[1] < 5 and counts[2] < 10, counts
+    # far beyond the bound: told OK, not counted
+    for _ in range(5):
+        assert c.call(11, touch(2, ids[2], 4000000000))[0].status == OK
+
+
 def cmd_churn(path, seconds, most):
     """SECONDS MOST: SETs one after the other, until the daemon dies, it is enough or the time is over; prints the revision acknowledged
     last."""
@@ -235,7 +262,7 @@ def cmd_churned(path, acked):
     assert c.read(b"/churn") == (OK, b"c")
 
 
-COMMANDS = {"set": cmd_set, "pins": cmd_pins, "pinned": cmd_pinned, "keep": cmd_keep, "kept": cmd_kept, "race": cmd_race, "cas": cmd_cas, "churn": cmd_churn,
+COMMANDS = {"set": cmd_set, "pins": cmd_pins, "pinned": cmd_pinned, "keep": cmd_keep, "kept": cmd_kept, "race": cmd_race, "cas": cmd_cas, "touch": cmd_touch, "churn": cmd_churn,
             "churned": cmd_churned}
 
 if __name__ == "__main__":
