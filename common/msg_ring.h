@@ -20,6 +20,8 @@
  *  SCANNED     lifecycle -> sup   none              lifecycle
  *  REAPED      lifecycle -> sup   none              lifecycle
  *  REAP        sup -> lifecycle   REAPED            lifecycle
+ *  ADMIT       child -> sup       VERDICT           worker
+ *  LEAVE       child -> sup       none              worker
  *  ATTR        sup -> lifecycle   ATTRED            lifecycle
  *  ATTRED      lifecycle -> sup   none              lifecycle
  *  SCAN        sup -> lifecycle   FOUND* SCANNED    lifecycle
@@ -63,6 +65,8 @@ enum om_op {
 	OM_OP_TASKED,
 	OM_OP_WATCH,
 	OM_OP_ATTRED,
+	OM_OP_ADMIT,
+	OM_OP_LEAVE,
 	OM_OP_RESERVE,
 	OM_OP_RELEASE,
 	OM_OP_VERDICT = 64,
@@ -436,6 +440,21 @@ struct om_op_release {
 	uint32_t pad;
 };
 static_assert(sizeof(struct om_op_release) == 24, "ring messages");
+
+/* What is counted over all workers, and the limits on it. */
+enum om_admit { OM_ADMIT_CONN, OM_ADMIT_PUT, OM_ADMITS };
+enum om_admit_limit { OM_ADMIT_OK, OM_ADMIT_LIMIT_ALL, OM_ADMIT_LIMIT_UID };
+
+/* ADMIT: a connection of this uid (UINT32_MAX: over TCP) wants to be served, or begins a put that stays open. VERDICT: OK: it counts
+ * until LEAVE or the end of the worker; LIMIT_EXCEEDED, cur_rev says which (enum om_admit_limit). LEAVE: one that was admitted
+ * has ended. */
+struct om_op_admit {
+	struct om_op_hdr hdr;
+	uint32_t uid;
+	uint8_t what; /* enum om_admit */
+	uint8_t pad[3];
+};
+static_assert(sizeof(struct om_op_admit) == 24, "ring messages");
 
 /* ---- what an administrator asks of the lifecycle process ---- */
 

@@ -11,26 +11,15 @@ static_assert(OM_BOOT_FD_COUNT + OM_LISTEN_MAX + 2 * OM_TIERS_MAX <= OM_FDPASS_M
 /* Accesses logged: every one. A full log drops, which samples by itself where there are too many. */
 #define ALOG_SAMPLE 1u
 
-uint32_t sup_boot_share(uint64_t total, uint32_t workers)
-{
-	uint64_t share = (total + workers - 1) / OM_MAX(workers, 1u);
-
-	return (uint32_t)OM_MIN(OM_MAX(share, 1u), UINT32_MAX);
-}
-
-/*
- * Limits of the whole daemon are shared out by min_workers, the workers that are always there. Limits of one user are
- * given whole: which worker a connection lands on is the kernel's choice, and it is not an even one.
- */
+/* Connections and open puts are counted by the supervisor, over all workers: each worker has the whole as its own bound. */
 static void fill_limits(const struct sup_boot_env *env, struct om_boot_limits *ret)
 {
 	const struct om_conf *c = env->conf;
-	uint32_t n = c->thread_pool.min_workers;
 
 	*ret = (struct om_boot_limits){
 		/* where the system allows less than was asked for, connections need their half (sup_start.c has said so) */
 		.max_open_fds = (uint32_t)OM_MIN((uint64_t)c->index.max_open_fds, OM_MAX(env->nofile / 2, 16u)),
-		.connections = sup_boot_share(c->limits.connections, n),
+		.connections = c->limits.connections,
 		.connections_per_uid = c->limits.connections_per_uid,
 		.max_pipeline = c->protocol.max_pipeline,
 		.queue_bytes = (uint32_t)c->limits.connection_queue_bytes,
@@ -38,7 +27,7 @@ static void fill_limits(const struct sup_boot_env *env, struct om_boot_limits *r
 		.unread_fds = (uint32_t)OM_MAX(env->nofile / 2 / OM_MAX(env->max_workers, 1u), 16u),
 		.conn_unread_fds = c->limits.unread_fds,
 		.list_page = c->limits.list_page,
-		.put_sessions = sup_boot_share(c->limits.put_sessions, n),
+		.put_sessions = c->limits.put_sessions,
 		.put_sessions_per_uid = c->limits.put_sessions_per_uid,
 		.frame_bytes = (uint32_t)OM_MIN(c->limits.frame_bytes, OM_PROTO_TLV_MAX),
 		.inline_bytes = (uint32_t)c->limits.frame_bytes,

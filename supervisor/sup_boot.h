@@ -38,7 +38,4 @@ void sup_boot_fill(const struct sup_boot_env *env, const struct sup_boot_child *
 /** What a reload may change, of the configuration and the engine as they are now. @param ret_dirs  as sup_engine_tiers() */
 void sup_boot_live(const struct sup_boot_env *env, struct om_proc_live *ret, int ret_dirs[static OM_TIERS_MAX][2]);
 
-/** A limit of one worker from one of the whole daemon: its share, rounded up, at least 1. */
-uint32_t sup_boot_share(uint64_t total, uint32_t workers);
-
 #endif

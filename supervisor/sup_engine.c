@@ -205,7 +205,7 @@ int sup_engine_open(const struct om_conf *conf, const char *const *adopt, const 
 	struct sup_engine *e = engine_new(conf, cb);
 	int err = -OBJM_STATUS_OUT_OF_MEMORY;
 
-	if (!e || e->kick_fd < 0 || e->inbox_fd < 0 || sup_watch_new(&e->watch) < 0)
+	if (!e || e->kick_fd < 0 || e->inbox_fd < 0 || sup_watch_new(&e->watch) < 0 || sup_admit_new(&e->admit) < 0)
 		goto fail;
 	e->adopt = adopt;
 	err = sup_asks_new(&e->asks);
@@ -347,6 +347,7 @@ static void free_tables(struct sup_engine *e)
 			free(k);
 		}
 	sup_watch_free(e->watch);
+	sup_admit_free(e->admit);
 	sup_move_free(e);
 	sup_rooms_free(e->rooms);
 	sup_reap_free(e);

@@ -384,6 +384,7 @@ struct sup_engine {
 	bool stale_asked; /* leftovers of a crash are being looked up; until then no move begins */
 	uint64_t n_ops; /* under way, waiting included */
 	struct sup_watch *watch; /* recent changes */
+	struct sup_admit *admit; /* what clients hold */
 	uint64_t n_sets; /* of them: SETs, which wait for the lifecycle process */
 	struct sup_op *set_wait, **set_wait_end; /* SETs whose file is to be written; at the lifecycle process, or waiting for it */
 	uint64_t set_cookie;
@@ -572,6 +573,17 @@ void sup_commit_queue(struct sup_tier *t, struct sup_op *op);
  * the one who asked is answered. op->rec has the URI; `ent` is op->ent.
  */
 void sup_watch_note(struct sup_engine *e, const struct sup_op *op, enum om_change change, const struct idx_ent *ent);
+
+/* sup_engine_admit.c: limits that hold over all workers. OM_ADMIT_OK: it counts until it leaves. */
+int sup_admit_new(struct sup_admit **ret) OM_MUST_USE;
+void sup_admit_free(struct sup_admit *a);
+enum om_admit_limit sup_admit(struct sup_engine *e, uint32_t place, uint32_t uid, enum om_admit what);
+/* False: it was not admitted. */
+bool sup_admit_leave(struct sup_engine *e, uint32_t place, uint32_t uid, enum om_admit what);
+void sup_admit_gone(struct sup_engine *e, uint32_t place); /* the child died */
+bool sup_admit_take(struct sup_msg *c, const void *msg, size_t len);
+bool sup_admit_take_leave(struct sup_msg *c, const void *msg, size_t len);
+
 int sup_watch_new(struct sup_watch **ret) OM_MUST_USE;
 void sup_watch_free(struct sup_watch *w);
 bool sup_watch_take(struct sup_msg *c, const void *msg, size_t len);

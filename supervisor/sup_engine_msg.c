@@ -421,6 +421,8 @@ static const struct msg_row {
 	{ OM_OP_LIST, W, true, sizeof(struct om_op_list), take_list },
 	{ OM_OP_FOUND, L, false, sizeof(struct om_op_found), take_found },
 	{ OM_OP_SCANNED, L, false, sizeof(struct om_op_scanned), take_scanned },
+	{ OM_OP_ADMIT, W, true, sizeof(struct om_op_admit), sup_admit_take },
+	{ OM_OP_LEAVE, W, false, sizeof(struct om_op_admit), sup_admit_take_leave },
 	{ OM_OP_WATCH, W, false, sizeof(struct om_op_watch), sup_watch_take },
 	{ OM_OP_ATTRED, L, false, sizeof(struct om_op_attred), sup_set_attred },
 	{ OM_OP_REAPED, L, false, sizeof(struct om_op_reaped), take_reaped },

@@ -183,6 +183,7 @@ static void detach(struct sup_engine *e, unsigned place)
 		free(out);
 	}
 	sup_room_lost(e, place);
+	sup_admit_gone(e, place);
 	om_ring_fini(&c->ring);
 	bool lifecycle = c->role == OM_ROLE_LIFECYCLE;
 	memset(c, 0, sizeof(*c));

@@ -16,6 +16,7 @@
 #include "worker/wrk_access.h"
 #include "worker/wrk_reap.h"
 #include "worker/wrk_req.h"
+#include "worker/wrk_ticket.h"
 #include "worker/wrk_watch.h"
 #include "worker/wrk_reqlog.h"
 
@@ -93,6 +94,9 @@ void wrk_conn_close(struct wrk_conn *c)
 	wrk_put_owner_close(c->w->puts, &c->puts);
 	if (c->kind == OM_LISTEN_LEGACY)
 		wrk_legacy_owner_close(c->w->legacy, &c->legacy);
+	wrk_ticket_drop(c->ticket);
+	c->ticket = NULL;
+	s->n_refused -= c->refused != NULL;
 	wrk_watch_conn_gone(c);
 	wrk_req_conn_gone(c);
 	wrk_out_fini(&c->out);
@@ -226,8 +230,6 @@ static bool wrk_conn_admit(struct wrk_conn_set *s, const struct wrk_uid *u)
 
 	if (s->n >= s->max)
 		which = "limits.connections";
-	else if (u->uid != UINT32_MAX && u->conns >= s->max_per_uid)
-		which = "limits.connections_per_uid";
 	if (!which)
 		return true;
 	om_count(OM_C_REFUSED, 1);
@@ -264,6 +266,27 @@ static struct wrk_conn *wrk_conn_alloc(struct wrk *w, int fd, enum om_listen_kin
 	return c;
 }
 
+/* The verdict of the supervisor, which counts over all workers. */
+static void wrk_conn_ticket(void *arg, unsigned limit)
+{
+	struct wrk_conn *c = arg;
+	struct wrk_conn_set *s = c->w->conns;
+
+	c->ticket_wait = false;
+	if (limit != OM_ADMIT_OK) {
+		om_count(OM_C_REFUSED, 1);
+		c->refused = limit == OM_ADMIT_LIMIT_UID ? "too many connections of this user (limits.connections_per_uid)" :
+							   "too many connections (limits.connections)";
+		c->refused_ns = c->w->loop.now_ns;
+		om_log(OM_MSG_PEER_LIMIT, "a connection of uid %d was refused: %s", (int)c->uid, c->refused);
+		if (++s->n_refused > WRK_CONN_REFUSED_MAX) {
+			wrk_conn_close(c);
+			return;
+		}
+	}
+	wrk_conn_touch(c);
+}
+
 struct wrk_conn *wrk_conn_new(struct wrk *w, int fd, enum om_listen_kind kind, bool fd_cleanup)
 {
 	struct wrk_conn_set *s = w->conns;
@@ -283,6 +306,8 @@ struct wrk_conn *wrk_conn_new(struct wrk *w, int fd, enum om_listen_kind kind, b
 		(void)close(fd);
 		return NULL;
 	}
+	c->ticket = wrk_ticket_new(w, OM_ADMIT_CONN, c->uid, wrk_conn_ticket, c);
+	c->ticket_wait = c->held = c->ticket != NULL; /* without one: the ring is full, and this worker's own bound must do */
 	c->pid = peer.pid;
 	c->access = wrk_access_get(w, fd, kind, c->uid);
 	u->conns++;
@@ -336,7 +361,6 @@ struct wrk_conn *wrk_conn_first(const struct wrk_conn_set *s) { return s->head; 
 void wrk_conn_limits(struct wrk_conn_set *s, const struct om_boot_limits *l)
 {
 	s->max = OM_MIN(l->connections ? l->connections : UINT32_MAX, s->nofile / 4);
-	s->max_per_uid = l->connections_per_uid ? l->connections_per_uid : UINT32_MAX;
 	s->queue_bytes = l->queue_bytes ? l->queue_bytes : 1u << 20;
 	wrk_flight_limit(&s->flight, l->conn_unread_fds);
 }

@@ -45,6 +45,10 @@ struct wrk_conn {
 	struct wrk_uid *uid_row;
 	uint64_t touch_ns;   /* TOUCH: since when `touch_left` counts */
 	uint32_t touch_left; /* accesses that it may still report */
+	struct wrk_ticket *ticket; /* its place under the limits of all workers */
+	bool ticket_wait;	   /* no verdict yet: nothing is read */
+	const char *refused;	   /* a limit was hit: its first request is told so, and it is closed */
+	uint64_t refused_ns;
 	struct wrk_watch *watches; /* what it wants to be told */
 	const struct wrk_access *access; /* what the peer may do */
 	uint32_t uid; /* of the peer; UINT32_MAX: not known (TCP) */

@@ -8,12 +8,15 @@
 #include "worker/wrk_conn.h"
 
 #define WRK_CONN_IN_BYTES 131072u /* read at once */
+#define WRK_CONN_REFUSED_MAX 64u     /* refused connections that are told why; others are closed at once */
+#define WRK_CONN_REFUSED_NS 1000000000u /* for so long */
 #define WRK_CONN_UIDS 256u	  /* buckets */
 
 struct wrk_conn_set {
 	struct wrk *w;
 	struct wrk_conn *head;
-	unsigned n, max, max_per_uid;
+	unsigned n, max;
+	unsigned n_refused; /* that wait for a request to be told so */
 	unsigned nofile; /* RLIMIT_NOFILE at the start */
 	size_t queue_bytes;
 	unsigned held_fds, held_max; /* descriptors that answers which could not leave keep open, of all connections */

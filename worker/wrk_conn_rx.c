@@ -44,6 +44,8 @@ bool wrk_conn_must_hold(const struct wrk_conn *c)
 {
 	const struct wrk_conn_set *s = c->w->conns;
 
+	if (c->ticket_wait)
+		return true;
 	if (c->skip || c->payload_left) /* the rest of a request that has begun */
 		return false;
 	return (c->max_pipeline && c->n_reqs >= c->max_pipeline) || c->n_reqs >= WRK_REQ_CONN_MAX ||

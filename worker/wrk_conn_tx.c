@@ -35,6 +35,8 @@ static uint64_t wrk_conn_due(const struct wrk_conn *c)
 	const struct om_boot_limits *l = &c->w->boot.limits;
 	uint64_t due = 0, owes = wrk_conn_owes(c);
 
+	if (c->refused)
+		return c->refused_ns + WRK_CONN_REFUSED_NS;
 	if (l->idle_timeout_ms && c->n_reqs == 0 && !wrk_conn_has_sessions(c) && !c->watches)
 		due = c->active_ns + (uint64_t)l->idle_timeout_ms * 1000000u;
 	if (l->request_timeout_ms && owes) {
@@ -81,7 +83,7 @@ void wrk_conn_timer(void *arg)
 		om_count(OM_C_PEER_LIMIT, 1);
 		wrk_reqlog_line(c, OM_MSG_PEER_LIMIT, "connection of uid %d closed: %s (limits.request_timeout)", (int)c->uid, what);
 	}
-	reads = wrk_out_empty(&c->out);
+	reads = wrk_out_empty(&c->out) && !c->refused;
 	wrk_conn_say_close(c, OM_PROTO_CLOSE_TIMEOUT);
 	c->state = WRK_CONN_CLOSING;
 	if (reads)

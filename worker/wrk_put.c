@@ -6,6 +6,7 @@
  * step that gets it back. Until then it keeps its place in the table and in the bounds of its user.
  */
 #include "worker/wrk_put_int.h"
+#include "worker/wrk_ticket.h"
 
 #include "common/om_counter.h"
 #include "common/om_fault.h"
@@ -171,6 +172,8 @@ void wrk_put_release(struct wrk_put *p)
 		return;
 	wrk_put_detach(p);
 	wrk_put_room_end(p); /* its number is the slot's */
+	wrk_ticket_drop(p->ticket);
+	p->ticket = NULL;
 	s->slots[p->slot] = NULL;
 	s->free_slots[s->n_free++] = p->slot;
 	p->slot = UINT32_MAX;
@@ -385,6 +388,20 @@ static void begin_failed(struct wrk_put *p)
 	wrk_put_answer(p, status);
 }
 
+static void begin_answer(struct wrk_put *p)
+{
+	p->begin_ready = false;
+	if (p->ticket_limit == OM_ADMIT_OK) {
+		wrk_put_answer(p, 0);
+		return;
+	}
+	om_count(OM_C_PEER_LIMIT, 1);
+	(void)snprintf(p->why, sizeof(p->why), p->ticket_limit == OM_ADMIT_LIMIT_UID ?
+		"uid %u has as many puts open as limits.put_sessions_per_uid allows: commit or abort some" :
+		"uid %u cannot begin a put: as many are open as limits.put_sessions allows: commit or abort some, or try again", p->user->uid);
+	wrk_put_answer(p, -OBJM_STATUS_LIMIT_EXCEEDED);
+}
+
 static void begin_done(struct wrk_io_job *job)
 {
 	struct wrk_put *p = wrk_put_of_job(job);
@@ -393,8 +410,23 @@ static void begin_done(struct wrk_io_job *job)
 		wrk_put_end(p);
 	else if (p->status < 0)
 		begin_failed(p);
+	else if (p->ticket_wait)
+		p->begin_ready = true;
 	else
-		wrk_put_answer(p, 0);
+		begin_answer(p);
+}
+
+/* The verdict of the supervisor, which counts open puts over all workers: it comes while the file is being made, or after. */
+static void begin_ticket(void *arg, unsigned limit)
+{
+	struct wrk_put *p = arg;
+
+	p->ticket_wait = false;
+	p->ticket_limit = (uint8_t)limit;
+	if (p->begin_ready && p->dead)
+		wrk_put_end(p);
+	else if (p->begin_ready)
+		begin_answer(p);
 }
 
 int wrk_put_begin(struct wrk_put_set *s, struct wrk_put_owner *o, const struct wrk_put_req *req, wrk_put_begun_fn *fn,
@@ -413,6 +445,8 @@ int wrk_put_begin(struct wrk_put_set *s, struct wrk_put_owner *o, const struct w
 	}
 	p->begun_fn = fn;
 	p->arg = arg;
+	p->ticket = wrk_ticket_new(s->w, OM_ADMIT_PUT, o->uid, begin_ticket, p);
+	p->ticket_wait = p->ticket != NULL; /* without one: the ring is full, and this worker's own bounds must do */
 	wrk_put_room(p, status, begin_go);
 	return 0;
 }

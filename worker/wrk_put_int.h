@@ -121,6 +121,10 @@ struct wrk_put {
 	bool begun; /* BEGIN was answered: answers are done_fn's from here on */
 	bool frozen;
 	bool must_copy;
+	bool ticket_wait;      /* no verdict yet */
+	bool begin_ready;      /* the file is made: the verdict is all that is missing */
+	uint8_t ticket_limit;  /* enum om_admit_limit */
+	struct wrk_ticket *ticket; /* its place under the limits of all workers */
 	bool copied;
 	bool commit_asked;
 	bool sync_now; /* before the answer */

@@ -290,6 +290,19 @@ static void wrk_req_begin_hello(struct wrk_conn *c, const struct om_proto_hello 
 	wrk_conn_touch(c);
 }
 
+/* On a connection over a limit the first request is told which one, and is the last. */
+static bool wrk_req_refused(struct wrk_req *r)
+{
+	struct wrk_conn *c = r->conn;
+
+	if (!c->refused)
+		return false;
+	wrk_answer_error(r, -OBJM_STATUS_LIMIT_EXCEEDED, c->refused);
+	if (c->state == WRK_CONN_OPEN)
+		c->state = WRK_CONN_CLOSING;
+	return true;
+}
+
 /* 0, or why a request of version 1 or 2 is refused. */
 static int wrk_req_check_old(const struct wrk_conn *c, const struct om_proto_req *q, const char **ret_text)
 {
@@ -339,6 +352,8 @@ static void wrk_req_begin_old(struct wrk_conn *c, const struct wrk_req_item *ite
 	r->uri_len = q->uri_len;
 	r->keyed = item->keyed;
 	r->key = item->key;
+	if (wrk_req_refused(r))
+		return;
 	rc = wrk_req_check_old(c, q, &text);
 	if (rc < 0)
 		wrk_answer_error(r, rc, text);
@@ -551,6 +566,8 @@ static void wrk_req_begin_ext(struct wrk_conn *c, const struct wrk_req_item *ite
 	r->id = ext->id;
 	r->flags = ext->flags;
 	r->t0_ns = (ext->flags & OM_PROTO_F_WANT_TIME) ? om_now_ns() : 0;
+	if (wrk_req_refused(r))
+		return;
 	rc = wrk_req_check_ext(item, &text);
 	if (rc == 0) {
 		r->uri = item->body.uri.p;

@@ -272,6 +272,30 @@ void wrk_ring_abort(struct wrk_ring *r, uint64_t id, int status)
 	wrk_ring_send(r, &iov, 1);
 }
 
+int wrk_ring_enter(struct wrk_ring *r, enum om_admit what, uint32_t uid, wrk_ring_verdict_fn *fn, void *arg)
+{
+	struct om_op_admit m = { .uid = uid, .what = (uint8_t)what };
+	struct iovec iov = WRK_RING_PIECE(&m, sizeof(m));
+	struct wrk_ring_row *row;
+	int rc = wrk_ring_admit(r, 0, false);
+
+	if (rc < 0)
+		return rc;
+	wrk_ring_hdr(&m.hdr, OM_OP_ADMIT, wrk_ring_take_row(r, WRK_RING_VERDICT, arg, &row), &iov, 1);
+	row->fn.verdict = fn;
+	wrk_ring_send(r, &iov, 1);
+	return 0;
+}
+
+void wrk_ring_leave(struct wrk_ring *r, enum om_admit what, uint32_t uid)
+{
+	struct om_op_admit m = { .uid = uid, .what = (uint8_t)what };
+	struct iovec iov = WRK_RING_PIECE(&m, sizeof(m));
+
+	wrk_ring_hdr(&m.hdr, OM_OP_LEAVE, 0, &iov, 1);
+	wrk_ring_send(r, &iov, 1);
+}
+
 void wrk_ring_on_change(struct wrk_ring *r, wrk_ring_changed_fn *fn, void *arg)
 {
 	r->changed_fn = fn;

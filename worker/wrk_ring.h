@@ -67,6 +67,10 @@ int wrk_ring_commit(struct wrk_ring *r, const struct om_rec *rec, wrk_ring_verdi
 void wrk_ring_abort(struct wrk_ring *r, uint64_t id, int status);
 int wrk_ring_delete(struct wrk_ring *r, const char *uri, uint16_t uri_len, uint8_t cond_kind, uint64_t cond_id,
 		    uint32_t cond_rev, wrk_ring_verdict_fn *fn, void *arg, uint64_t *ret_req) OM_MUST_USE;
+/** A connection of this uid wants to be served, or a put to be open; it has ended. No bound but the table of requests. */
+int wrk_ring_enter(struct wrk_ring *r, enum om_admit what, uint32_t uid, wrk_ring_verdict_fn *fn, void *arg) OM_MUST_USE;
+void wrk_ring_leave(struct wrk_ring *r, enum om_admit what, uint32_t uid);
+
 /** Changes, as the supervisor tells them: `uri` is m->uri_len bytes. Called from the loop; both live during the call. */
 typedef void wrk_ring_changed_fn(void *arg, const struct om_op_changed *m, const char *uri);
 void wrk_ring_on_change(struct wrk_ring *r, wrk_ring_changed_fn *fn, void *arg);

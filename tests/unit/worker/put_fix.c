@@ -43,6 +43,11 @@ static void take(struct put_fix *f, const void *msg)
 		f->last_reserve = *(const struct om_op_reserve *)msg;
 		answer(f, h->req, f->last_reserve.wait ? f->wait_status : f->reserve_status[f->last_reserve.tier], 0);
 		return;
+	case OM_OP_ADMIT:
+		answer(f, h->req, 0, 0);
+		return;
+	case OM_OP_LEAVE:
+		return;
 	case OM_OP_RELEASE:
 		f->releases++;
 		return;

@@ -486,16 +486,15 @@ static void test_silence(void **state)
 	harness_stop(h);
 }
 
-static void few_connections(struct om_boot_limits *l) { l->connections_per_uid = 3; }
-
 static void test_connection_limit(void **state)
 {
-	struct harness *h = harness_start(few_connections, true);
+	struct harness *h = harness_start(NULL, true);
 	uint8_t req[8192];
 	struct wire_resp r;
 	int fd[3], more;
 
 	(void)state;
+	h->admit_max = 3;
 	(void)harness_object(h, "/a", "A", 1, 0);
 	for (int i = 0; i < 3; i++) {
 		fd[i] = harness_connect(h);
@@ -503,11 +502,19 @@ static void test_connection_limit(void **state)
 		wire_resp(fd[i], 1, &r);
 		wire_file(harness_read_fd_byte(fd[i]), "A");
 	}
-	more = harness_connect(h);
+	more = harness_connect(h); /* it is told, in the words of its version, and closed */
+	harness_write(more, req, wire_v1(req, '1', "/a"));
+	wire_resp(more, 1, &r);
+	assert_int_equal(r.status, OBJM_STATUS_UNAVAILABLE);
+	assert_true(harness_at_end(more));
+	(void)close(more);
+	more = harness_connect(h); /* one that asks for nothing is closed all the same */
 	assert_true(harness_at_end(more));
 	(void)close(more);
 	(void)close(fd[0]);
-	(void)usleep(20000);
+	for (int i = 0; i < 500 && h->admitted > 2; i++)
+		(void)usleep(10000);
+	assert_int_equal(h->admitted, 2);
 	more = harness_connect(h);
 	harness_write(more, req, wire_v1(req, '1', "/a"));
 	wire_resp(more, 1, &r);

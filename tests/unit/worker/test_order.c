@@ -114,20 +114,21 @@ static void test_parked_and_gone(void **state)
 	uint64_t before = harness_counter(OM_C_LOOKUPS_ASKED);
 	uint8_t buf[8192];
 	size_t n = 0;
+	int fds[5];
 
 	(void)state;
 	(void)harness_hidden(h, "/slow", "slow", 4, 0);
 	(void)harness_object(h, "/hot", "hot", 3, 0);
+	for (int i = 0; i < 5; i++)
+		fds[i] = harness_connect(h);
 	h->sup_hold = true;
 	n = wire_v1(buf, '1', "/slow");
 	for (int i = 0; i < 20; i++)
 		n += wire_v1(buf + n, i % 2 ? '1' : '2', "/hot");
 	for (int i = 0; i < 5; i++) {
-		int fd = harness_connect(h);
-
-		harness_write(fd, buf, n);
+		harness_write(fds[i], buf, n);
 		wait_asked(before, (uint64_t)i + 1);
-		(void)close(fd);
+		(void)close(fds[i]);
 	}
 	h->sup_hold = false;
 	harness_stop(h);

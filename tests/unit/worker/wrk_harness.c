@@ -161,6 +161,20 @@ static void sup_list(struct harness *h, const struct om_op_list *m)
 	sup_put(h, &end, sizeof(end), NULL, 0);
 }
 
+static void sup_admit(struct harness *h, const struct om_op_admit *m)
+{
+	struct om_op_verdict v = { .hdr = { .type = OM_OP_VERDICT, .req = m->hdr.req } };
+
+	if (h->admit_max && h->admitted >= h->admit_max) {
+		v.status = -OBJM_STATUS_LIMIT_EXCEEDED;
+		v.cur_rev = OM_ADMIT_LIMIT_UID;
+	} else {
+		h->admitted++;
+	}
+	h->verdicts++;
+	sup_put(h, &v, sizeof(v), NULL, 0);
+}
+
 static void sup_prepare(struct harness *h, const struct om_op_prepare *m)
 {
 	struct om_op_verdict v = { .hdr = { .type = OM_OP_VERDICT, .req = m->hdr.req }, .id = ++h->next_id, .rev = 1 };
@@ -219,6 +233,8 @@ static void sup_take(struct harness *h, const void *buf)
 	case OM_OP_GONE: sup_gone(h, buf); break;
 	case OM_OP_PREPARE: sup_prepare(h, buf); break;
 	case OM_OP_COMMIT: sup_commit(h, buf); break;
+	case OM_OP_ADMIT: sup_admit(h, buf); break;
+	case OM_OP_LEAVE: h->admitted--; break;
 	default: break; /* ABORT */
 	}
 	(void)pthread_mutex_unlock(&h->lock);
@@ -550,8 +566,10 @@ uint64_t harness_counter(enum om_counter c) { return atomic_load(&om_counter_sel
 
 /* ---------------------------------------------------------------- the client */
 
-static int harness_connect_to(const char *path)
+/* Returns when the fake supervisor has admitted or refused it, so that a test may hold its answers from then on. */
+static int harness_connect_to(struct harness *h, const char *path)
 {
+	unsigned before = h->verdicts;
 	struct sockaddr_un sa = { .sun_family = AF_UNIX };
 	struct timeval tv = { .tv_sec = 10 };
 	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
@@ -559,11 +577,13 @@ static int harness_connect_to(const char *path)
 	(void)snprintf(sa.sun_path, sizeof(sa.sun_path), "%s", path);
 	assert_int_equal(connect(fd, (struct sockaddr *)&sa, sizeof(sa)), 0);
 	assert_int_equal(setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &tv, sizeof(tv)), 0);
+	for (int i = 0; i < 5000 && h->verdicts == before && !h->sup_hold; i++)
+		(void)usleep(1000);
 	return fd;
 }
 
-int harness_connect(struct harness *h) { return harness_connect_to(h->sock); }
-int harness_connect_legacy(struct harness *h) { return harness_connect_to(h->legacy); }
+int harness_connect(struct harness *h) { return harness_connect_to(h, h->sock); }
+int harness_connect_legacy(struct harness *h) { return harness_connect_to(h, h->legacy); }
 
 void harness_write(int fd, const void *p, size_t n)
 {

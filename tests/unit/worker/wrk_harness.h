@@ -45,6 +45,8 @@ struct harness {
 	struct harness_obj objs[HARNESS_OBJ_MAX];
 	unsigned n_objs;
 	uint64_t next_id;
+	_Atomic unsigned admit_max; /* connections that the fake supervisor admits; 0: any number */
+	_Atomic unsigned admitted, verdicts;
 };
 
 /* Start with limits changed by `tune` (may be NULL). `complete`: the index answers misses. */

@@ -1,0 +1,141 @@
+#!/usr/bin/env python3
+"""Limits, gone past: a client of the extension.
+
+Usage: limits.py SOCKET COMMAND [ARGUMENT]...   (see COMMANDS at the end)
+"""
+import os
+import socket
+import struct
+import sys
+import time
+
+from ext import (BEGIN, GET, LIMIT, OK, PING, T_URI, Ext, Lost, tlv)
+
+
+def cmd_connections(path, n):
+    """N: so many connections are served, whichever worker they come to; the next is told the limit and closed; one that ends makes room."""
+    n, held = int(n), []
+    for _ in range(n):
+        c = Ext(path)
+        assert c.call(PING)[0].status == OK
+        held.append(c)
+    for _ in range(3):
+        c = Ext(path)
+        f = c.call(PING)[0]
+        assert f.status == LIMIT and "limits.connections" in f.text(), (f.status, f.text())
+        try:
+            c.need(1)
+            raise AssertionError("it was not closed")
+        except Lost:
+            pass
+    s = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)  # version 1: the nearest code, and the text
+    s.settimeout(20)
+    s.connect(path)
+    s.sendall(b"1\0\2/a")
+    data = b""
+    while more := s.recv(4096):
+        data += more
+    assert data[0] == 0x14 and b"limits.connections" in data, data
+    s = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)  # one that says nothing is closed all the same
+    s.settimeout(20)
+    s.connect(path)
+    assert s.recv(1) == b""
+    for c in held:
+        assert c.call(PING)[0].status == OK, "those that are served stay"
+    held.pop().close()
+    end = time.monotonic() + 20
+    while True:
+        try:
+            c = Ext(path)
+            if c.call(PING)[0].status == OK:
+                break
+        except Lost:
+            pass
+        assert time.monotonic() < end, "no room after one has ended"
+        time.sleep(0.02)
+
+
+def cmd_served(path, n):
+    """N: so many are served at once."""
+    held = [Ext(path) for _ in range(int(n))]
+    for c in held:
+        assert c.call(PING)[0].status == OK
+    print("held", flush=True)
+    sys.stdin.readline()
+
+
+def cmd_sessions(path, n):
+    """N: so many puts can be open, over several connections; the next is told the limit; one that ends makes room."""
+    n = int(n)
+    conns = [Ext(path) for _ in range(6)]
+    opened = []
+    for i in range(n):
+        f, session, fd = conns[i % 6].begin(b"/s/%d" % i, 1000)
+        assert f.status == OK, (i, f.text())
+        opened.append((conns[i % 6], session, fd))
+    for c in conns:
+        f = c.begin(b"/s/more", 1000)[0]
+        assert f.status == LIMIT and "limits.put_sessions" in f.text(), (f.status, f.text())
+    c, session, fd = opened.pop()
+    os.write(fd, b"x")
+    os.close(fd)
+    assert c.commit(session).status == OK
+    c, session, fd = opened.pop()
+    os.close(fd)
+    assert c.call(5, tlv(16, session))[0].status == OK
+    again = 0
+    end = time.monotonic() + 20
+    while again < 2 and time.monotonic() < end:
+        f, session, fd = conns[again].begin(b"/s/again", 1000)
+        if f.status == OK:
+            again += 1
+        else:
+            time.sleep(0.02)
+    assert again == 2, "no room after two have ended"
+    assert conns[0].begin(b"/s/more", 1000)[0].status == LIMIT
+    for c in conns:  # a connection that ends aborts its puts
+        c.close()
+    end = time.monotonic() + 20
+    c = Ext(path)
+    while True:
+        got = [c.begin(b"/s/last%d" % i, 10) for i in range(n)]
+        if all(f.status == OK for f, _, _ in got):
+            break
+        for f, session, fd in got:
+            if f.status == OK:
+                os.close(fd)
+                c.call(5, tlv(16, session))
+        assert time.monotonic() < end, "puts of connections that are gone still count"
+        time.sleep(0.05)
+
+
+def cmd_page(path, n):
+    """N: limits.list_page."""
+    c = Ext(path)
+    for i in range(int(n) + 5):
+        assert c.put(b"/page/%d" % i, b"", 1).status == OK
+    frames = c.call(8, tlv(12, b"/page/"), tlv(15, struct.pack(">I", 1000)))
+    names = sum(tag == 22 for f in frames for tag, _ in f.tlvs)
+    assert names == int(n), names
+    assert len(list(c.list(b"/page/"))) == int(n) + 5
+    f = c.call(12, tlv(25, b"\1"))[0]
+    assert struct.unpack_from(">I", f.one[27], 8)[0] == int(n), "LIMITS tells it"
+
+
+def cmd_frame(path, limit):
+    """LIMIT: limits.frame_bytes: a request with more TLVs is told so, and the connection goes on."""
+    c = Ext(path)
+    limit = int(limit)
+    body = b"".join(tlv(T_URI, b"u" * 4000) for _ in range(limit // 4004 + 1))
+    assert len(body) > limit
+    f = c.call(GET, body)[0]
+    assert f.status == 0x45, (f.status, f.text())
+    assert c.call(PING)[0].status == OK
+    assert c.put(b"/frame", bytes(limit + 1)).status == 0x45, "an inline put of more"
+    assert c.call(PING)[0].status == OK
+
+
+COMMANDS = {"connections": cmd_connections, "served": cmd_served, "sessions": cmd_sessions, "page": cmd_page, "frame": cmd_frame}
+
+if __name__ == "__main__":
+    sys.exit(COMMANDS[sys.argv[2]](sys.argv[1], *sys.argv[3:]) or 0)

@@ -1,0 +1,62 @@
+#!/usr/bin/env bats
+# Limits hold over all workers, are told to who hits them, and are counted.
+load lib/daemon.bash
+
+setup() { scenario_setup; }
+teardown() { scenario_teardown; }
+
+limits() { as_user "$PYTHON" -B "$LIB/limits.py" "$OBJM_SOCKET" "$@"; }
+# Somebody whom the limits of one user hold: the daemon's own user and root are exempt from those.
+as_other() { setpriv --reuid="$OTHER_UID" --regid="$OTHER_UID" --clear-groups --no-new-privs -- "$PYTHON" -B "$LIB/limits.py" "$OBJM_SOCKET" "$@"; }
+refused() { objmctl --json counters | json "s['total']['refused']"; }
+
+@test "connections in all, over four workers" {
+	MIN_WORKERS=4 MAX_WORKERS=4 write_conf "limits: {connections: 30, connections_per_uid: 30}"
+	daemon_start
+	limits connections 30
+	[ "$(refused)" -ge 5 ]
+}
+
+@test "connections of one user, over four workers; others and the daemon's own user are served" {
+	need_root
+	MIN_WORKERS=4 MAX_WORKERS=4 write_conf "limits: {connections: 100, connections_per_uid: 20}"
+	daemon_start
+	as_other connections 20
+	mkfifo "$T/in" "$T/out"
+	as_other served 20 <"$T/in" >"$T/out" 3>&- 4>&- &
+	exec 7>"$T/in"
+	read -r _ <"$T/out"
+	limits served 40 </dev/null
+	exec 7>&-
+	wait $!
+}
+
+@test "a worker that dies gives back what its clients held" {
+	need_root
+	MIN_WORKERS=2 MAX_WORKERS=2 write_conf "limits: {connections: 100, connections_per_uid: 20}"
+	daemon_start
+	as_other connections 20
+	for p in $(worker_pids); do kill -KILL "$p"; done
+	wait_until 15 answers
+	as_other connections 20
+}
+
+@test "open puts of one user, over four workers" {
+	need_root
+	MIN_WORKERS=4 MAX_WORKERS=4 write_conf "limits: {put_sessions: 100, put_sessions_per_uid: 20}"
+	daemon_start
+	as_other sessions 20
+}
+
+@test "open puts in all, over four workers" {
+	MIN_WORKERS=4 MAX_WORKERS=4 write_conf "limits: {put_sessions: 24, put_sessions_per_uid: 24}"
+	daemon_start
+	limits sessions 24
+}
+
+@test "pages and frames" {
+	write_conf "limits: {list_page: 17, frame_bytes: 64K}"
+	daemon_start
+	limits page 17
+	limits frame 65536
+}
