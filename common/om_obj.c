@@ -123,8 +123,7 @@ bool om_meta_next(const void *meta, size_t len, size_t *pos, const char **ret_ke
 	return true;
 }
 
-/* At least `digits` (1..16) hexadecimal digits. Every open of an object comes here: snprintf takes 0.2 us. */
-static size_t put_hex(char *to, uint64_t v, size_t digits)
+size_t om_hex_put(char *to, uint64_t v, size_t digits)
 {
 	char all[16];
 
@@ -138,15 +137,15 @@ static size_t put_hex(char *to, uint64_t v, size_t digits)
 
 void om_obj_dir(uint64_t id, char ret_path[static OM_OBJ_PATH_MAX])
 {
-	ret_path[put_hex(ret_path, id >> OM_OBJ_DIR_SHIFT, 9)] = '\0';
+	ret_path[om_hex_put(ret_path, id >> OM_OBJ_DIR_SHIFT, 9)] = '\0';
 }
 
 void om_obj_path(uint64_t id, char ret_path[static OM_OBJ_PATH_MAX])
 {
-	size_t n = put_hex(ret_path, id >> OM_OBJ_DIR_SHIFT, 9);
+	size_t n = om_hex_put(ret_path, id >> OM_OBJ_DIR_SHIFT, 9);
 
 	ret_path[n++] = '/';
-	ret_path[n + put_hex(ret_path + n, id, 16)] = '\0';
+	ret_path[n + om_hex_put(ret_path + n, id, 16)] = '\0';
 }
 
 bool om_obj_id(const char *name, uint64_t *ret_id)

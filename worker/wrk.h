@@ -24,6 +24,7 @@ struct wrk_io;	       /* wrk_io.h */
 struct wrk_put_set;    /* wrk_put.h */
 struct wrk_reap;       /* wrk_reap.h */
 struct wrk_legacy_set; /* wrk_legacy.h */
+struct wrk_small;      /* wrk_small.h */
 
 /* One tier, by number. */
 struct wrk_tier {
@@ -50,6 +51,7 @@ struct wrk {
 	struct idx_alogw alog;
 	struct wrk_ring *ring;
 	struct wrk_fdcache *fdcache;
+	struct wrk_small *small;
 	struct wrk_io *io;
 	struct wrk_accept *accept;
 	struct wrk_conn_set *conns;

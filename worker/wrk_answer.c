@@ -177,11 +177,14 @@ void wrk_answer_tlvs(struct wrk_req *r, const void *tlv, size_t len, bool more)
 void wrk_answer_meta(const struct wrk_req *r, struct om_proto_wr *wr)
 {
 	char etag[40];
-	int n = snprintf(etag, sizeof(etag), "%llx-%x", (unsigned long long)r->ent.id, r->ent.rev);
+	size_t n = om_hex_put(etag, r->ent.id, 1);
+
+	etag[n++] = '-';
+	n += om_hex_put(etag + n, r->ent.rev, 1);
 
 	om_proto_meta_put_u64(wr, OM_PROTO_META_SIZE, r->ent.size);
 	om_proto_meta_put_u64(wr, OM_PROTO_META_MTIME, r->ent.mtime_ns / 1000000000u);
-	om_proto_meta_put(wr, OM_PROTO_META_ETAG, etag, (size_t)n);
+	om_proto_meta_put(wr, OM_PROTO_META_ETAG, etag, n);
 	om_proto_meta_put_u8(wr, OM_PROTO_META_BACKEND, r->ent.tier);
 }
 
@@ -314,6 +317,32 @@ static bool wrk_answer_bytes_head(struct wrk_req *r, uint64_t off, uint64_t len)
 	body.have |= OM_PROTO_BIT(RANGE);
 	body.range = (struct om_proto_range){ off, len };
 	return wrk_answer_frame(r, 0, &body, len, NULL);
+}
+
+void wrk_answer_data(struct wrk_req *r, const void *data, uint64_t off, size_t len)
+{
+	struct wrk_out *o;
+	uint8_t *p;
+
+	wrk_answer_count(r, 0);
+	r->copied = true;
+	r->bytes = len;
+	if (!r->conn) {
+		wrk_req_end(r);
+		return;
+	}
+	if (!wrk_answer_bytes_head(r, off, len))
+		return;
+	o = wrk_req_out(r);
+	p = wrk_out_room(o, len);
+	if (p)
+		memcpy(p, data, len);
+	if (!p || wrk_out_frame(o, len, NULL, 0, WRK_OUT_FDS_MAX) < 0) {
+		wrk_answer_lost(r);
+		return;
+	}
+	om_count_own(OM_C_BYTES_SENT, len);
+	wrk_req_end(r);
 }
 
 void wrk_answer_bytes(struct wrk_req *r, int fd, uint64_t off, uint64_t len)

@@ -22,6 +22,9 @@ void wrk_answer_bytes(struct wrk_req *r, int fd, uint64_t off, uint64_t len);
 /** A GET of mode 4: a small head inline, the rest as segments of `fd`, a description of the answer's own, which is taken over. */
 void wrk_answer_seg(struct wrk_req *r, int fd);
 
+/** The same, when the `len` bytes (at least 1) are there: `data` is copied. */
+void wrk_answer_data(struct wrk_req *r, const void *data, uint64_t off, size_t len);
+
 /** Extension: an answer made of TLVs (`body` may be NULL) and at most one descriptor (NULL: none; taken over). */
 void wrk_answer_body(struct wrk_req *r, struct om_proto_body *body, const struct wrk_out_fd *fd);
 

@@ -10,11 +10,14 @@
  */
 #include "worker/wrk_get.h"
 
+#include <sys/uio.h>
+
 #include "common/om_counter.h"
 #include "worker/wrk_answer.h"
 #include "worker/wrk_open.h"
 #include "worker/wrk_reqlog.h"
 #include "worker/wrk_right.h"
+#include "worker/wrk_small.h"
 #include "worker/wrk_write.h"
 
 #define WRK_GET_TRIES 4u
@@ -229,19 +232,49 @@ static bool wrk_get_shares(const struct wrk_req *r)
 	return !r->copy && r->form == WRK_REQ_EXT && r->conn->promise && wrk_fdcache_shareable(r->conn->uid);
 }
 
+/* Bytes of the object that the answer has; with a range that begins behind its end none. */
+static uint64_t wrk_get_length(const struct wrk_req *r)
+{
+	uint64_t len = r->ent.size - OM_MIN(r->range.off, r->ent.size);
+
+	return r->range.len ? OM_MIN(len, r->range.len) : len;
+}
+
+/* Bytes wanted, and so few that they are copied rather than sent from the file. */
+static bool wrk_get_small(const struct wrk_req *r)
+{
+	return r->copy && r->mode != OM_PROTO_MODE_SPLICE && r->ent.size <= WRK_SMALL_MAX && wrk_get_length(r) > 0;
+}
+
+/* Read all of a small object, if that does not wait. */
+static bool wrk_get_read(const struct wrk_req *r, int fd, uint8_t buf[static WRK_SMALL_MAX])
+{
+	bool memory = r->w->tiers[r->ent.tier].row.type == OM_TIER_MEMORY;
+	struct iovec iov = { buf, r->ent.size };
+
+	return preadv2(fd, &iov, 1, 0, memory ? 0 : RWF_NOWAIT) == (ssize_t)r->ent.size;
+}
+
+static void wrk_get_opened_copy(struct wrk_req *r, int fd)
+{
+	static uint8_t buf[WRK_SMALL_MAX];
+
+	if (!wrk_get_small(r) || !wrk_get_read(r, fd, buf)) {
+		wrk_answer_bytes(r, fd, r->range.off, wrk_get_length(r));
+		return;
+	}
+	(void)close(fd);
+	wrk_small_put(r->w->small, r->ent.id, buf, r->ent.size, r->w->tiers[r->ent.tier].row.type == OM_TIER_MEMORY);
+	wrk_answer_data(r, buf + r->range.off, r->range.off, wrk_get_length(r));
+}
+
 /* The file is open: answer. */
 static void wrk_get_opened(struct wrk_req *r, int fd)
 {
-	uint64_t size = r->ent.size;
-
 	if (r->has_slot)
 		idx_alogw_add(&r->w->alog, r->w->idx.segment, r->slot);
 	if (r->copy) {
-		uint64_t len = size - OM_MIN(r->range.off, size);
-
-		if (r->range.len)
-			len = OM_MIN(len, r->range.len);
-		wrk_answer_bytes(r, fd, r->range.off, len);
+		wrk_get_opened_copy(r, fd);
 		return;
 	}
 	if (r->mode == OM_PROTO_MODE_SEGMENTED) {
@@ -296,6 +329,16 @@ static void wrk_get_open(struct wrk_req *r)
 			if (r->has_slot)
 				idx_alogw_add(&r->w->alog, r->w->idx.segment, r->slot);
 			wrk_answer_fd(r, &(struct wrk_out_fd){ .fd = wrk_fdcache_fd(e), .ref = e });
+			return;
+		}
+	}
+	if (wrk_get_small(r)) {
+		const uint8_t *data = wrk_small_get(r->w->small, r->ent.id, r->ent.size);
+
+		if (data) {
+			if (r->has_slot)
+				idx_alogw_add(&r->w->alog, r->w->idx.segment, r->slot);
+			wrk_answer_data(r, data + r->range.off, r->range.off, wrk_get_length(r));
 			return;
 		}
 	}

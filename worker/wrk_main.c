@@ -25,6 +25,7 @@
 #include "worker/wrk_reap.h"
 #include "worker/wrk_req.h"
 #include "worker/wrk_sandbox.h"
+#include "worker/wrk_small.h"
 #include "worker/wrk_watch.h"
 
 #define WRK_MAIN_TICK_NS 1000000000u
@@ -211,6 +212,9 @@ static void wrk_main_parts(struct wrk *w)
 	rc = wrk_fdcache_new(wrk_main_cache_max(l), &w->fdcache);
 	if (rc < 0)
 		wrk_main_fail("descriptor cache", rc);
+	rc = wrk_small_new(&w->small);
+	if (rc < 0)
+		wrk_main_fail("small objects", rc);
 	rc = wrk_reap_new(&w->reap);
 	if (rc < 0)
 		wrk_main_fail("thread", rc);

@@ -15,6 +15,7 @@
 
 #include "common/om_counter.h"
 
+#define WRK_OUT_SPARE_MAX (1u << 20)	/* bytes of the one buffer that is kept */
 #define WRK_OUT_BATCH 64u		/* messages to one sendmmsg */
 
 struct wrk_out_msg {
@@ -56,10 +57,30 @@ void wrk_out_fini(struct wrk_out *o)
 	wrk_out_init(o, o->cache);
 }
 
+/*
+ * One large buffer goes from queue to queue: its pages are there and in the processor's cache, where a new one of malloc's would
+ * fault them in one by one, for each batch.
+ */
+static uint8_t *wrk_out_spare;
+static size_t wrk_out_spare_cap;
+
 void wrk_out_trim(struct wrk_out *o)
 {
-	if (wrk_out_empty(o))
-		wrk_out_fini(o);
+	if (!wrk_out_empty(o))
+		return;
+	if (!wrk_out_spare && o->cap <= WRK_OUT_SPARE_MAX) {
+		wrk_out_spare = o->buf;
+		wrk_out_spare_cap = o->cap;
+		o->buf = NULL;
+	}
+	wrk_out_fini(o);
+}
+
+static void wrk_out_take_spare(struct wrk_out *o)
+{
+	o->buf = wrk_out_spare;
+	o->cap = wrk_out_spare_cap;
+	wrk_out_spare = NULL;
 }
 
 /* ---- room: the arrays */
@@ -107,8 +128,13 @@ static bool wrk_out_grow_u(void **array, unsigned *cap, unsigned *start, unsigne
 
 uint8_t *wrk_out_room(struct wrk_out *o, size_t n)
 {
-	void *p = o->buf;
-	bool ok = wrk_out_grow(&p, &o->cap, &o->start, &o->end, n, 1);
+	void *p;
+	bool ok;
+
+	if (!o->buf && wrk_out_spare)
+		wrk_out_take_spare(o);
+	p = o->buf;
+	ok = wrk_out_grow(&p, &o->cap, &o->start, &o->end, n, 1);
 
 	o->buf = p;
 	return ok ? o->buf + o->end : NULL;

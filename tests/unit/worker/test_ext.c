@@ -475,6 +475,48 @@ static void test_copy_range(void **state)
 	harness_stop(h);
 }
 
+static void copy_is(struct client *c, const char *uri, uint64_t off, uint64_t len, const char *want)
+{
+	struct om_proto_body b = uri_body(uri);
+	struct om_proto_ext ext;
+	char got[64];
+
+	b.have |= OM_PROTO_BIT(RANGE);
+	b.range = (struct om_proto_range){ off, len };
+	ext_send(c, OM_PROTO_OP_GET, 1, OM_PROTO_F_COPY, &b, NULL, 0);
+	ext_recv(c, &ext, &b);
+	assert_int_equal(ext.status, 0);
+	assert_int_equal(ext.payload_len, strlen(want));
+	ext_payload(c, got, strlen(want));
+	assert_memory_equal(got, want, strlen(want));
+}
+
+/* Small objects' bytes are kept when they are asked for again: no file is needed then; new bytes are a new object. */
+static void test_copy_small(void **state)
+{
+	struct harness *h = harness_start(NULL, true);
+	struct client *c = ext_connect(h);
+
+	(void)state;
+	for (unsigned tier = 0; tier < 2; tier++) {
+		uint64_t id = harness_object(h, "/s", "0123456789", 10, tier), sent = harness_counter(OM_C_BYTES_SENT);
+
+		copy_is(c, "/s", 0, 0, "0123456789");
+		copy_is(c, "/s", 2, 3, "234");
+		assert_int_equal(harness_counter(OM_C_BYTES_SENT), sent + 13);
+		copy_is(c, "/s", 10, 0, "");
+		harness_unlink(h, id, tier);
+		copy_is(c, "/s", 0, 0, "0123456789"); /* kept: the file is not looked at */
+		copy_is(c, "/s", 9, 5, "9");
+		(void)harness_object(h, "/s", "abc", 3, tier);
+		copy_is(c, "/s", 0, 0, "abc");
+		copy_is(c, "/s", 0, 0, "abc");
+		copy_is(c, "/s", 1, 0, "bc");
+	}
+	ext_close(c);
+	harness_stop(h);
+}
+
 static void test_stat_delete_list(void **state)
 {
 	struct harness *h = harness_start(NULL, true);
@@ -725,7 +767,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_sharing), cmocka_unit_test(test_get_many), cmocka_unit_test(test_hot_many),
-		cmocka_unit_test(test_hot_pipeline), cmocka_unit_test(test_hot_rights), cmocka_unit_test(test_hot_logged), cmocka_unit_test(test_copy_range),
+		cmocka_unit_test(test_hot_pipeline), cmocka_unit_test(test_hot_rights), cmocka_unit_test(test_hot_logged), cmocka_unit_test(test_copy_range), cmocka_unit_test(test_copy_small),
 		cmocka_unit_test(test_stat_delete_list), cmocka_unit_test(test_puts), cmocka_unit_test(test_put_in_order),
 		cmocka_unit_test(test_put_and_gone), cmocka_unit_test(test_refusals),
 	};

@@ -16,6 +16,7 @@
 #include "worker/wrk_access.h"
 #include "worker/wrk_conn.h"
 #include "worker/wrk_fdcache.h"
+#include "worker/wrk_small.h"
 #include "worker/wrk_io.h"
 #include "worker/wrk_legacy.h"
 #include "worker/wrk_put.h"
@@ -411,6 +412,7 @@ struct harness *harness_start(void (*tune)(struct om_boot_limits *l), bool compl
 	harness_rings(h);
 	wrk_ring_on_room(w->ring, harness_room, h);
 	assert_int_equal(wrk_fdcache_new(w->boot.limits.max_open_fds, &w->fdcache), 0);
+	assert_int_equal(wrk_small_new(&w->small), 0);
 	assert_int_equal(wrk_reap_new(&w->reap), 0);
 	assert_int_equal(wrk_io_new(&w->loop, 2, wrk_fdcache_thread_in, wrk_fdcache_thread_out, &w->io), 0);
 	assert_int_equal(wrk_put_new(w, &w->puts), 0);
@@ -454,6 +456,7 @@ void harness_stop(struct harness *h)
 	wrk_put_free(w->puts);
 	wrk_reap_free(w->reap);
 	wrk_fdcache_free(w->fdcache);
+	wrk_small_free(w->small);
 	wrk_req_fini();
 	wrk_ring_free(w->ring);
 	om_ring_fini(&h->sup);
