@@ -27,7 +27,7 @@ static void shut(void *p)
 /* May this process hold so many descriptors? The cache takes half of the limit. */
 static bool descriptors(const struct bench_opts *o)
 {
-	uint64_t need = (2 * o->objects + 256) * o->connections;
+	uint64_t need = OM_MAX(2 * o->objects, o->objects * o->connections + 256);
 	struct rlimit l;
 
 	if (need > UINT32_MAX || getrlimit(RLIMIT_NOFILE, &l) < 0)
@@ -60,15 +60,18 @@ static bool error(struct handle *h, struct bench_result *r)
 
 static bool fill(struct handle *h)
 {
-	const struct objm_cached *c;
-	char uri[BENCH_URI_MAX];
+	static _Thread_local char uris[BENCH_DEPTH_MAX][BENCH_URI_MAX];
+	const char *list[BENCH_DEPTH_MAX];
 
-	for (uint64_t i = 0; i < h->o->objects; i++) {
-		uint32_t len = bench_uri(h->o, i, uri);
+	for (uint64_t i = 0; i < h->o->objects;) {
+		unsigned n = 0;
 
-		if (objm_cache_get(h->s, uri, len, h->want, &c) < 0)
+		for (; n < BENCH_DEPTH_MAX && i < h->o->objects; n++) {
+			(void)bench_uri(h->o, i++, uris[n]);
+			list[n] = uris[n];
+		}
+		if (objm_cache_fill(h->s, list, n, h->want) < 0)
 			return bench_fail("%s", objm_error(h->s)), false;
-		objm_cache_release(h->s, c);
 	}
 	return true;
 }

@@ -248,6 +248,11 @@ struct objm_cached {
  * @return 0; errors as objm_get(). A session without a cache, or whose server has no table, asks every time
  */
 OBJM_API int objm_cache_get(objm_t *s, const char *uri, size_t len, uint32_t want, const struct objm_cached **ret_obj);
+/**
+ * Get many objects into the cache with few messages, to begin warm. Those that are in it are asked for all the same; what does
+ * not exist, or cannot be kept, is no error: objm_cache_get() will tell. @return 0, or negative if the call broke off
+ */
+OBJM_API int objm_cache_fill(objm_t *s, const char *const *uris, size_t n, uint32_t want);
 /** What is known of a borrowed object: as objm_get() said it when the cache got it, without tier names. */
 OBJM_API void objm_cache_info(objm_t *s, const struct objm_cached *obj, struct objm_info *ret_info);
 /** Give an object back. NULL is fine. */

@@ -29,7 +29,7 @@
 #include "common/om_base.h"
 #include "index/idx_gen.h"
 
-#define OBJM_CACHE_TOUCHED_MAX 4096u /* objects of one report */
+#define OBJM_CACHE_TOUCHED_MAX 1024u /* objects of one report: what a server takes in one TOUCH */
 
 /* What an entry holds. */
 #define OBJM_CACHE_HAS_FD 0x1u	   /* = OBJM_CACHE_FD */
@@ -87,7 +87,7 @@ struct objm_cache {
 	uint32_t max, used, free_head, hand; /* used: entries [1..used] were in use once */
 	uint32_t count, fds, fds_max;
 	uint64_t bytes, bytes_max, seed;
-	uint64_t hits, misses, stale;
+	uint64_t hits, misses, stale, reported;
 	uint64_t report_at_ns; /* coarse clock; a hit at or after it asks for a report */
 	uint32_t touched[OBJM_CACHE_TOUCHED_MAX], touched_count;
 };

@@ -14,6 +14,7 @@
 #define COPY_MAX 65536u /* above it a mapping is cheaper than a copy */
 #define SWEEP 16u	/* entries that a miss looks at for what is no longer current */
 #define SWEEP_TEND 65536u
+#define FILL_BATCH 253u
 
 static_assert(OBJM_CACHE_HAS_FD == OBJM_CACHE_FD && OBJM_CACHE_HAS_DATA == OBJM_CACHE_DATA, "want and has are compared");
 
@@ -42,6 +43,8 @@ void objm_cache_table(objm_t *s, int fd)
 
 void objm_cache_end(objm_t *s)
 {
+	if (s->cache)
+		objm_cache_report(s);
 	objm_cache_free(s->cache);
 	s->cache = NULL;
 }
@@ -55,6 +58,7 @@ void objm_cache_count(const objm_t *s, struct objm_stats *ret_stats)
 	ret_stats->cache_stale = s->cache->stale;
 	ret_stats->cache_objects = s->cache->count;
 	ret_stats->cache_bytes = s->cache->bytes;
+	ret_stats->cache_reported = s->cache->reported;
 }
 
 /* A session without a cache: what it gets through here lives for its reference alone. */
@@ -62,19 +66,6 @@ static int small_cache(objm_t *s)
 {
 	s->cache = objm_cache_new(1, 1, 0);
 	return s->cache ? 0 : objm_fail(s, -OBJM_STATUS_OUT_OF_MEMORY, "GET: out of memory");
-}
-
-/* ---------------------------------------------------------------- reports */
-
-/* Start counting anew: the next report is due in a while. */
-static void report_hits(objm_t *s)
-{
-	struct objm_cache *c = s->cache;
-
-	for (uint32_t i = 0; i < c->touched_count; i++)
-		c->entries[c->touched[i]].touches = 0;
-	c->touched_count = 0;
-	c->report_at_ns = om_coarse_ns() + (uint64_t)s->opt.cache_report_ms * 1000000u;
 }
 
 /* ---------------------------------------------------------------- misses */
@@ -127,27 +118,23 @@ static int get_with_room(objm_t *s, const char *uri, struct objm_got *g)
 	return r;
 }
 
-static int fetch(objm_t *s, const char *uri, size_t len, uint32_t want, struct objm_cache_entry **ret_e)
+/* Into the cache what came; g->fd is closed or kept. *ret_e has a reference for the caller. */
+static int keep(objm_t *s, const char *uri, size_t len, uint32_t want, struct objm_got *g, struct objm_cache_entry **ret_e)
 {
-	struct objm_got g;
 	void *data = NULL;
 	uint32_t has = 0;
-	int r = get_with_room(s, uri, &g);
+	int r = want & OBJM_CACHE_DATA ? load(s, uri, g, &data, &has) : 0;
 
-	if (r < 0)
-		return r;
-	if (want & OBJM_CACHE_DATA)
-		r = load(s, uri, &g, &data, &has);
 	if (r == 0) {
-		*ret_e = objm_cache_insert(s->cache, uri, len, &g.info, g.fd, data, has | (want & OBJM_CACHE_FD));
+		*ret_e = objm_cache_insert(s->cache, uri, len, &g->info, g->fd, data, has | (want & OBJM_CACHE_FD));
 		if (!*ret_e)
 			r = objm_fail(s, -OBJM_STATUS_OUT_OF_MEMORY, "GET: out of memory");
 		else if (want & OBJM_CACHE_FD)
-			g.fd = -1;
+			g->fd = -1;
 	}
 	if (r < 0 && has)
-		unload(data, g.info.size, has);
-	om_close(&g.fd);
+		unload(data, g->info.size, has);
+	om_close(&g->fd);
 	return r;
 }
 
@@ -155,6 +142,8 @@ static int fetch(objm_t *s, const char *uri, size_t len, uint32_t want, struct o
 static int miss(objm_t *s, const char *uri, size_t len, uint32_t want, struct objm_cache_entry **ret_e)
 {
 	char text[OM_URI_MAX + 1];
+	struct objm_got g;
+	int r;
 
 	if (len == 0 || len > OM_URI_MAX || memchr(uri, '\0', len))
 		return objm_fail(s, len > OM_URI_MAX ? -OBJM_STATUS_URI_TOO_LONG : -OBJM_STATUS_INVALID_REQUEST,
@@ -162,10 +151,18 @@ static int miss(objm_t *s, const char *uri, size_t len, uint32_t want, struct ob
 	memcpy(text, uri, len);
 	text[len] = '\0';
 	objm_cache_sweep(s->cache, SWEEP);
-	return fetch(s, text, len, want, ret_e);
+	r = get_with_room(s, text, &g);
+	return r < 0 ? r : keep(s, text, len, want, &g, ret_e);
 }
 
 /* ---------------------------------------------------------------- public */
+
+static int wanted(objm_t *s, uint32_t want)
+{
+	if (want & ~(OBJM_CACHE_FD | OBJM_CACHE_DATA))
+		return objm_fail(s, -OBJM_STATUS_INVALID_REQUEST, "client cache: unknown bits in `want`");
+	return 0;
+}
 
 int objm_cache_get(objm_t *s, const char *uri, size_t len, uint32_t want, const struct objm_cached **ret_obj)
 {
@@ -184,15 +181,55 @@ int objm_cache_get(objm_t *s, const char *uri, size_t len, uint32_t want, const 
 	if (OM_LIKELY(e)) {
 		*ret_obj = &e->pub;
 		if (OM_UNLIKELY(due))
-			report_hits(s);
+			objm_cache_report(s);
 		return 0;
 	}
-	if (want & ~(OBJM_CACHE_FD | OBJM_CACHE_DATA))
-		return objm_leave(s, objm_fail(s, -OBJM_STATUS_INVALID_REQUEST, "objm_cache_get: unknown bits in `want`"));
-	r = miss(s, uri, len, want, &e);
+	r = wanted(s, want);
+	if (r == 0)
+		r = miss(s, uri, len, want, &e);
 	if (r == 0)
 		*ret_obj = &e->pub;
 	return objm_leave(s, r);
+}
+
+/* One batch of answers. Descriptors that are not kept are closed, whatever went wrong before. */
+static int fill_batch(objm_t *s, const char *const *uris, size_t n, uint32_t want, struct objm_result *res)
+{
+	int r = objm_get_many(s, uris, n, 0, res);
+
+	for (size_t i = 0; i < n; i++) {
+		struct objm_got g = {.info = res[i].info, .fd = res[i].fd};
+		struct objm_cache_entry *e;
+
+		if (res[i].status < 0)
+			continue;
+		if (r == 0)
+			r = keep(s, uris[i], strlen(uris[i]), want, &g, &e);
+		else
+			om_close(&g.fd);
+		if (r == 0)
+			objm_cache_unref(s->cache, e);
+	}
+	return r;
+}
+
+int objm_cache_fill(objm_t *s, const char *const *uris, size_t n, uint32_t want)
+{
+	struct objm_result *res;
+	int r;
+
+	if (want == 0)
+		want = OBJM_CACHE_FD;
+	r = wanted(s, want);
+	if (r == 0 && !s->cache)
+		r = small_cache(s);
+	res = r == 0 ? malloc(FILL_BATCH * sizeof(*res)) : NULL;
+	if (r == 0 && !res)
+		r = objm_fail(s, -OBJM_STATUS_OUT_OF_MEMORY, "GET: out of memory");
+	for (size_t at = 0; r == 0 && at < n; at += FILL_BATCH)
+		r = fill_batch(s, uris + at, OM_MIN(n - at, (size_t)FILL_BATCH), want, res);
+	free(res);
+	return r;
 }
 
 void objm_cache_info(objm_t *s, const struct objm_cached *obj, struct objm_info *ret_info)
@@ -216,6 +253,6 @@ void objm_cache_tend(objm_t *s)
 {
 	if (!s->cache)
 		return;
-	report_hits(s);
+	objm_cache_report(s);
 	objm_cache_sweep(s->cache, SWEEP_TEND);
 }

@@ -262,6 +262,23 @@ int objm_io_need(struct objm_io *io, size_t n)
 	return 0;
 }
 
+int objm_io_poll(struct objm_io *io)
+{
+	struct pollfd p = {.fd = io->sock, .events = POLLIN};
+	size_t got;
+	int r;
+
+	if (poll(&p, 1, 0) <= 0)
+		return 0;
+	r = make_room(io, objm_io_avail(io) + 1);
+	if (r == 0)
+		r = receive(io, io->buf + io->end, io->cap - io->end, &got);
+	if (r < 0)
+		return r;
+	io->end += got;
+	return 1;
+}
+
 void objm_io_consume(struct objm_io *io, size_t n)
 {
 	io->start += OM_MIN(n, objm_io_avail(io));

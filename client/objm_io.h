@@ -53,6 +53,8 @@ int objm_io_send(struct objm_io *io, struct iovec *iov, unsigned iovcnt, const i
  * descriptors); -OUT_OF_MEMORY; -SYSTEM
  */
 int objm_io_need(struct objm_io *io, size_t n);
+/** What is there without waiting, into the buffer: 1; 0: nothing; or as objm_io_need(). */
+int objm_io_poll(struct objm_io *io);
 static inline const uint8_t *objm_io_at(const struct objm_io *io) { return io->buf + io->start; }
 static inline size_t objm_io_avail(const struct objm_io *io) { return io->end - io->start; }
 /** Consume `n` available bytes. */

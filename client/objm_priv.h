@@ -125,8 +125,15 @@ int objm_leave(objm_t *s, int r);
 int objm_cache_begin(objm_t *s);
 /** ATTACH was answered: the table's descriptor (stays the caller's), or -1: there is none. */
 void objm_cache_table(objm_t *s, int fd);
+/** A last report; then the cache goes. Before objm_disconnect(). */
 void objm_cache_end(objm_t *s);
 void objm_cache_count(const objm_t *s, struct objm_stats *ret_stats);
+
+/* objm_cache_report.c: TOUCH. */
+/** Tell the server of the hits since the last report, if it can be done without waiting. */
+void objm_cache_report(objm_t *s);
+/** Before a request: take the answer of the report that is under way. */
+void objm_cache_settle(objm_t *s);
 
 /* objm_get.c: one object, as objm_get() without counting the call. */
 struct objm_got {

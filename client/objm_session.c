@@ -163,6 +163,7 @@ void objm_disconnect(objm_t *s)
 	objm_io_fini(&s->io);
 	om_close(&s->io.sock);
 	objm_io_init(&s->io, -1);
+	s->touch_id = 0;
 	s->st.bytes_sent += old.sent;
 	s->st.bytes_received += old.received;
 	s->st.fds_received += old.fds_in;
@@ -529,6 +530,7 @@ static int try_once(objm_t *s, struct objm_req *req, bool *ret_again)
 	int r;
 
 	*ret_again = false;
+	objm_cache_settle(s);
 	if (s->io.sock >= 0 && ((s->leaving && req->conn_serial == 0) || (req->once && !req->fresh && objm_stale(s))))
 		objm_disconnect(s);
 	if (req->conn_serial != 0 && (s->io.sock < 0 || s->conn_serial != req->conn_serial))
@@ -722,8 +724,8 @@ void objm_close(objm_t *s)
 {
 	if (!s)
 		return;
-	objm_disconnect(s);
 	objm_cache_end(s);
+	objm_disconnect(s);
 	free(s->tx);
 	free(s->path);
 	free(s);

@@ -37,16 +37,21 @@ def install():
 
 
 def build(directory):
-    """The build directory: release, made when it is missing."""
-    if not directory:
-        directory = os.path.join(ROOT, "build-release")
-        if not os.path.exists(os.path.join(directory, "build.ninja")):
-            subprocess.run(["meson", "setup", directory, ROOT, "--buildtype=release", "-Dtests=false"], check=True, stdout=subprocess.DEVNULL)
-        subprocess.run(["ninja", "-C", directory, *PROGRAMS], check=True, stdout=subprocess.DEVNULL)
-    for p in PROGRAMS:
-        if not os.access(os.path.join(directory, p), os.X_OK):
-            raise SystemExit(f"bench/compare: {directory}/{p} is missing: build it, or leave --build out")
-    return directory
+    """A build directory with everything in it: the one that is named, else one that is there, else a release build is made."""
+    def whole(d):
+        return all(os.access(os.path.join(d, p), os.X_OK) for p in PROGRAMS)
+
+    if directory and not whole(directory):
+        missing = next(p for p in PROGRAMS if not os.access(os.path.join(directory, p), os.X_OK))
+        raise SystemExit(f"bench/compare: {directory}/{missing} is missing: build it, or leave --build out")
+    found = directory or next((d for d in (os.path.join(ROOT, "build-release"), os.path.join(ROOT, "build")) if whole(d)), None)
+    if not found:
+        found = os.path.join(ROOT, "build-release")
+        print(f"bench/compare: no build is there: building {found}", flush=True)
+        if not os.path.exists(os.path.join(found, "build.ninja")):
+            subprocess.run(["meson", "setup", found, ROOT, "--buildtype=release", "-Dtests=false"], check=True, stdout=subprocess.DEVNULL)
+        subprocess.run(["ninja", "-C", found, *PROGRAMS], check=True, stdout=subprocess.DEVNULL)
+    return os.path.abspath(found)
 
 
 class World:
@@ -58,7 +63,7 @@ class World:
     def __enter__(self):
         if not install():
             print("bench/compare: without the packages named above their rows are left out", file=sys.stderr)
-        built = build(self.args.build)
+        built = self.built = build(self.args.build)
         self.memory, self.disk, self.bin = self.make(self.args.memory), self.make(self.args.disk), self.make("/tmp")
         for p in PROGRAMS:
             os.makedirs(os.path.dirname(os.path.join(self.bin, p)), exist_ok=True)
@@ -214,5 +219,7 @@ class World:
             if shutil.which(command[0]):
                 r = subprocess.run(command, capture_output=True, check=False)
                 versions[name] = (r.stdout + r.stderr).decode().strip().split("\n")[0]
-        return {"cpu": model, "cpus": self.cpus, "kernel": platform.release(), "load": os.getloadavg(), "server_cpu": self.server_cpu,
+        options = subprocess.run(["meson", "introspect", "--buildoptions", self.built], capture_output=True, check=False).stdout
+        kind = next((o["value"] for o in json.loads(options or b"[]") if o["name"] == "buildtype"), "unknown")
+        return {"build": f"{self.built} ({kind})", "cpu": model, "cpus": self.cpus, "kernel": platform.release(), "load": os.getloadavg(), "server_cpu": self.server_cpu,
                 "client_cpu": self.client_cpu, "peers": versions, "disk": self.args.disk, "time": time.strftime("%Y-%m-%d %H:%M:%S")}
