@@ -407,7 +407,7 @@ struct om_op_gone {
 };
 static_assert(sizeof(struct om_op_gone) == 32, "ring messages");
 
-/* ROOM: somebody waits for `bytes` of room on the tier, or it is above its high-water mark (`bytes` 0): make room now.
+/* ROOM: somebody waits until `bytes` of the tier are free, or it is above its high-water mark (`bytes` 0): make room now.
  * A hint: no answer; what comes of it arrives as DROPs and MOVEs. */
 struct om_op_room {
 	struct om_op_hdr hdr;

@@ -245,7 +245,7 @@ void sup_room_lost(struct sup_engine *e, unsigned place)
 
 /* ---- waiting ---- */
 
-/* Tell the lifecycle process that room is wanted; `bytes` 0: the tier is above its high-water mark. */
+/* Tell the lifecycle process how much room is wanted, what is free already included; `bytes` 0: the tier is above its high-water mark. */
 static void ask(struct sup_engine *e, struct sup_tier *t, uint64_t bytes)
 {
 	const struct sup_child *c = &e->child[SUP_CHILD_LIFECYCLE];
@@ -280,7 +280,7 @@ bool sup_room_wait(struct sup_msg *c, struct sup_tier *t, uint64_t need, const s
 	e->rooms->tier[t->ix].last = &w->next;
 	e->rooms->tier[t->ix].n++;
 	e->rooms->tier[t->ix].need += need;
-	ask(e, t, e->rooms->tier[t->ix].need - OM_MIN(room_left(e, t), e->rooms->tier[t->ix].need));
+	ask(e, t, e->rooms->tier[t->ix].need + margin(t));
 	return true;
 }
 
@@ -312,9 +312,8 @@ static void turn_tier(struct sup_engine *e, struct sup_tier *t)
 			sup_pub_verdict(e, w->place, w->serial, w->req, -OBJM_STATUS_NO_SPACE, 0, 0, 0, 0);
 		free(w);
 	}
-	uint64_t need = e->rooms->tier[t->ix].need;
 	if (e->rooms->tier[t->ix].first && om_coarse_ns() - e->rooms->tier[t->ix].ask_ns > ROOM_ASK_NS)
-		ask(e, t, need - OM_MIN(room_left(e, t), need));
+		ask(e, t, e->rooms->tier[t->ix].need + margin(t));
 }
 
 void sup_room_turn(struct sup_engine *e)

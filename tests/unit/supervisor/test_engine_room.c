@@ -172,7 +172,7 @@ static void test_waits_for_room(void **state)
 	uint64_t second = x->w.req;
 	for (int i = 0; i < 10000 && !x->l.n_rooms; i++, usleep(500))
 		serve_reaps(x);
-	assert_true(x->l.room.bytes > 100 * MB && x->l.room.bytes <= 210 * MB);
+	assert_true(x->l.room.bytes >= 200 * MB && x->l.room.bytes <= 212 * MB); /* that must be free, of 300 */
 	assert_int_equal(x->l.room.tier, tier_no(x, "memory"));
 	assert_int_equal(drop_copy(x, "/a", a), 0);
 	assert_int_equal(om_ring_get(&x->w.ring, msg.b, sizeof(msg.b), &len), -OBJM_STATUS_WOULD_BLOCK); /* not enough yet */

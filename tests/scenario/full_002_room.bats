@@ -1,0 +1,131 @@
+#!/usr/bin/env bats
+# Room: limits hold when it is given out, not after a sweep; who waits for it gets it; what does not fit goes elsewhere or is
+# refused early. And ephemeral objects, by every way in, are never on a disk.
+# shellcheck disable=SC2153 # variables of the library
+load lib/daemon.bash
+load lib/tiers.bash
+
+setup() { scenario_setup; tiers_paths; }
+teardown() { scenario_teardown; }
+
+room() { as_user "$PYTHON" -B "$LIB/room.py" "$OBJM_SOCKET" "$OBJMCTL_SOCKET" "$@"; }
+tier_stat() { objmctl --json tier list | json "next(t['$2'] for t in s['tiers'] if t['name'] == '$1')"; }
+
+@test "a burst at 99 %: no read fails, the limit is never passed" {
+	FAST_CAP=12M SLOW_CAP=3M # nothing to flee to for long
+	tiers_conf
+	daemon_start
+	room burst fast 8
+}
+
+@test "a large put into a full memory tier with 16 competitors: it gets in, or is refused early" {
+	MEM_CAP=50M
+	tiers_conf
+	daemon_start
+	# 40 MiB of evictable ephemeral objects
+	head -c 1000000 /dev/urandom >"$T/files/m"
+	for i in $(seq 40); do objm put --ephemeral --evictable "/m/$i" "$T/files/m"; done
+	room compete 30000000 5 16
+}
+
+@test "larger than the fast tier: the next one takes it; larger than all: refused at once" {
+	FAST_CAP=8M SLOW_CAP=64M
+	tiers_conf
+	daemon_start
+	head -c 32000000 /dev/urandom >"$T/files/big"
+	objm put /big "$T/files/big"
+	[ "$(tier_of /big)" = slow ]
+	objm cat /big | cmp - "$T/files/big"
+	head -c 70000000 /dev/zero >"$T/files/bigger"
+	SECONDS=0
+	fails 1 "no space" objm put /bigger "$T/files/bigger"
+	fails 1 "no space" objm put --ephemeral /bigger "$T/files/bigger"
+	[ $SECONDS -lt 10 ]
+	[ "$(tier_stat fast reserved_bytes)" = 0 ]
+	[ "$(tier_stat slow reserved_bytes)" = 0 ]
+}
+
+@test "pinned objects take half of a tier at most" {
+	FAST_CAP=8M SLOW_CAP=8M
+	tiers_conf "interval_secs: 3600"
+	daemon_start
+	head -c 1000000 /dev/urandom >"$T/files/p"
+	for i in 1 2 3 4; do objm put --pin "/p/$i" "$T/files/p"; done
+	[ "$(tier_stat fast pinned_bytes)" -le 4194304 ]
+	r=0
+	objm put --pin /p/5 "$T/files/p" 2>"$T/err" || r=$?
+	[ $r != 0 ] || [ "$(tier_of /p/5)" = slow ]
+	objm put /q "$T/files/p"
+}
+
+@test "killed writers: what was promised to them comes back" {
+	tiers_conf
+	daemon_start
+	for i in 1 2 3; do
+		ext_begin "$OBJM_SOCKET" hold "/held/$i" >"$T/held"
+		p=$EXT
+		wait_until 10 grep -q begun "$T/held"
+		kill -KILL "$p"
+		wait "$p" 2>/dev/null || true
+		: >"$T/held"
+	done
+	nothing_promised() { [ "$(tier_stat fast reserved_bytes)" = 0 ] && [ "$(tier_stat memory reserved_bytes)" = 0 ]; }
+	wait_until 10 nothing_promised
+}
+
+# ---- ephemeral ----
+
+on_disk() { find "$FAST/objects" "$SLOW/objects" -type f; }
+
+@test "ephemeral objects: put, migrate, policy, restart, rebuild, backup: never on a disk" {
+	MEM_CAP=8M
+	tiers_conf
+	daemon_start
+	head -c 200000 /dev/urandom >"$T/files/e"
+	for i in 1 2 3 4 5 6 7 8; do objm put --ephemeral "/e/$i" "$T/files/e"; done
+	# by hand
+	r=0
+	objmctl migrate /e/1 slow >"$T/out" 2>&1 || r=$?
+	[ $r != 0 ]
+	r=0
+	objmctl demote /e/1 >"$T/out" 2>&1 || r=$?
+	# a tier that is full of them: the policy may not take them down
+	while objm put --ephemeral "/e/$((++i))" "$T/files/e" 2>/dev/null; do [ $i -lt 100 ]; done
+	sleep 2.5 # cycles; a bound, nothing hangs on it
+	[ -z "$(on_disk)" ]
+	objm cat /e/1 | cmp - "$T/files/e"
+	# a backup that copied the files into the disk's place, and a catalog that is made again; /e/2 was deleted meanwhile
+	d=$(ls "$M/objects" | head -n 1)
+	as_user mkdir -p "$SLOW/objects/$d"
+	for f in "$M/objects/$d"/*; do as_user cp --preserve=all "$f" "$SLOW/objects/$d/"; done
+	objm rm /e/2
+	daemon_stop
+	rm -rf "$SLOW/catalog"
+	[ -n "$(on_disk)" ]
+	daemon_start
+	whole() { [ "$(objmctl --json tier list | json "[t['state'] for t in s['tiers'] if t['name']=='slow'][0]")" = ready ]; }
+	wait_until 20 whole
+	gone() { [ -z "$(on_disk)" ]; }
+	wait_until 10 gone
+	grep -q "may only ever be in memory" "$LOG"
+	[ "$(tier_of /e/1)" = memory ]
+	objm cat /e/1 | cmp - "$T/files/e"
+	fails 1 "no such object" objm cat /e/2
+}
+
+@test "time to live: gone at once for readers, and from the disk soon after" {
+	tiers_conf
+	daemon_start
+	head -c 5000 /dev/urandom >"$T/files/t"
+	objm put --ttl 1 /t "$T/files/t"
+	objm put /stays "$T/files/t"
+	expired() { ! objm cat /t >/dev/null 2>&1; }
+	wait_until 5 expired
+	fails 1 "no such object" objm stat /t
+	[ "$(objm ls / | wc -l)" = 1 ]
+	objm put --no-clobber /t "$T/files/t" # nothing is in the way
+	objm rm /t
+	reaped() { [ "$(objects_on fast)" = 1 ]; }
+	wait_until 15 reaped
+	objm cat /stays | cmp - "$T/files/t"
+}
