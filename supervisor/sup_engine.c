@@ -211,7 +211,7 @@ int sup_engine_open(const struct om_conf *conf, const char *const *adopt, const 
 	err = sup_asks_new(&e->asks);
 	if (err == 0)
 		err = sup_rooms_new(&e->rooms);
-	atomic_store(&e->room_wait_ms, conf->limits.room_wait_ms);
+	sup_rooms_conf(e, conf);
 	if (err < 0)
 		goto fail;
 	err = open_state(e);

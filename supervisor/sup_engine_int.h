@@ -379,7 +379,7 @@ struct sup_engine {
 	struct sup_removal *rm_busy[SUP_RM_BUCKETS];
 	struct sup_move *moves[SUP_MOVE_BUCKETS];
 	struct sup_rooms *rooms;
-	_Atomic uint32_t room_wait_ms;
+	_Atomic uint32_t room_wait_ms, rooms_max, full_ppm; /* of the configuration; main loop writes */
 	unsigned n_moves;
 	bool stale_asked; /* leftovers of a crash are being looked up; until then no move begins */
 	uint64_t n_ops; /* under way, waiting included */
@@ -595,6 +595,8 @@ bool sup_watch_pump(struct sup_engine *e);
 /* sup_engine_room.c: accounts, rooms, who waits; publisher */
 int sup_rooms_new(struct sup_rooms **ret);
 void sup_rooms_free(struct sup_rooms *r);
+/* What the configuration says of room: at open, and when another is in force. Main loop. */
+void sup_rooms_conf(struct sup_engine *e, const struct om_conf *conf);
 /* Bytes that `size` bytes take: whole pages. */
 uint64_t sup_room_of(uint64_t size);
 /* All changes of the index come through these: they keep the accounts. Results as of idxw_put(), idxw_del(), idxw_fill(). */

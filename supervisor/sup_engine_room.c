@@ -78,6 +78,13 @@ void sup_rooms_free(struct sup_rooms *r)
 	free(r);
 }
 
+void sup_rooms_conf(struct sup_engine *e, const struct om_conf *conf)
+{
+	atomic_store(&e->room_wait_ms, conf->limits.room_wait_ms);
+	atomic_store(&e->rooms_max, conf->limits.put_sessions);
+	atomic_store(&e->full_ppm, (uint32_t)(conf->lifecycle.evict_when_full * 1e6));
+}
+
 /* ---- accounts ---- */
 
 uint64_t sup_room_of(uint64_t size)
@@ -324,8 +331,8 @@ void sup_room_turn(struct sup_engine *e)
 			turn_tier(e, t);
 		if (!t->cat || !e->fill_done)
 			continue;
-		bool above = (double)(sup_room_used(e, t) + t->reserved_bytes) >
-			     e->conf->lifecycle.evict_when_full * (double)t->capacity_bytes;
+		bool above = (double)(sup_room_used(e, t) + t->reserved_bytes) * 1e6 >
+			     (double)atomic_load(&e->full_ppm) * (double)t->capacity_bytes;
 		if (above && !e->rooms->tier[i].above)
 			ask(e, t, 0);
 		e->rooms->tier[i].above = above;
@@ -355,7 +362,7 @@ bool sup_room_take_reserve(struct sup_msg *c, const void *msg, size_t len)
 	if (r && r->tier != t)
 		return sup_msg_broken(c, "RESERVE of a room on two tiers");
 	int err = sup_msg_tier_fit(t, m->flags);
-	if (err == 0 && !r && c->child->n_rooms >= e->conf->limits.put_sessions)
+	if (err == 0 && !r && c->child->n_rooms >= atomic_load(&e->rooms_max))
 		err = -OBJM_STATUS_LIMIT_EXCEEDED;
 	if (err == 0 && (m->flags & OM_OBJ_PINNED))
 		err = sup_pin_fits(e, t, m->bytes);
