@@ -133,7 +133,7 @@ int idx_state_wipe(struct idx_state_txn *txn, MDB_dbi dbi, uint8_t tier, uint64_
 
 /* ---- opening ---- */
 
-static const char *const state_tables[] = { "meta", "tiers", "pending", "tombs", "moves" };
+static const char *const state_tables[] = { "meta", "tiers", "pending", "tombs" };
 
 /* Values are sealed: a right length and checksum for whatever key. */
 static int state_entry_check(const void *arg, const MDB_val *key, const MDB_val *val)
@@ -158,7 +158,7 @@ static int state_read_all(struct idx_cat_env *env, MDB_txn *txn, const void *arg
 
 static int state_dbs_open(struct idx_state *st, MDB_txn *txn)
 {
-	MDB_dbi *dbis[] = { &st->meta, &st->tiers, &st->pending, &st->tombs, &st->moves };
+	MDB_dbi *dbis[] = { &st->meta, &st->tiers, &st->pending, &st->tombs };
 	int mrc = MDB_SUCCESS;
 
 	for (size_t i = 0; i < OM_ARRAY_SIZE(dbis) && mrc == MDB_SUCCESS; i++)

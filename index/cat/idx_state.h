@@ -9,9 +9,8 @@
  * Tables:
  *   ids       high-water mark of object ids, oldest unsettled id, clean flag
  *   tiers     name -> number, id
- *   pending   (tier, id): the record is gone, the file may still be there
+ *   pending   (tier, id): the record is gone, or never came (a move that is under way), and the file may still be there
  *   tombs     (tier, key128) -> highest id that is removed: for tiers that are absent or being rebuilt
- *   moves     id -> a move that is under way
  */
 #ifndef IDX_STATE_H
 #define IDX_STATE_H
@@ -39,14 +38,6 @@ struct idx_state_tier {
 	char name[OM_TIER_NAME_MAX];
 	uint8_t number;
 	uint8_t tier_id[IDX_CAT_ID_BYTES];
-};
-
-struct idx_state_move {
-	uint64_t id;
-	uint32_t rev;
-	uint8_t from; /* tier numbers */
-	uint8_t to;
-	uint8_t kind; /* the mover's own */
 };
 
 /**
@@ -139,11 +130,5 @@ int idx_state_tomb_get_now(struct idx_state *state, uint8_t tier, const uint8_t 
 			   uint64_t *ret_id);
 /** Remove all tombstones of a tier, in several transactions if they are many. */
 int idx_state_tomb_clear(struct idx_state *state, uint8_t tier);
-
-/* ---- moves under way ---- */
-typedef int idx_state_move_cb(void *ctx, const struct idx_state_move *move);
-int idx_state_move_put(struct idx_state_txn *txn, const struct idx_state_move *move);
-int idx_state_move_del(struct idx_state_txn *txn, uint64_t id);
-int idx_state_move_iter(struct idx_state_txn *txn, idx_state_move_cb *cb, void *ctx);
 
 #endif

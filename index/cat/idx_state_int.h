@@ -9,7 +9,7 @@
 
 struct idx_state {
 	struct idx_cat_env env;
-	MDB_dbi meta, tiers, pending, tombs, moves;
+	MDB_dbi meta, tiers, pending, tombs;
 	struct idx_identity identity;
 	struct idx_state_recovery recovery;
 };

@@ -1,5 +1,5 @@
 /*
- * test_state.c: the state environment: identity, ids, tiers, pending removals, tombstones, moves; and tier markers.
+ * test_state.c: the state environment: identity, ids, tiers, pending removals, tombstones; and tier markers.
  */
 #include "tests/unit/catalog/cat_test.h"
 #include "index/cat/idx_state_int.h"
@@ -290,35 +290,6 @@ static void state_tombs(void **state)
 	idx_state_close(st);
 }
 
-static int keep_move(void *ctx, const struct idx_state_move *m)
-{
-	*(struct idx_state_move *)ctx = *m;
-	return 0;
-}
-
-static void state_moves(void **state)
-{
-	struct idx_state *st = open_state(*state);
-	struct idx_state_move m = { .id = 77, .rev = 3, .from = 1, .to = 2, .kind = 9 }, got = { 0 };
-	struct idx_state_txn *txn;
-
-	cat_ok(idx_state_txn_begin(st, false, &txn));
-	cat_ok(idx_state_move_put(txn, &m));
-	m.id = 5;
-	cat_ok(idx_state_move_put(txn, &m));
-	cat_ok(idx_state_move_del(txn, 5));
-	m.to = OM_TIERS_MAX;
-	assert_int_equal(idx_state_move_put(txn, &m), -OBJM_STATUS_INVALID_REQUEST);
-	cat_ok(idx_state_txn_commit(txn));
-	idx_state_close(st);
-	st = open_state(*state);
-	cat_ok(idx_state_txn_begin(st, true, &txn));
-	cat_ok(idx_state_move_iter(txn, keep_move, &got));
-	assert_true(got.id == 77 && got.rev == 3 && got.from == 1 && got.to == 2 && got.kind == 9);
-	idx_state_txn_abort(txn);
-	idx_state_close(st);
-}
-
 /* A value whose bytes rot is noticed at the open. */
 static void state_damage(void **state)
 {
@@ -395,7 +366,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 		T(state_identity), T(state_identity_of_two), T(state_ids), T(state_tiers), T(state_pending), T(state_tombs),
-		T(state_moves), T(state_damage), T(mark_round_trip),
+		T(state_damage), T(mark_round_trip),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
