@@ -1,0 +1,69 @@
+#!/usr/bin/env bats
+# The supervisor's part of a move fails: the object is where it was, whole, listed once; nothing is left behind.
+# (Kills at each of these points: lifecycle_001_kill.bats and tests/unit/supervisor/model_engine.c.)
+load lib/daemon.bash
+load lib/fault.bash
+load lib/tiers.bash
+
+setup() {
+	scenario_setup
+	tiers_paths
+	tiers_conf "interval_secs: 3600"
+	head -c 70000 /dev/urandom >"$T/files/o"
+}
+teardown() { scenario_teardown; }
+
+slow_is() { [ "$(objmctl --json tier list | json "[t['state'] for t in s['tiers'] if t['name']=='slow'][0]")" = "$1" ]; }
+whole() { objm cat /o | cmp - "$T/files/o" && [ "$(objm ls / | wc -l)" = 1 ]; }
+
+@test "an I/O error at the target's record: the object stays, the target takes no more writes" {
+	[ -n "$(points)" ] || skip "built without fault points"
+	daemon_start env OBJM_FAULT=sup.move_commit:error:1
+	objm put /o "$T/files/o"
+	r=0
+	objmctl migrate /o slow >"$T/out" 2>&1 || r=$?
+	[ $r != 0 ]
+	[ "$(tier_of /o)" = fast ]
+	whole
+	wait_until 5 slow_is failed
+	grep -q "tier slow .*writes are stopped" "$LOG"
+	wait_until 10 tidy
+	# as if the disk were sound again
+	daemon_stop
+	daemon_start
+	wait_until 10 slow_is ready
+	wait_until 10 tidy
+	objmctl migrate /o slow
+	[ "$(tier_of /o)" = slow ]
+	whole
+	wait_until 10 tidy
+}
+
+@test "no space at the target's record: its ballast is given up, and the move is done" {
+	[ -n "$(points)" ] || skip "built without fault points"
+	daemon_start env OBJM_FAULT=sup.move_commit:nospace:1
+	objm put /o "$T/files/o"
+	objmctl migrate /o slow
+	[ "$(tier_of /o)" = slow ]
+	grep -q "its ballast was given up" "$LOG"
+	whole
+	wait_until 10 tidy
+}
+
+@test "killed between the two records of a move: one of them stays" {
+	[ -n "$(points)" ] || skip "built without fault points"
+	daemon_spawn env OBJM_FAULT=sup.move_target:kill:1
+	daemon_wait
+	objm put /o "$T/files/o"
+	objmctl migrate /o slow >"$T/out" 2>&1 || true
+	wait "$DPID" || true
+	daemon_start
+	whole
+	wait_until 10 tidy
+	[ "$(objects_on fast)$(objects_on slow)" = 01 ] || [ "$(objects_on fast)$(objects_on slow)" = 10 ]
+	objm rm /o
+	daemon_stop
+	daemon_start
+	[ -z "$(objm ls)" ]
+	wait_until 10 tidy
+}
