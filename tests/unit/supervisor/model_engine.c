@@ -1,6 +1,7 @@
 /*
  * model_engine.c: the engine against a reference map: random puts, replaces, deletes, moves, copies, drops and lost files, with the
- * supervisor killed at random times and at fault points, round after round on the same directories.
+ * supervisor killed at random times and at fault points, round after round on the same directories; now and then the memory tier is
+ * empty when the next one starts.
  *
  *	model_engine [SEED [ROUNDS]]    (OBJM_TEST_LONG=1: 300 rounds by default, else 10)
  *
@@ -26,6 +27,7 @@ struct entry {
 	uint64_t next; /* of the unanswered change */
 	uint32_t flags, next_flags;
 	uint8_t open;
+	bool wiped; /* memory was emptied while the unanswered change, an ephemeral put, may have been there */
 };
 
 static struct shared {
@@ -133,7 +135,7 @@ static void check_one(struct world *x, unsigned i, struct idx_ent *ent, unsigned
 	uint64_t id = rc == 0 ? ent->id : 0;
 
 	CHECK(rc == 0 || rc == -OBJM_STATUS_NOT_FOUND, "%s: the index says %d", name(i), rc);
-	CHECK(id == e->id || (e->open == CHANGE && id == e->next) || (e->open == REMOVE && id == 0),
+	CHECK(id == e->id || (e->open == CHANGE && id == e->next) || (e->open == REMOVE && id == 0) || (e->wiped && id == 0),
 	      "%s is %llu, was %llu, asked for: %u %llu", name(i), (unsigned long long)id, (unsigned long long)e->id, e->open,
 	      (unsigned long long)e->next);
 	if (id && id == e->next && e->open == CHANGE)
@@ -345,6 +347,22 @@ static void round_run(struct world *x)
 static const char *const points[] = { "sup.state", "sup.state_done", "sup.commit", "sup.committed", "sup.published", "del.second",
 				      "sup.move_intent", "sup.move_commit", "sup.move_commit", "sup.move_target", "sup.prepare" };
 
+/* As after a reboot: the memory tier is empty. */
+static void wipe_memory(struct world *x)
+{
+	for (const char *const *part = (const char *const[]){ "objects", "catalog", "staging", ".objmapper-tier", NULL }; *part; part++) {
+		char path[128];
+		(void)snprintf(path, sizeof(path), "%s/%s", x->mem, *part);
+		(void)nftw(path, rm_one, 16, FTW_DEPTH | FTW_PHYS);
+	}
+	for (unsigned i = 0; i < URIS; i++) {
+		struct entry *e = &led->map[i];
+		if (e->flags & OM_OBJ_EPHEMERAL)
+			e->id = 0;
+		e->wiped = e->open == CHANGE && (e->next_flags & OM_OBJ_EPHEMERAL);
+	}
+}
+
 /* True if it ended as a round may end. */
 static bool one_round(struct world *x, unsigned n)
 {
@@ -358,6 +376,8 @@ static bool one_round(struct world *x, unsigned n)
 		(void)snprintf(fault, sizeof(fault), "%s:kill:%u", point, 1 + (unsigned)(rnd() % often));
 	}
 	uint64_t after_us = 30000 + rnd() % 400000;
+	if (rnd() % 8 == 0)
+		wipe_memory(x);
 	pid_t pid = fork();
 	if (pid == 0) {
 		if (*fault)
