@@ -12,7 +12,7 @@ teardown() { scenario_teardown; }
 
 @test "kill at each point, the first and the fiftieth time" {
 	[ -n "$(points)" ] || skip "built without fault points"
-	for p in $(points); do
+	for p in $(put_points); do
 		try "$p:kill:1"
 		try "$p:kill:50"
 	done

@@ -8,7 +8,7 @@ teardown() { scenario_teardown; }
 
 @test "error and no space at each point" {
 	[ -n "$(points)" ] || skip "built without fault points"
-	for p in $(points); do
+	for p in $(put_points); do
 		try "$p:error:20"
 		try "$p:nospace:20"
 	done
