@@ -35,7 +35,7 @@ say_untidy() {
 }
 
 lifecycle_pid() { status_of "s['lifecycle']['pid']"; }
-# moved: moves and copies since the lifecycle process began.
-moved() { objmctl --json lifecycle status 2>/dev/null | json "s['moved_up'] + s['moved_down'] + s['cached']" 2>/dev/null || echo 0; }
+# moved: moves and copies since the daemon began.
+moved() { objmctl --json counters 2>/dev/null | json "sum(s['total'].get(k, 0) for k in ('moved', 'copied'))" 2>/dev/null || echo 0; }
 # shellcheck disable=SC2317
 tier_of() { objm stat --json "$1" | json "s['tier']"; }
