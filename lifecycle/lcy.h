@@ -70,6 +70,8 @@ struct lcy_tier {
 	bool dead;		    /* a sync failed: no target until the process is a new one */
 	bool drain;		    /* everything moves off */
 	uint64_t drained, drained_bytes, drain_stuck; /* since the drain began; of the last scan: what can go nowhere */
+	uint64_t drain_again_ns, drain_seen; /* the next look at what is left; `drained` at the last one */
+	unsigned drain_idle;	    /* looks in a row that moved nothing */
 	uint64_t asked;		    /* ROOM: bytes that somebody waits for */
 	bool over;		    /* above the high mark, and not down at the low one yet */
 	bool room_now;		    /* room is being made: candidates of the last scan are under way */

@@ -31,7 +31,8 @@ void lcy_drain_set(struct lcy *l, unsigned tier, bool on)
 	if (t->drain == on)
 		return;
 	t->drain = on;
-	t->drained = t->drained_bytes = t->drain_stuck = 0;
+	t->drained = t->drained_bytes = t->drain_stuck = t->drain_seen = t->drain_again_ns = 0;
+	t->drain_idle = 0;
 	remember(l);
 	lcy_plan_soon(l);
 }

@@ -209,6 +209,19 @@ static void begin(struct lcy *l, uint64_t now_ns, bool cycle)
 	lcy_save_begin(l, now_ns);
 }
 
+static void drain_looked(struct lcy *l, uint64_t now_ns)
+{
+	for (unsigned i = 0; i < OM_TIERS_MAX; i++) {
+		struct lcy_tier *t = &l->tiers[i];
+		if (!t->drain)
+			continue;
+		t->drain_idle = t->drained > t->drain_seen ? 0 : t->drain_idle + 1;
+		t->drain_seen = t->drained;
+		uint64_t pause_s = OM_MIN(UINT64_C(1) << OM_MIN(t->drain_idle, 12u), l->boot.lifecycle.interval_s);
+		t->drain_again_ns = now_ns + pause_s * SECOND;
+	}
+}
+
 static void end(struct lcy *l, uint64_t now_ns)
 {
 	struct lcy_plan *p = &l->plan;
@@ -224,6 +237,7 @@ static void end(struct lcy *l, uint64_t now_ns)
 	lcy_best_sort(&p->top);
 	p->top_ns = now_ns;
 	lcy_save_end(l, idxr_complete(&l->idx));
+	drain_looked(l, now_ns);
 	lcy_cache_scanned(l);
 	lcy_act_scanned(l, now_ns);
 	lcy_task_scanned(l);
@@ -256,6 +270,19 @@ static bool room_wanted(const struct lcy *l, uint64_t now_ns)
 	return false;
 }
 
+/* A drain is not over and nothing of it is under way: what was busy a moment ago is tried again after a second, then ever more
+ * seldom, up to the interval. */
+static bool drain_wanted(const struct lcy *l, uint64_t now_ns)
+{
+	struct idxr_tier row;
+
+	for (unsigned i = 0; i < OM_TIERS_MAX; i++)
+		if (l->tiers[i].drain && now_ns >= l->tiers[i].drain_again_ns && l->tiers[i].outbound == 0 &&
+		    l->plan.next_act == l->plan.n_acts && idxr_tier(&l->idx, i, &row) == 0 && row.objects > 0)
+			return true;
+	return false;
+}
+
 void lcy_plan_turn(struct lcy *l)
 {
 	struct lcy_plan *p = &l->plan;
@@ -265,7 +292,7 @@ void lcy_plan_turn(struct lcy *l)
 		return; /* heat is still being taken over from the smaller index */
 	if (!p->scanning) {
 		bool cycle = now_ns >= p->due_ns;
-		if (!cycle && !p->want && !room_wanted(l, now_ns))
+		if (!cycle && !p->want && !room_wanted(l, now_ns) && !drain_wanted(l, now_ns))
 			return;
 		if (cycle) {
 			p->due_ns = now_ns + l->boot.lifecycle.interval_s * SECOND;

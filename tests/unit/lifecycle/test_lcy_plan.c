@@ -309,6 +309,24 @@ static void test_drain(void **state)
 	assert_int_equal(world_task(w, OM_TASK_DRAIN, NULL, 9, 1), -OBJM_STATUS_NOT_FOUND);
 }
 
+/* A drain that is refused for a moment goes on, however long the interval is. */
+static void test_drain_again(void **state)
+{
+	struct world *w = *state;
+
+	w->l.boot.lifecycle.interval_s = 3600;
+	for (unsigned i = 0; i < 10; i++)
+		(void)world_put(w, name(i), 10 * KB, FAST, 0, 0);
+	world_run(w, 5);
+	w->refuse = -OBJM_STATUS_TRY_AGAIN;
+	assert_int_equal(world_task(w, OM_TASK_DRAIN, NULL, FAST, 1), 0);
+	world_run(w, 100);
+	assert_int_equal(w->moves, 0);
+	w->refuse = 0;
+	world_run(w, 130);
+	assert_int_equal(w->moves, 10);
+}
+
 static void test_tasks(void **state)
 {
 	struct world *w = *state;
@@ -457,7 +475,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		T(test_cycle), T(test_no_flapping), T(test_batch), T(test_pause), T(test_flags), T(test_expired), T(test_room_order),
-		T(test_room_nothing), T(test_room_copies), T(test_cache_shares), T(test_replaced), T(test_drain), T(test_tasks),
+		T(test_room_nothing), T(test_room_copies), T(test_cache_shares), T(test_replaced), T(test_drain), T(test_drain_again), T(test_tasks),
 		T(test_task_slow), T(test_heat_kept), T(test_target_refuses),
 	};
 

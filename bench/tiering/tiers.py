@@ -1,0 +1,364 @@
+#!/usr/bin/env python3
+"""tiers.py: how objects find their tier, on three real filesystems (tmpfs, ext4, xfs on loop devices): a plot over time, what
+moves cost those who read, and how fast they are beside cp. Needs root (mounts) and Debian's gnuplot for the plot.
+
+    bench/tiering/tiers.py settle BUILD [--objects N] [--seconds S] [--svg FILE]
+    bench/tiering/tiers.py latency BUILD [--seconds S]
+    bench/tiering/tiers.py copy BUILD [--mib N]
+
+settle   N objects, Zipf's law (1.1): the hottest end in memory, what is never asked for on the slowest tier; where the hottest and the
+         rest are, every second; the plot in FILE and a table on standard output
+latency  p50 and p99 of gets while much is moved and while nothing is, in turn, in one run
+copy     bytes a second of a drain from ext4 to xfs and back, and of cp and cp with sync between the same two
+"""
+import argparse
+import bisect
+import json
+import os
+import random
+import shutil
+import signal
+import socket
+import struct
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+
+
+def run(*args, **kw):
+    return subprocess.run(args, check=True, stdout=subprocess.PIPE, **kw).stdout.decode()
+
+
+class World:
+    """Three filesystems and a daemon on them."""
+
+    def __init__(self, build, lifecycle, memory_mib, fast_mib, slow_mib, workers=2):
+        self.build = build
+        self.dir = tempfile.mkdtemp(prefix="objm-tiers.", dir=os.environ.get("TMPDIR", "/var/tmp"))
+        self.mounts, self.daemon = [], None
+        os.chmod(self.dir, 0o755)
+        self.path = {}
+        self.mount("memory", memory_mib, None)
+        self.mount("fast", fast_mib, ("mkfs.ext4", "-q", "-E", "lazy_itable_init=0,lazy_journal_init=0"))
+        self.mount("slow", slow_mib, ("mkfs.xfs", "-q"))
+        self.sock, self.ctl = self.dir + "/d.sock", self.dir + "/a.sock"
+        with open(self.dir + "/conf.yaml", "w") as f:
+            f.write(f"""state_dir: {self.dir}/state
+listen: {{data: {self.sock}, admin: {self.ctl}}}
+thread_pool: {{min_workers: {workers}, max_workers: {workers}}}
+lifecycle: {{{lifecycle}}}
+backends:
+  - {{name: memory, type: memory, path: {self.path['memory']}/t, capacity: {memory_mib * 8 // 10}M, allow_swap: true}}
+  - {{name: fast, type: ssd, path: {self.path['fast']}/t, capacity: {fast_mib * 8 // 10}M}}
+  - {{name: slow, type: hdd, path: {self.path['slow']}/t, capacity: {slow_mib * 8 // 10}M}}
+""")
+
+    def mount(self, name, mib, mkfs):
+        at = self.path[name] = f"{self.dir}/{name}"
+        os.mkdir(at)
+        if mkfs:
+            img = f"{self.dir}/{name}.img"
+            with open(img, "wb") as f:
+                f.truncate(mib << 20)
+            run(*mkfs, img)
+            run("mount", "-o", "loop", img, at)
+        else:
+            run("mount", "-t", "tmpfs", "-o", f"size={mib}M", "tmpfs", at)
+        self.mounts.append(at)
+
+    def start(self):
+        self.log = open(self.dir + "/log", "w")
+        self.daemon = subprocess.Popen([self.build + "/supervisor/objmapperd", "--config", self.dir + "/conf.yaml"], stdout=self.log,
+                                       stderr=self.log)
+        for _ in range(200):
+            try:
+                if self.ask("ping")["ready"]:
+                    return
+            except Exception:
+                time.sleep(0.05)
+        raise SystemExit("the daemon does not start: " + open(self.dir + "/log").read())
+
+    def ask(self, *command):
+        return json.loads(run(self.build + "/ctl/objmctl", "-s", self.ctl, "--json", *command, stderr=subprocess.DEVNULL))
+
+    def tiers(self):
+        return {t["name"]: t for t in self.ask("status")["tiers"]}
+
+    def close(self):
+        if self.daemon:
+            self.daemon.terminate()
+            self.daemon.wait()
+        for m in reversed(self.mounts):
+            for _ in range(20):
+                if subprocess.run(["umount", m], stderr=subprocess.DEVNULL).returncode == 0:
+                    break
+                time.sleep(0.1)
+        shutil.rmtree(self.dir, ignore_errors=True)
+
+
+class Client:
+    """Protocol version 2, descriptors: as many GETs at once as are given."""
+
+    def __init__(self, path):
+        self.s = socket.socket(socket.AF_UNIX)
+        self.s.connect(path)
+        self.s.sendall(b"OBJM" + struct.pack(">BHH", 2, 0x0003, 256))
+        assert len(self.s.recv(10)) == 10
+        self.buf = b""
+
+    def get(self, uris):
+        self.s.sendall(b"".join(struct.pack(">BIBBH", 1, i, 0, ord("1"), len(u)) + u for i, u in enumerate(uris)))
+        left = len(uris)
+        while left:
+            data, fds, _, _ = socket.recv_fds(self.s, 65536, 253)
+            if not data:
+                raise SystemExit("the daemon closed the connection")
+            for fd in fds:
+                os.close(fd)
+            self.buf += data
+            at = 0
+            while at < len(self.buf):
+                if self.buf[at] == 0x58:  # the descriptor's byte
+                    at += 1
+                    continue
+                if len(self.buf) - at < 16:
+                    break
+                status, meta = self.buf[at + 5], struct.unpack_from(">H", self.buf, at + 14)[0]
+                if len(self.buf) - at < 16 + meta:
+                    break
+                if status:
+                    raise SystemExit(f"GET: status {status:#x}")
+                at += 16 + meta
+                left -= 1
+            self.buf = self.buf[at:]
+
+
+def put_all(world, n, size):
+    """Through the command: a tree of files."""
+    tree = world.dir + "/files"
+    for i in range(n):
+        if i % 1000 == 0:
+            os.makedirs(f"{tree}/{i // 1000}")
+        with open(f"{tree}/{i // 1000}/{i % 1000}", "wb") as f:
+            f.write(os.urandom(size))
+    run(world.build + "/client/objm", "-s", world.sock, "put", "-r", "/o", tree)
+    shutil.rmtree(tree)
+
+
+def uri(i):
+    return b"/o/%d/%d" % (i // 1000, i % 1000)
+
+
+def places(world, sample):
+    """Of the objects of a sample: which tier serves them."""
+    out = {}
+    for i in sample:
+        t = json.loads(run(world.build + "/client/objm", "-s", world.sock, "stat", "--json", uri(i).decode()))["tier"]
+        out[t] = out.get(t, 0) + 1
+    return out
+
+
+def settle(a):
+    size = 4096
+    mib = a.objects * size >> 20
+    w = World(a.build, "interval_secs: 1, hotness_decay_secs: 20, migration_batch_size: 5000", max(mib // 6, 16), mib * 3 + 128, mib * 3 + 512)
+    try:
+        w.start()
+        put_all(w, a.objects, size)
+        order = list(range(a.objects))
+        random.Random(7).shuffle(order)
+        # Zipf 1.1 over a tenth of them; the rest is never asked for
+        live = a.objects // 10
+        sums, total = [], 0.0
+        for r in range(live):
+            total += 1 / (r + 1) ** 1.1
+            sums.append(total)
+        stop = threading.Event()
+        asked = [0]
+
+        def load():
+            c, rnd = Client(w.sock), random.Random(9)
+            while not stop.is_set():
+                c.get([uri(order[bisect.bisect_left(sums, rnd.random() * total)]) for _ in range(64)])
+                asked[0] += 64
+
+        thread = threading.Thread(target=load)
+        thread.start()
+        rows, began = [], time.monotonic()
+        hot, cold = order[:20], order[live:live + 20]
+        while time.monotonic() - began < a.seconds:
+            t, at = w.tiers(), time.monotonic() - began
+            h, c = places(w, hot), places(w, cold)
+            rows.append((at, t["memory"]["objects"], t["fast"]["objects"], t["slow"]["objects"], h.get("memory", 0) * 5, c.get("slow", 0) * 5))
+            time.sleep(max(0, 1 - (time.monotonic() - began - at)))
+        stop.set()
+        thread.join()
+        print("seconds  memory(copies)    fast    slow  hottest 20 in memory %  never asked on slow %")
+        for r in rows[:: max(1, len(rows) // 25)] + [rows[-1]]:
+            print("%7.1f  %14d  %6d  %6d  %22d  %20d" % r)
+        status = w.ask("lifecycle", "status")
+        print(f"{asked[0]} requests; moved up {status['moved_up']}, down {status['moved_down']}, copies {status['cached']}, dropped "
+              f"{status['dropped']}, failed {status['failed']}; a scan takes {status['scan_ms']} ms")
+        plot(rows, a)
+        if rows[-1][4] < 95 or rows[-1][5] < 95:
+            raise SystemExit("the hot set is not in memory, or the cold not on the slowest tier")
+    finally:
+        w.close()
+
+
+def plot(rows, a):
+    data = "\n".join(" ".join(str(v) for v in r) for r in rows)
+    script = f"""set terminal svg size 900,600 font "sans,12" background "white"
+set output "{a.svg}"
+$d << EOD
+{data}
+EOD
+set multiplot layout 2,1 title "{a.objects} objects of 4 KiB, Zipf 1.1 over a tenth of them"
+set key outside right
+set xlabel "seconds"
+set ylabel "objects"
+set yrange [0:*]
+plot $d using 1:2 with lines lw 2 title "memory (copies)", $d using 1:3 with lines lw 2 title "ext4 (ssd)", \\
+     $d using 1:4 with lines lw 2 title "xfs (hdd)"
+set ylabel "percent"
+set yrange [0:105]
+plot $d using 1:5 with lines lw 2 title "hottest 20 in memory", $d using 1:6 with lines lw 2 title "never asked on xfs"
+unset multiplot
+"""
+    if shutil.which("gnuplot"):
+        subprocess.run(["gnuplot"], input=script.encode(), check=True)
+        print("plot:", a.svg)
+    else:
+        print("gnuplot is not here: no plot")
+
+
+def latency(a):
+    w = World(a.build, "interval_secs: 3600, hotness_decay_secs: 3600", 256, 2048, 2048)
+    try:
+        w.start()
+        # what is moved: large and small; what is read lies on the fast tier and stays there
+        tree = w.dir + "/bulk"
+        os.mkdir(tree)
+        for i in range(40):
+            with open(f"{tree}/l{i}", "wb") as f:
+                f.write(os.urandom(8 << 20))
+        for i in range(4000):
+            with open(f"{tree}/s{i}", "wb") as f:
+                f.write(os.urandom(4096))
+        run(a.build + "/client/objm", "-s", w.sock, "put", "-r", "/bulk", tree)
+        names = ["/bulk/" + n for n in os.listdir(tree)]
+        shutil.rmtree(tree)
+        bench = [a.build + "/bench/objm-bench", "get", "-s", w.sock, "--objects", "1000", "--size", "4096", "--connections", "2", "--seconds", str(a.seconds),
+                 "--rate", str(a.rate), "--json"]
+        stop, moves = threading.Event(), [0]
+
+        def migrate(on):
+            to = "slow"
+            while not stop.is_set():
+                w.ask("tier", "drain", "fast" if to == "slow" else "slow")
+                end = time.monotonic() + 60
+                while not stop.is_set() and time.monotonic() < end and w.ask("lifecycle", "status")["jobs"]:
+                    time.sleep(0.2)
+                w.ask("tier", "drain", "fast" if to == "slow" else "slow", "--stop")
+                to = "fast" if to == "slow" else "slow"
+
+        rows = []
+        for turn in range(a.turns * 2):
+            moving = turn % 2 == 1
+            before = w.ask("lifecycle", "status")["moved_bytes"]
+            stop.clear()
+            t = threading.Thread(target=migrate, args=(True,))
+            if moving:
+                t.start()
+            r = json.loads(run(*bench))
+            stop.set()
+            if moving:
+                t.join()
+            moved = w.ask("lifecycle", "status")["moved_bytes"] - before
+            rows.append((moving, r["p50_us"], r["p99_us"], moved))
+            print("%-8s p50 %7.1f us  p99 %8.1f us  moved %5d MiB" % ("moving" if moving else "quiet", r["p50_us"], r["p99_us"], moved >> 20))
+        q = sorted(r[2] for r in rows if not r[0])[a.turns // 2]
+        m = sorted(r[2] for r in rows if r[0])[a.turns // 2]
+        print(f"p99, medians: quiet {q:.1f} us, moving {m:.1f} us: {m / q:.2f} times")
+    finally:
+        w.close()
+
+
+def copy(a):
+    w = World(a.build, "interval_secs: 3600, hotness_decay_secs: 3600", 128, a.mib * 2 + 256, a.mib * 2 + 512)
+    try:
+        w.start()
+        results = {}
+        for label, size, n in (("large", 16 << 20, max(a.mib // 16, 1)), ("small", 16384, 2000)):
+            tree = f"{w.path['fast']}/{label}"
+            os.mkdir(tree)
+            for i in range(n):
+                with open(f"{tree}/{i}", "wb") as f:
+                    f.write(os.urandom(size))
+            run(a.build + "/client/objm", "-s", w.sock, "put", "-r", "/" + label, tree)
+            os.sync()
+
+            def cp(sync):
+                open("/proc/sys/vm/drop_caches", "w").write("3")
+                t0 = time.monotonic()
+                run("cp", "-r", tree, f"{w.path['slow']}/copy")
+                if sync:
+                    run("sync", "-f", w.path["slow"])
+                took = time.monotonic() - t0
+                shutil.rmtree(f"{w.path['slow']}/copy")
+                run("sync", "-f", w.path["slow"])
+                return took
+
+            def drain():
+                os.sync()
+                open("/proc/sys/vm/drop_caches", "w").write("3")
+                t0 = time.monotonic()
+                w.ask("tier", "drain", "fast")
+                while w.tiers()["fast"]["objects"]:
+                    time.sleep(0.01)
+                took = time.monotonic() - t0
+                w.ask("tier", "drain", "fast", "--stop")
+                w.ask("tier", "drain", "slow")
+                while w.tiers()["slow"]["objects"]:
+                    time.sleep(0.01)
+                w.ask("tier", "drain", "slow", "--stop")
+                return took
+
+            times = {"cp": [], "cp, sync": [], "objmapper": []}
+            for _ in range(a.turns):
+                times["cp"].append(cp(False))
+                times["cp, sync"].append(cp(True))
+                times["objmapper"].append(drain())
+            mid = {k: sorted(v)[len(v) // 2] for k, v in times.items()}
+            mib = size * n / (1 << 20)
+            for k, v in mid.items():
+                print(f"{label:6} {n} x {size >> 10} KiB  {k:10} {mib / v:8.1f} MiB/s   {mid['cp'] / v:5.2f} of cp   {mid['cp, sync'] / v:5.2f} of cp, sync")
+            shutil.rmtree(tree)
+            run(a.build + "/client/objm", "-s", w.sock, "rm", "-r", "/" + label)
+            results[label] = mid
+    finally:
+        w.close()
+
+
+def main():
+    p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    sub = p.add_subparsers(dest="what", required=True)
+    for name, what in (("settle", settle), ("latency", latency), ("copy", copy)):
+        s = sub.add_parser(name)
+        s.set_defaults(what=what)
+        s.add_argument("build", type=os.path.abspath)
+        s.add_argument("--seconds", type=float, default=120 if name == "settle" else 5)
+        s.add_argument("--objects", type=int, default=100000)
+        s.add_argument("--mib", type=int, default=256)
+        s.add_argument("--rate", type=int, default=5000)
+        s.add_argument("--turns", type=int, default=3)
+        s.add_argument("--svg", default="tiers.svg")
+    a = p.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("ended"))  # what is mounted is unmounted
+    a.what(a)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
