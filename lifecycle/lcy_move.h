@@ -24,7 +24,7 @@
 #include "lifecycle/lcy_copy.h"
 
 #define LCY_JOBS_MAX 512u	  /* under way at once, at the most */
-#define LCY_MOVERS 2u
+#define LCY_MOVERS 4u
 #define LCY_BATCH_FILES 64u	  /* copies that are made durable together, at most */
 #define LCY_BATCH_BYTES (UINT64_C(32) << 20)
 

@@ -314,10 +314,14 @@ def copy(a):
             def drain():
                 os.sync()
                 open("/proc/sys/vm/drop_caches", "w").write("3")
+                name = f"{w.path['slow']}/t/objects"
                 t0 = time.monotonic()
                 w.ask("tier", "drain", "fast")
+                # the source is gone once it is committed: counted here, not by asking, which takes a process each time
+                while sum(len(os.listdir(f"{name}/{d}")) for d in os.listdir(name)) < n:
+                    time.sleep(0.002)
                 while w.tiers()["fast"]["objects"]:
-                    time.sleep(0.01)
+                    time.sleep(0.002)
                 took = time.monotonic() - t0
                 w.ask("tier", "drain", "fast", "--stop")
                 w.ask("tier", "drain", "slow")
