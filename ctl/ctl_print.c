@@ -171,3 +171,16 @@ void ctl_print_SHUTDOWN(const json_t *reply)
 {
 	puts(json_is_true(json_object_get(reply, "drain")) ? "The daemon finishes what is under way and ends." : "The daemon ends.");
 }
+
+/* ---- tiers that come and go ---- */
+
+static void print_tier(const json_t *reply, const char *what)
+{
+	OM_AUTO_FREE char *name = ctl_cell(json_object_get(reply, "tier"), CTL_TEXT);
+
+	printf("Tier %s %s\n", name ? name : "?", what);
+}
+
+void ctl_print_TIER_ADD(const json_t *reply) { print_tier(reply, "is there."); }
+void ctl_print_TIER_ADOPT(const json_t *reply) { print_tier(reply, "is ours now; what its catalog lacks is found in its files."); }
+void ctl_print_TIER_FORGET(const json_t *reply) { print_tier(reply, "is not waited for any more; take it out of the configuration."); }

@@ -269,6 +269,21 @@ uint64_t idxw_grow_slots(const struct idxw *w)
 	return mostly_dead(t) ? t->slots : OM_MIN(t->slots + t->slots / 4, (uint64_t)IDX_SLOTS_MAX);
 }
 
+uint64_t idxw_each(struct idxw *w, uint64_t from, uint64_t n, idxw_each_fn *fn, void *ctx)
+{
+	uint64_t to = n < w->cur.slots - OM_MIN(from, w->cur.slots) ? from + n : w->cur.slots;
+	struct idx_key key;
+	struct idx_ent ent;
+
+	for (uint64_t at = from; at < to; at++) {
+		if (idxw_table_state(&w->cur, at) != IDX_LIVE)
+			continue;
+		idxw_table_ent(&w->cur, at, &key, &ent);
+		fn(ctx, &key, &ent);
+	}
+	return to < w->cur.slots ? to : 0;
+}
+
 int idxw_grow_begin(struct idxw *w)
 {
 	int err;

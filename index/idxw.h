@@ -97,6 +97,14 @@ void idxw_grow_finish(struct idxw *w);
 /** Drop a half-copied next segment; only while copying. */
 void idxw_grow_abort(struct idxw *w);
 
+typedef void idxw_each_fn(void *ctx, const struct idx_key *key, const struct idx_ent *ent);
+/**
+ * Call `fn` for each entry in slots [from, from + n) of the current segment; it may put and delete that key. Entries that move
+ * meanwhile (growth: another segment number) may be missed.
+ * @return where to go on; 0: that was all
+ */
+uint64_t idxw_each(struct idxw *w, uint64_t from, uint64_t n, idxw_each_fn *fn, void *ctx);
+
 /** Publish a tier's state and room (in both segments). Tier numbers of 32 and more are a bug of the caller. */
 void idxw_tier(struct idxw *w, unsigned tier, const struct idxr_tier *row);
 

@@ -71,3 +71,38 @@ int sup_admin_run_TIER_REBUILD(struct sup_admin_call *call)
 		sup_admin_put(call->reply, "tier", sup_admin_text(name));
 	return err;
 }
+
+/* ---- tiers that come and go ---- */
+
+#define ORDER_WAIT_MS 20000u
+
+static void on_order(void *arg, const struct sup_engine_answer *a)
+{
+	struct sup_admin_call *call = arg;
+	const char *name = sup_admin_str(call, "name");
+
+	if (a->status < 0 && a->text_len)
+		(void)sup_admin_say(call, a->status, "tier \"%.64s\": %.*s", name, (int)OM_MIN(a->text_len, (size_t)300), a->text);
+	else if (a->status == -OBJM_STATUS_TIMEOUT)
+		(void)sup_admin_say(call, a->status, "tier \"%.64s\": it takes longer than %u s; tier-list shows what comes of it", name,
+				    ORDER_WAIT_MS / 1000u);
+	sup_admin_done(call, a->status);
+}
+
+static int order(struct sup_admin_call *call, enum sup_engine_order what)
+{
+	const char *name = sup_admin_str(call, "name");
+	int err = sup_engine_tier_order(call->sup->engine, name, what, sup_admin_flag(call, "lost"), ORDER_WAIT_MS, on_order, call);
+
+	if (err == -OBJM_STATUS_NOT_FOUND)
+		return sup_admin_say(call, err, "there is no tier \"%.64s\"; a new one goes into %.200s, then reload", name,
+				     call->sup->conf->file);
+	if (err < 0)
+		return err;
+	sup_admin_put(call->reply, "tier", sup_admin_text(name));
+	return SUP_ADMIN_LATER;
+}
+
+int sup_admin_run_TIER_ADD(struct sup_admin_call *call) { return order(call, SUP_TIER_ADD); }
+int sup_admin_run_TIER_ADOPT(struct sup_admin_call *call) { return order(call, SUP_TIER_ADOPT); }
+int sup_admin_run_TIER_FORGET(struct sup_admin_call *call) { return order(call, SUP_TIER_FORGET); }

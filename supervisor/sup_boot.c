@@ -70,6 +70,12 @@ static uint32_t fill_uids(const struct om_conf_ids *ids, const char *key, uint32
 	return n;
 }
 
+void sup_boot_done(const struct om_proc_boot *boot, int fds[static OM_FDPASS_MAX], unsigned nfds)
+{
+	for (unsigned i = OM_BOOT_FD_COUNT + boot->n_listen; i < nfds; i++)
+		om_close(&fds[i]);
+}
+
 void sup_boot_live(const struct sup_boot_env *env, struct om_proc_live *ret, int ret_dirs[static OM_TIERS_MAX][2])
 {
 	const struct om_conf *c = env->conf;
@@ -84,8 +90,11 @@ void sup_boot_live(const struct sup_boot_env *env, struct om_proc_live *ret, int
 	fill_lifecycle(&c->lifecycle, &ret->lifecycle);
 	ret->n_tiers = sup_engine_tiers(env->engine, ret->tiers, ret_dirs);
 	for (unsigned i = 0; i < ret->n_tiers; i++)
-		if (ret_dirs[i][0] < 0 || ret_dirs[i][1] < 0)
+		if (ret_dirs[i][0] < 0 || ret_dirs[i][1] < 0) {
+			om_close(&ret_dirs[i][0]);
+			om_close(&ret_dirs[i][1]);
 			ret->tiers[i].state = OM_TIERS_ABSENT;
+		}
 }
 
 void sup_boot_fill(const struct sup_boot_env *env, const struct sup_boot_child *child, struct om_proc_boot *ret,

@@ -31,9 +31,12 @@ struct sup_boot_child {
 	int own_seg;  /* worker: its access log, writable; lifecycle: unused (the engine's heat) */
 };
 
-/** Fill the message. @param ret_fds  borrowed descriptors in the order of msg_proc.h; OM_FDPASS_MAX of room. */
+/** Fill the message. @param ret_fds  descriptors in the order of msg_proc.h; OM_FDPASS_MAX of room: borrowed, but for the tiers'
+ * directories, which sup_boot_done() closes once they are sent. */
 void sup_boot_fill(const struct sup_boot_env *env, const struct sup_boot_child *child, struct om_proc_boot *ret,
 		   int ret_fds[static OM_FDPASS_MAX], unsigned *ret_nfds);
+
+void sup_boot_done(const struct om_proc_boot *boot, int fds[static OM_FDPASS_MAX], unsigned nfds);
 
 /** What a reload may change, of the configuration and the engine as they are now. @param ret_dirs  as sup_engine_tiers() */
 void sup_boot_live(const struct sup_boot_env *env, struct om_proc_live *ret, int ret_dirs[static OM_TIERS_MAX][2]);

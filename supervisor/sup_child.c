@@ -78,7 +78,11 @@ void sup_child_conf(struct sup_children *c)
 	struct om_proc_conf m = { .hdr = head(OM_PROC_CONF, sizeof(m)) };
 	int dirs[OM_TIERS_MAX][2];
 
-	sup_boot_live(c->env, &m.live, dirs); /* descriptors stay here: what is new to a child's sandbox it cannot use */
+	sup_boot_live(c->env, &m.live, dirs); /* without descriptors: what is new to a child's sandbox it cannot use */
+	for (uint32_t i = 0; i < m.live.n_tiers; i++) {
+		om_close(&dirs[i][0]);
+		om_close(&dirs[i][1]);
+	}
 	m.seq = ++c->conf_seq;
 	for (unsigned i = 0; i < c->n; i++) {
 		struct sup_place *p = &c->place[i];
@@ -158,6 +162,7 @@ static int boot(struct sup_place *p, struct sup_engine_child *ec)
 	p->index_seq = p->index_want = ec->index_seq;
 	int err = om_fdpass_send(p->ctl, &msg, sizeof(msg), fds, nfds);
 	explicit_bzero(msg.key_secret, sizeof(msg.key_secret));
+	sup_boot_done(&msg, fds, nfds);
 	/* one that has died already is reaped in a moment and says why then */
 	return err == -OBJM_STATUS_GONE ? 0 : err;
 }
@@ -468,6 +473,8 @@ static void on_post(struct sup_ev *ev, uint32_t events)
 	while (sup_post_take_kill(&c->post, &place, &why))
 		if (place < c->n)
 			child_event(&c->place[place], SUP_EVENT_BROKE, why);
+	if (sup_post_take_tiers(&c->post) && c->tiers_changed)
+		c->tiers_changed(c->changed_arg);
 	if (sup_post_take_index(&c->post, &ix)) {
 		for (unsigned i = 0; i < c->n; i++)
 			announce_index(&c->place[i], &ix);

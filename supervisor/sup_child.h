@@ -61,6 +61,7 @@ struct sup_children {
 	uint64_t ended[OM_C_COUNT]; /* what processes that have ended had counted (not the levels) */
 	struct om_hist_sum ended_hist[OM_H_COUNT];
 	void (*changed)(void *arg, struct sup_place *place); /* after a change of state; may be NULL */
+	void (*tiers_changed)(void *arg); /* tiers have come or gone; may be NULL */
 	void *changed_arg;
 };
 

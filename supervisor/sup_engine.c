@@ -123,7 +123,11 @@ static int open_tiers(struct sup_engine *e)
 		int err = sup_tiers_slot(e, &e->conf->backends[i]);
 		if (err < 0)
 			return err;
-		sup_tier_open(e, &e->tiers[i]);
+		struct sup_tier *t = &e->tiers[i];
+		sup_tier_open(e, t);
+		if (t->no != OM_TIER_NONE)
+			e->tier_by_no[t->no] = t;
+		t->phase = t->cat ? SUP_PHASE_PRESENT : SUP_PHASE_ABSENT;
 	}
 	return 0;
 }
@@ -193,6 +197,8 @@ static struct sup_engine *engine_new(const struct om_conf *conf, const struct su
 	pthread_cond_init(&e->job_wake, NULL);
 	pthread_mutex_init(&e->fill_lock, NULL);
 	pthread_cond_init(&e->fill_wake, NULL);
+	pthread_rwlock_init(&e->cats, NULL);
+	pthread_mutex_init(&e->dirs_lock, NULL);
 	pthread_mutex_init(&e->multi_lock, NULL);
 	pthread_cond_init(&e->multi_wake, NULL);
 	e->kick_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
@@ -260,6 +266,8 @@ int sup_engine_start(struct sup_engine *e)
 		e->filler_on = err == 0;
 	}
 	if (err == 0)
+		err = sup_tierd_start(e);
+	if (err == 0)
 		return 0;
 	om_log(OM_MSG_FATAL, "no thread could be started: %s", strerror(err));
 	return -OBJM_STATUS_OUT_OF_MEMORY;
@@ -278,6 +286,7 @@ static void stop_threads(struct sup_engine *e)
 	pthread_mutex_unlock(&e->fill_lock);
 	if (e->filler_on)
 		(void)pthread_join(e->filler, NULL);
+	sup_tierd_stop(e); /* while the publisher still takes its mail */
 	(void)eventfd_write(e->inbox_fd, 1);
 	if (e->pub_on)
 		(void)pthread_join(e->pub, NULL); /* ends when no change is under way any more */
@@ -385,8 +394,10 @@ const uint8_t *sup_engine_secret(const struct sup_engine *e) { return idx_state_
 unsigned sup_engine_tiers(const struct sup_engine *e, struct om_boot_tier ret[static OM_TIERS_MAX],
 			  int ret_dirs[static OM_TIERS_MAX][2])
 {
+	pthread_mutex_t *lock = &((struct sup_engine *)(uintptr_t)e)->dirs_lock;
 	unsigned n = 0;
 
+	pthread_mutex_lock(lock);
 	for (unsigned i = 0; i < e->n_tiers; i++) {
 		const struct sup_tier *t = &e->tiers[i];
 		if (t->no == OM_TIER_NONE)
@@ -397,10 +408,12 @@ unsigned sup_engine_tiers(const struct sup_engine *e, struct om_boot_tier ret[st
 			.durability = t->conf->durability, .perf_factor = om_conf_perf_factor(t->conf),
 		};
 		(void)snprintf(ret[n].name, sizeof(ret[n].name), "%s", t->conf->name);
-		ret_dirs[n][0] = t->objectsfd;
-		ret_dirs[n][1] = t->stagingfd;
+		bool there = ret[n].state != OM_TIERS_ABSENT;
+		ret_dirs[n][0] = there ? fcntl(t->objectsfd, F_DUPFD_CLOEXEC, 3) : -1;
+		ret_dirs[n][1] = there ? fcntl(t->stagingfd, F_DUPFD_CLOEXEC, 3) : -1;
 		n++;
 	}
+	pthread_mutex_unlock(lock);
 	return n;
 }
 

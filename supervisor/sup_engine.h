@@ -29,6 +29,8 @@ struct sup_engine_cb {
 	 */
 	void (*index_new)(void *arg, uint32_t seq, int index_rofd, int heatfd);
 	void *arg;
+	/* A tier came or went: what children were told of the tiers is not true any more. May be NULL. */
+	void (*tiers_changed)(void *arg);
 };
 
 /* What a child needs of the engine for its BOOT. The descriptors are duplicates: the caller sends and closes them. */
@@ -86,7 +88,7 @@ void sup_engine_close(struct sup_engine *e);
 const uint8_t *sup_engine_secret(const struct sup_engine *e);
 
 /**
- * Rows for BOOT, and for each tier that is not absent its objects/ and staging/ directories (borrowed, -1 if absent).
+ * Rows for BOOT, and for each tier that is not absent its objects/ and staging/ directories (-1 if absent; the caller closes them).
  * @return number of tiers, at most OM_TIERS_MAX
  */
 unsigned sup_engine_tiers(const struct sup_engine *e, struct om_boot_tier ret[static OM_TIERS_MAX],
@@ -188,6 +190,18 @@ void sup_engine_gens_bump_all(struct sup_engine *e);
 int sup_engine_asks_fd(const struct sup_engine *e);
 /** Hand out what has come and give up what is overdue: when the descriptor is readable, and at least once a second. */
 void sup_engine_asks(struct sup_engine *e, uint64_t now_ns);
+enum sup_engine_order {
+	SUP_TIER_ADD,	 /* look now whether an absent tier is there, and open it */
+	SUP_TIER_ADOPT,	 /* the same, whatever its marker says */
+	SUP_TIER_FORGET, /* an absent tier does not come back */
+};
+/**
+ * An order about a tier. As sup_engine_task(), and -NOT_FOUND: no such tier. The answer's text says why not. ADD and ADOPT are
+ * answered when its objects are there.
+ * @param lost  FORGET: though it may hold objects
+ */
+int sup_engine_tier_order(struct sup_engine *e, const char *name, enum sup_engine_order order, bool lost, uint32_t wait_ms,
+			  sup_engine_done_fn *done, void *arg) OM_MUST_USE;
 /** Number of a tier by its name; OM_TIER_NONE: there is none, or it never was here. */
 uint8_t sup_engine_tier_no(const struct sup_engine *e, const char *name);
 

@@ -24,9 +24,26 @@ struct batch {
 	struct idx_state_txn *state;
 };
 
+/* The tier has gone: back at once, as if its committer had failed. */
+static void commit_refused(struct sup_tier *t, struct sup_op *op)
+{
+	struct sup_mail *mail = calloc(1, sizeof(*mail));
+
+	OM_ASSERT(mail);
+	op->status = -OBJM_STATUS_UNAVAILABLE;
+	mail->kind = SUP_MAIL_OPS;
+	mail->ops = op;
+	sup_mail_post(t->e, mail);
+}
+
 void sup_commit_queue(struct sup_tier *t, struct sup_op *op)
 {
 	op->next = NULL;
+	t->lent++; /* sup_op_stage_done() takes it back */
+	if (t->away) {
+		commit_refused(t, op);
+		return;
+	}
 	pthread_mutex_lock(&t->lock);
 	*t->todo_end = op;
 	t->todo_end = &op->next;
@@ -115,7 +132,8 @@ static int apply_set(struct batch *b, struct sup_op *op, struct sup_stage *s)
  * Whatever is wrong with that catalog is nothing that this batch's tier fails for. */
 static int stands_on(const struct sup_tier *t, const struct sup_op *op, struct idx_cat_snap **ret_snap, struct om_rec *ret_rec)
 {
-	int err = idx_cat_snap_open(t->cat, ret_snap);
+	struct idx_cat *cat = t->cat;
+	int err = cat ? idx_cat_snap_open(cat, ret_snap) : -OBJM_STATUS_UNAVAILABLE;
 
 	if (err < 0)
 		return -OBJM_STATUS_TRY_AGAIN;
@@ -275,6 +293,25 @@ static int apply_found(struct batch *b, struct sup_op *op, struct sup_stage *s)
 	return 0;
 }
 
+/* A tier came back: does this record still stand? Then what it says now goes into the index. */
+static int apply_back(struct batch *b, struct sup_op *op)
+{
+	struct om_rec have;
+	int err = idx_cat_txn_get(b->cat, op->rec.uri, op->rec.uri_len, &have);
+
+	if (err == -OBJM_STATUS_CORRUPT || (err == 0 && have.id != op->rec.id))
+		err = -OBJM_STATUS_PRECONDITION_FAILED;
+	if (err < 0)
+		return err;
+	op->rec.size = have.size;
+	op->rec.mtime_ns = have.mtime_ns;
+	op->rec.expiry_s = have.expiry_s;
+	op->rec.rev = have.rev;
+	op->rec.flags = have.flags;
+	op->rec.home = have.home;
+	return 0;
+}
+
 static int apply_settle(struct batch *b, struct sup_op *op)
 {
 	int err = 0;
@@ -303,6 +340,9 @@ static int apply(struct batch *b, struct sup_op *op)
 		break;
 	case SUP_ACT_SETTLE:
 		err = apply_settle(b, op);
+		break;
+	case SUP_ACT_BACK:
+		err = apply_back(b, op);
 		break;
 	case SUP_ACT_SET:
 		err = apply_set(b, op, s);
@@ -534,7 +574,9 @@ void *sup_commit_main(void *arg)
 	sup_pulse_begin(&t->pulse, "the committer of tier ", t->conf->name);
 	while (take_batch(t, &b)) {
 		struct sup_mail *mail = calloc(1, sizeof(*mail));
+		(void)pthread_rwlock_rdlock(&t->e->cats); /* other tiers' catalogs are read, too */
 		run_batch(&b);
+		(void)pthread_rwlock_unlock(&t->e->cats);
 		OM_ASSERT(mail); /* 40 bytes; without them no change could ever be answered again */
 		mail->kind = SUP_MAIL_OPS;
 		mail->ops = b.ops;

@@ -63,13 +63,13 @@ struct sup_tier {
 	struct om_conf_backend own;
 	_Atomic uint32_t flags; /* enum om_tier_flag; use this, not conf->flags */
 	unsigned ix;			    /* in e->tiers and in the configuration */
-	uint8_t no;			    /* number: persistent, in records; OM_TIER_NONE: it never was here */
+	_Atomic uint8_t no;		    /* number: persistent, in records; OM_TIER_NONE: it never was here */
 	bool is_volatile;		    /* memory tier: its catalog goes with its objects */
 	_Atomic int state;		    /* enum om_tier_state */
 	uint32_t caps;
 	int rootfd, objectsfd, stagingfd;
 	struct be be; /* memory tier: publisher; its small files are unlinked here */
-	struct idx_cat *cat; /* NULL: absent */
+	struct idx_cat *_Atomic cat; /* NULL: absent. Used under e->cats, but by the publisher, which only asks whether it is there */
 	_Atomic uint64_t capacity_bytes;
 	uint64_t whole_bytes; /* of the filesystem, when it was opened; 0: not known */
 	bool own_fs;		 /* its root is a mount point */
@@ -81,12 +81,29 @@ struct sup_tier {
 	struct sup_acct acct;			  /* publisher */
 	_Atomic uint64_t stat_used, stat_reserved, stat_copies, stat_evictable, stat_pinned, stat_removals; /* for figures */
 	bool owes_rebuild;	 /* its catalog is not complete */
-	bool hides;		 /* absent, and it may hold objects: a miss proves nothing */
+	_Atomic bool hides;	 /* absent, and it may hold objects: a miss proves nothing */
 	uint8_t dirty;		 /* publisher: enum sup_dirty: deletes look here, too */
 	_Atomic bool has_tombs;	 /* the state environment has tombstones for it: a move here takes the object's away */
 	bool ballast;		 /* committer: the file is there */
 
+	/* coming and going at run time (sup_engine_tiers.c, sup_engine_tierd.c) */
+	_Atomic int phase;	 /* enum sup_phase */
+	_Atomic bool attached;	 /* publisher: whatever was planned while it was away has been recorded */
+	_Atomic bool hidden;	 /* its catalog still has what was removed while it was away: readers leave it out */
+	_Atomic bool forgotten;	 /* by order: not looked for any more */
+	_Atomic uint64_t back_flight; /* ops of the reading under way */
+	bool away;		 /* publisher: nothing is lent to its committer any more */
+	bool closing, coming, back, back_last; /* publisher */
+	unsigned lent;		 /* publisher: ops at the committer */
+	uint32_t since;		 /* publisher: children with a lower serial do not have its directories */
+	bool purging, purge_again, verify; /* publisher */
+	uint64_t purge_at, purge_lost;
+	uint32_t purge_seg;
+	bool adopt;		 /* of a fresh one: take over whatever is there */
+	char why[256];		 /* of a fresh one: why it could not be opened */
+
 	/* rebuild and orphan scan; publisher */
+	uint64_t scan_to; /* files from this id on are not judged: they came later */
 	bool scan_sent, scan_done;
 	int scan_mode;	      /* enum om_scan_mode, -1: none */
 	uint64_t scan_flight; /* FOUND ops under way */
@@ -102,12 +119,28 @@ struct sup_tier {
 	bool stop;
 };
 
+enum sup_phase { SUP_PHASE_ABSENT, SUP_PHASE_COMING, SUP_PHASE_PRESENT, SUP_PHASE_LEAVING };
+
 /* What was removed while a tier was away: records of this key up to this id. */
 struct sup_tomb {
 	struct idx_key key;
 	uint64_t id;
 	uint8_t tier;
 };
+
+int sup_tomb_cmp(const void *a, const void *b);
+
+/* A tier that has been opened at run time, on its way to the publisher. */
+struct sup_coming {
+	struct sup_tier fresh; /* what was opened moves to the tier; the rest is unused */
+	uint64_t id_floor;     /* no id below may be given out; 0: as before */
+	struct sup_tomb *tombs; /* sorted */
+	size_t n_tombs;
+	uint64_t *pending; /* ids of removals, sorted */
+	bool *stands;	   /* of each of them: a record names it, so it never happened */
+	size_t n_pending;
+};
+enum sup_order { SUP_ORDER_OPEN, SUP_ORDER_ADOPT, SUP_ORDER_FORGET, SUP_ORDER_CLOSE, SUP_ORDER_VERIFY };
 
 struct sup_held;
 struct sup_rooms;
@@ -124,8 +157,9 @@ enum sup_op_kind {
 	SUP_OP_DROP,   /* the lifecycle process gives a copy, an expired or an evictable object up */
 	SUP_OP_GONE,   /* a file is not there: is it so? */
 	SUP_OP_SET,    /* flags, expiry, type, metadata */
+	SUP_OP_BACK,   /* a record of a tier that came back: into the index */
 };
-enum sup_act { SUP_ACT_PUT, SUP_ACT_DEL, SUP_ACT_FOUND, SUP_ACT_SETTLE, SUP_ACT_TOMB, SUP_ACT_INTENT, SUP_ACT_MOVE, SUP_ACT_GONE, SUP_ACT_SET };
+enum sup_act { SUP_ACT_PUT, SUP_ACT_DEL, SUP_ACT_FOUND, SUP_ACT_SETTLE, SUP_ACT_TOMB, SUP_ACT_INTENT, SUP_ACT_MOVE, SUP_ACT_GONE, SUP_ACT_SET, SUP_ACT_BACK };
 
 struct sup_stage {
 	struct sup_tier *tier;
@@ -147,6 +181,9 @@ struct sup_op {
 	bool gen_open, counted_multi;
 	bool superseded; /* PUT: a later id of the key was committed first; the file goes, the answer is OK */
 	bool insert;	 /* FOUND: make a record (rebuild); else only judge (orphans) */
+	bool of_back;	 /* made by the reading of a tier */
+	bool tomb_counted;
+	uint8_t tomb_epoch;
 	bool dead;	 /* STALE: a tombstone says that it was removed while its tier was away */
 	bool complete;	 /* SETTLE: the tier's catalog is whole now */
 	struct om_op_cond cond;
@@ -313,6 +350,11 @@ enum sup_mail_kind {
 	SUP_MAIL_TASK,
 	SUP_MAIL_SET,
 	SUP_MAIL_ROWS, /* tell the workers of all tiers */
+	SUP_MAIL_COMING, /* a tier has been opened */
+	SUP_MAIL_BACK,	 /* ops of the reading of a tier; seq 1: the last */
+	SUP_MAIL_COME,	 /* all of it has been read */
+	SUP_MAIL_AWAY,	 /* a tier is not there any more */
+	SUP_MAIL_FORGET,
 };
 struct sup_mail {
 	struct sup_mail *next;
@@ -324,8 +366,9 @@ struct sup_mail {
 		struct sup_job *job;
 		struct sup_fill *fill;
 		struct sup_child *child; /* ATTACH: contents are moved */
-		struct sup_tier *tier;
 	};
+	struct sup_tier *tier;
+	struct sup_coming *coming;
 };
 
 #define SUP_KEY_BUCKETS 8192u
@@ -341,7 +384,7 @@ struct sup_engine {
 	const char *const *adopt; /* names of tiers, ended by NULL; borrowed */
 	struct idx_state *state;
 	struct idx_state_recovery recovery;
-	unsigned n_tiers;
+	_Atomic unsigned n_tiers;
 	struct sup_tier tiers[OM_TIERS_MAX];
 	struct sup_tier *tier_by_no[OM_TIERS_MAX];
 
@@ -349,6 +392,13 @@ struct sup_engine {
 	uint32_t place_serial[SUP_CHILDREN_MAX]; /* 0: empty */
 	uint32_t next_serial;
 	struct sup_asks *asks; /* sup_engine_task.c */
+	struct sup_tierd *tierd; /* sup_engine_tierd.c */
+	pthread_rwlock_t cats;	 /* read: while catalogs are in use; written: to take one away */
+	pthread_mutex_t dirs_lock; /* descriptors and capabilities of the tiers, main loop against those who change them */
+	uint32_t max_serial;	 /* publisher: of the children attached so far */
+	uint32_t epoch;		 /* publisher: raised when a tier comes */
+	uint64_t tomb_ops[2];	 /* publisher: changes under way that leave tombstones, by the epoch they were planned in */
+	uint64_t id_floor;	 /* publisher: no id below is given out */
 
 	/* segment that new children get; under seg_lock */
 	pthread_mutex_t seg_lock;
@@ -399,7 +449,7 @@ struct sup_engine {
 	size_t n_recover, cap_recover;
 	struct sup_tomb *tombs; /* of the tiers that are here, sorted; until the index is full */
 	size_t n_tombs, cap_tombs;
-	uint32_t tombs_hit; /* bit mask of tier indices whose tombstones still met a record */
+	_Atomic uint32_t tombs_hit; /* bit mask of tier indices whose tombstones still met a record */
 	struct sup_loser *losers; /* records that lost against a newer one of another tier while the index was built */
 	size_t n_losers, cap_losers;
 	uint64_t n_rm, n_rm_flight, n_rm_failed;
@@ -431,6 +481,8 @@ struct sup_engine {
 	/* figures */
 	_Atomic uint64_t stat_ops, stat_rm, stat_commits, stat_committed, stat_live, stat_slots, stat_bytes;
 	_Atomic bool stat_complete;
+	_Atomic bool filled; /* fill_done, for other threads */
+
 };
 
 /* sup_tier.c: open a tier; logs. After it either cat is not NULL or the state is ABSENT. */
@@ -628,12 +680,28 @@ void sup_read_queue(struct sup_engine *e, struct sup_job *job);
 
 /* sup_engine_tiers.c: tiers at run time. Make the next place of e->tiers for this configuration, its tier not open yet. */
 int sup_tiers_slot(struct sup_engine *e, const struct om_conf_backend *conf);
+/* Publisher: mail about tiers; each turn (true: there is more to do at once); a change of theirs has ended. */
+void sup_tiers_mail(struct sup_engine *e, struct sup_mail *mail);
+bool sup_tiers_turn(struct sup_engine *e);
+void sup_back_plan(struct sup_engine *e, struct sup_op *op);
+int sup_back_publish(struct sup_engine *e, struct sup_op *op);
+void sup_back_end(struct sup_engine *e, struct sup_op *op);
+/* Does this child have the tier's directories as they are now? */
+bool sup_tier_known_to(const struct sup_tier *t, const struct sup_child *c);
+
+/* sup_engine_tierd.c: the thread for what blocks */
+int sup_tierd_start(struct sup_engine *e); /* 0 or an errno */
+void sup_tierd_stop(struct sup_engine *e);
+/* Any thread. cookie: of a question, 0: none */
+void sup_tierd_order(struct sup_engine *e, enum sup_order kind, struct sup_tier *t, bool lost, uint64_t cookie);
+void sup_coming_free(struct sup_coming *c);
 
 /* sup_engine_task.c: questions of the main loop */
 int sup_asks_new(struct sup_asks **ret);
 void sup_asks_free(struct sup_asks *q);
 /* Any thread: the question ends without an answer, or with what a reader found. */
 void sup_ask_fail(struct sup_engine *e, uint64_t cookie, int status);
+void sup_ask_text(struct sup_engine *e, uint64_t cookie, int status, const char *text);
 void sup_ask_found(struct sup_engine *e, struct sup_job *job, const struct sup_engine_answer *a);
 /* Publisher: give a TASK to the lifecycle process (takes the job); that process died; it answered (false: not a TASKED). */
 void sup_task_send(struct sup_engine *e, struct sup_job *job);
@@ -646,6 +714,10 @@ void sup_reap_add(struct sup_engine *e, struct sup_tier *t, uint64_t id, uint64_
 bool sup_reap_busy(const struct sup_engine *e, const struct sup_tier *t, uint64_t id);
 void sup_reap_pump(struct sup_engine *e);
 void sup_reap_done(struct sup_engine *e, struct sup_tier *t, uint64_t id, int status);
+/* Another lifecycle process: removals that the last one could not do. */
+void sup_reap_again(struct sup_engine *e);
+/* Tombstones that have done their work are cleared. */
+void sup_reap_tombs(struct sup_engine *e);
 void sup_reap_lost(struct sup_engine *e); /* the lifecycle process died */
 void sup_reap_settle(struct sup_engine *e, bool now);
 int sup_reap_load(struct sup_engine *e);  /* at open */

@@ -100,12 +100,13 @@ static int begin_fit(struct sup_engine *e, const struct om_op_move *m, const str
 {
 	struct sup_tier *from = sup_msg_tier(e, m->from), *to = sup_msg_tier(e, m->to);
 	struct sup_key *key = sup_key_find(e, ikey, false);
+	const struct sup_child *lcy = &e->child[SUP_CHILD_LIFECYCLE];
 	int err;
 
 	if (!from || !to)
 		return -OBJM_STATUS_INVALID_REQUEST;
 	if ((err = version_fit(cur, m->id, m->rev, from, m->kind)) < 0 || (err = kind_fit(cur, from, to, m->kind)) < 0 ||
-	    (err = target_fit(to)) < 0 || (err = source_fit(from)) < 0)
+	    (err = target_fit(to)) < 0 || (err = sup_tier_known_to(to, lcy) ? 0 : -OBJM_STATUS_UNAVAILABLE) < 0 || (err = source_fit(from)) < 0)
 		return err;
 	if ((key && sup_key_busy(key)) || *move_slot(e, m->id) || e->n_moves >= SUP_MOVES_MAX || e->stale_asked ||
 	    sup_reap_busy(e, to, m->id))
@@ -184,6 +185,11 @@ bool sup_move_take_commit(struct sup_msg *c, const void *msg, size_t len)
 	struct sup_move *move = move_of(c, m);
 	if (!move)
 		return sup_msg_broken(c, "MOVE_COMMIT without its MOVE_BEGIN");
+	if (!sup_tier_known_to(move->to, c->child)) { /* the tier went and came back meanwhile: the copy lies elsewhere */
+		sup_msg_answer(c, m->hdr.req, -OBJM_STATUS_UNAVAILABLE);
+		give_up(e, move);
+		return true;
+	}
 	struct om_rec rec = { .id = m->id, .rev = m->rev, .size = move->size, .tier = move->to->no, .home = move->to->no,
 			      .uri = (const char *)(m + 1), .uri_len = m->uri_len };
 	struct sup_op *op = sup_op_new(SUP_OP_MOVE, &rec);

@@ -65,6 +65,8 @@ static void prepare_go(struct sup_msg *c, const struct om_op_prepare *m, const s
 	bool conditional = m->cond.kind != OM_COND_NONE;
 
 	int err = sup_msg_tier_fit(t, m->flags);
+	if (err == 0 && !sup_tier_known_to(t, c->child))
+		err = -OBJM_STATUS_UNAVAILABLE; /* what it has of the tier is from before it went: its successor knows better */
 	if (err == 0 && (m->flags & OM_OBJ_PINNED))
 		err = sup_pin_fits(e, t, m->size);
 	if (err == 0 && m->cond.kind == OM_COND_ABSENT && !cur && sup_pub_blind(e))
@@ -163,6 +165,11 @@ static bool take_commit(struct sup_msg *c, const void *msg, size_t len)
 	if (!res || res->place != c->place || res->committing || !idx_key_equal(&res->key->ikey, &ikey) ||
 	    res->tier->no != m->tier || m->size > res->size)
 		return sup_msg_broken(c, "COMMIT without its PREPARE");
+	if (!sup_tier_known_to(res->tier, c->child)) { /* its file lies where the tier was before it went */
+		sup_msg_answer(c, m->hdr.req, -OBJM_STATUS_UNAVAILABLE);
+		sup_res_give_back(c->e, res);
+		return true;
+	}
 	struct om_rec rec = {
 		.id = m->id, .size = m->size, .mtime_ns = m->mtime_ns, .expiry_s = m->expiry_s, .rev = 1, .flags = m->flags,
 		.tier = m->tier, .home = m->tier, .uri_len = m->uri_len, .type_len = m->type_len, .meta_len = m->meta_len,
@@ -325,10 +332,14 @@ static bool take_found(struct sup_msg *c, const void *msg, size_t len)
 	const char *uri = (const char *)(m + 1);
 	struct sup_tier *t = sup_msg_tier(c->e, m->tier);
 
-	if (len != sizeof(*m) + (size_t)m->uri_len + m->type_len + m->meta_len || !t || t->scan_mode < 0 || !m->id)
+	if (len != sizeof(*m) + (size_t)m->uri_len + m->type_len + m->meta_len || !t || (t->scan_mode < 0 && !t->since) || !m->id)
 		return sup_msg_broken(c, "bad FOUND");
-	if (m->id >= c->e->run_first_id)
-		return true; /* of this run: whoever put it answers for it */
+	if (t->scan_mode < 0)
+		return true; /* the tier went while it was looked through */
+	if (m->id >= t->scan_to && t->scan_mode == OM_SCAN_REBUILD)
+		return true; /* it came after the scan began: whoever put it answers for it */
+	if (m->id >= c->e->run_first_id && (sup_res_find(c->e, m->id) || sup_reap_busy(c->e, t, m->id)))
+		return true; /* of this run: being put, or being removed */
 	if (sup_move_to(c->e, t, m->id))
 		return true; /* a move is making it: its end decides */
 	atomic_fetch_add(&t->scan_found, 1);
@@ -370,8 +381,10 @@ static bool take_scanned(struct sup_msg *c, const void *msg, size_t len)
 	const struct om_op_scanned *m = msg;
 	struct sup_tier *t = len == sizeof(*m) ? sup_msg_tier(c->e, m->tier) : NULL;
 
-	if (!t || t->scan_mode < 0 || !t->scan_sent)
+	if (!t || (!t->since && (t->scan_mode < 0 || !t->scan_sent)))
 		return sup_msg_broken(c, "bad SCANNED");
+	if (t->scan_mode < 0 || !t->scan_sent)
+		return true; /* the tier went while it was looked through */
 	if (m->status < 0) {
 		om_log(OM_MSG_CATALOG, "tier %s: its files could not all be read: %s; trying again", t->conf->name,
 		       om_status_text(m->status));

@@ -180,7 +180,7 @@ void sup_op_add_stage(struct sup_op *op, struct sup_tier *t, enum sup_act act, b
 	op->stages[op->n_stages++] = (struct sup_stage){ .tier = t, .act = act, .expect = expect };
 }
 
-static bool holds_records(const struct sup_tier *t) { return t->cat != NULL; }
+static bool holds_records(const struct sup_tier *t) { return t->cat != NULL && !t->away; }
 
 /* A tier that takes no changes and holds nothing of the key but what may be left over: a tombstone does it. */
 static bool left_alone(const struct sup_tier *t, const struct idx_ent *prev)
@@ -233,12 +233,17 @@ void sup_op_plan_tombs(struct sup_engine *e, struct sup_op *op)
 {
 	for (unsigned i = 0; i < e->n_tiers; i++) {
 		struct sup_tier *t = &e->tiers[i];
-		if (!t->hides && !(holds_records(t) && (t->owes_rebuild || t->dirty)))
+		if (!t->hides && !t->away && !(holds_records(t) && (t->owes_rebuild || t->dirty)))
 			continue;
 		op->tombs |= 1u << i;
 		atomic_store(&t->has_tombs, true);
 	}
 	op->tomb_id = op->kind == SUP_OP_PUT ? op->rec.id - 1 : e->id_next - 1;
+	if (op->tombs && !op->tomb_counted) { /* a tier that comes back reads its tombstones when these have been recorded */
+		op->tomb_counted = true;
+		op->tomb_epoch = e->epoch & 1;
+		e->tomb_ops[op->tomb_epoch]++;
+	}
 }
 
 static struct sup_tier *any_tier(struct sup_engine *e)
@@ -299,6 +304,9 @@ static bool plan(struct sup_engine *e, struct sup_op *op)
 		if (!op->dead && !(have && (cur.id > op->rec.id || elsewhere(&cur, &op->rec))))
 			return false; /* it has gone meanwhile */
 		sup_op_add_stage(op, e->tier_by_no[op->rec.tier], SUP_ACT_DEL, false);
+		return true;
+	case SUP_OP_BACK:
+		sup_back_plan(e, op);
 		return true;
 	case SUP_OP_SETTLE:
 	case SUP_OP_INTENT:
@@ -453,6 +461,8 @@ static bool publish(struct sup_engine *e, struct sup_op *op)
 		err = sup_move_publish(e, op);
 	} else if (op->kind == SUP_OP_DROP || op->kind == SUP_OP_GONE) {
 		err = sup_drop_publish(e, op);
+	} else if (op->kind == SUP_OP_BACK) {
+		err = sup_back_publish(e, op);
 	} else if (op->kind == SUP_OP_SET) {
 		err = sup_set_publish(e, op);
 	}
@@ -471,7 +481,7 @@ static void unlink_volatile(struct sup_tier *t, uint64_t id, uint64_t size)
 {
 	struct be_batch batch = { .n = 0 };
 
-	if (t->is_volatile && size <= SUP_UNLINK_MAX && be_remove(&t->be, id, &batch) < 0)
+	if (t->is_volatile && !t->away && size <= SUP_UNLINK_MAX && be_remove(&t->be, id, &batch) < 0)
 		return; /* the lifecycle process tries again, and says why it cannot */
 }
 
@@ -539,6 +549,9 @@ static void end_settle(struct sup_engine *e, struct sup_op *op)
 		return;
 	}
 	t->owes_rebuild = false;
+	if (t->verify) /* and records whose file was not found */
+		sup_tierd_order(e, SUP_ORDER_VERIFY, t, false, 0);
+	t->verify = false;
 	if (sup_tier_state(t) == OM_TIERS_REBUILDING)
 		atomic_store(&t->state, atomic_load(&t->flags) & OM_TIERF_WRITABLE ? OM_TIERS_READY : OM_TIERS_READONLY);
 	om_log(OM_MSG_REBUILT, "tier %s: catalog made again, %llu objects", t->conf->name,
@@ -578,6 +591,8 @@ static void finish(struct sup_engine *e, struct sup_op *op)
 		sup_drop_end(e, op);
 	else if (op->kind == SUP_OP_SET)
 		sup_set_end(e, op);
+	if (op->tomb_counted)
+		e->tomb_ops[op->tomb_epoch]--;
 	/* now that promises have become objects: not both at once */
 	for (unsigned i = 0; i < op->n_stages; i++)
 		sup_pub_rows(e, op->stages[i].tier);
@@ -589,6 +604,8 @@ static void finish(struct sup_engine *e, struct sup_op *op)
 		free(h);
 		e->n_held--;
 	}
+	if (op->of_back)
+		sup_back_end(e, op);
 	op_free(op);
 	sup_pub_fill_end(e);
 	if (key) {
@@ -638,6 +655,7 @@ static void half_done(struct sup_engine *e, struct sup_op *op)
 
 void sup_op_stage_done(struct sup_engine *e, struct sup_op *op)
 {
+	op->stages[op->stage].tier->lent--;
 	if (op->status < 0 || ++op->stage == op->n_stages) {
 		if (op->status < 0)
 			half_done(e, op);

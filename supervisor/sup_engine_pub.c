@@ -149,10 +149,13 @@ static void attach(struct sup_engine *e, struct sup_mail *mail)
 	*c = *mail->child;
 	free(mail->child);
 	c->on = true;
+	e->max_serial = OM_MAX(e->max_serial, c->serial);
 	c->out = NULL;
 	c->out_end = &c->out;
-	if (mail->place == SUP_CHILD_LIFECYCLE)
-		sup_scan_pump(e); /* SETs go on in this turn, too: sup_set_pump() */
+	if (mail->place == SUP_CHILD_LIFECYCLE) {
+		sup_reap_again(e);
+		sup_scan_pump(e);
+	} /* SETs go on in this turn, too: sup_set_pump() */
 }
 
 /* The process is gone: its reservations end, what it may have linked is removed. */
@@ -254,6 +257,7 @@ void sup_pub_fill_end(struct sup_engine *e)
 		return;
 	idxw_fill_done(e->index);
 	e->fill_done = true;
+	atomic_store(&e->filled, true);
 	idxw_stat(e->index, &st);
 	om_log(OM_MSG_INDEX, "index complete: %llu objects in %llu slots", (unsigned long long)st.live, (unsigned long long)st.slots);
 	for (unsigned i = 0; i < e->n_tiers; i++)
@@ -409,7 +413,7 @@ static void job_done(struct sup_engine *e, struct sup_job *job)
 {
 	if (job->kind == SUP_JOB_IDS) {
 		e->ids_asked = false;
-		if (job->status == 0) {
+		if (job->status == 0 && job->first_id >= e->id_floor) { /* else it was reserved before a tier came that uses them */
 			e->id2_next = job->first_id;
 			e->id2_end = job->first_id + SUP_ID_BLOCK;
 		}
@@ -453,6 +457,9 @@ static void start_rebuild(struct sup_engine *e, struct sup_tier *t)
 {
 	if (t->scan_mode >= 0)
 		return;
+	if (t->away || !t->cat)
+		return;
+	t->verify = true;
 	t->owes_rebuild = true;
 	atomic_store(&t->state, OM_TIERS_REBUILDING);
 	sup_pub_rows(e, t);
@@ -494,6 +501,13 @@ static void take_mail(struct sup_engine *e, struct sup_mail *mail)
 	case SUP_MAIL_ROWS:
 		for (unsigned i = 0; i < e->n_tiers; i++)
 			sup_pub_rows(e, &e->tiers[i]);
+		break;
+	case SUP_MAIL_COMING:
+	case SUP_MAIL_BACK:
+	case SUP_MAIL_COME:
+	case SUP_MAIL_AWAY:
+	case SUP_MAIL_FORGET:
+		sup_tiers_mail(e, mail);
 		break;
 	case SUP_MAIL_NUDGE:
 		break;
@@ -641,6 +655,7 @@ void *sup_pub_main(void *arg)
 		if (e->stalled || e->deferred)
 			sup_op_retry_held(e);
 		busy |= grow(e);
+		busy |= sup_tiers_turn(e);
 		ids_ahead(e);
 		sup_room_turn(e);
 		sup_reap_pump(e);

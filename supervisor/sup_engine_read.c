@@ -66,9 +66,10 @@ static unsigned open_snaps(struct sup_engine *e, struct idx_cat_snap *snaps[stat
 	while (e->multi_active)
 		pthread_cond_wait(&e->multi_wake, &e->multi_lock);
 	for (unsigned i = 0; i < e->n_tiers; i++) {
-		if (!e->tiers[i].cat)
+		struct idx_cat *cat = e->tiers[i].hidden ? NULL : e->tiers[i].cat;
+		if (!cat)
 			continue;
-		int err = idx_cat_snap_open(e->tiers[i].cat, &snaps[n]);
+		int err = idx_cat_snap_open(cat, &snaps[n]);
 		if (err < 0)
 			*ret_err = err;
 		else
@@ -326,15 +327,15 @@ static void do_set(struct sup_engine *e, struct sup_job *job)
 	struct om_rec rec = { 0 }, other;
 	uint32_t tiers = 0;
 	int err;
-	unsigned n = open_snaps(e, snaps, &err), at = 0;
+	unsigned n = open_snaps(e, snaps, &err);
 	int status = err < 0 ? err : find(snaps, n, op->rec.uri, op->rec.uri_len, &rec);
 
 	if (status == 0 && expired(rec.expiry_s))
 		status = -OBJM_STATUS_NOT_FOUND;
 	status = miss_status(e, status);
-	for (unsigned i = 0; status == 0 && i < e->n_tiers; i++)
-		if (e->tiers[i].cat && idx_cat_snap_peek(snaps[at++], op->rec.uri, op->rec.uri_len, &other) == 0 && other.id == rec.id)
-			tiers |= 1u << i;
+	for (unsigned i = 0; status == 0 && i < n; i++)
+		if (idx_cat_snap_peek(snaps[i], op->rec.uri, op->rec.uri_len, &other) == 0 && other.id == rec.id)
+			tiers |= 1u << e->tier_by_no[other.tier]->ix;
 	sup_set_merge(op, status, &rec, tiers);
 	close_snaps(snaps, n);
 }
@@ -404,6 +405,7 @@ void *sup_read_main(void *arg)
 
 	while ((job = take_job(e))) {
 		job->answer_end = &job->answer;
+		(void)pthread_rwlock_rdlock(&e->cats);
 		switch (job->kind) {
 		case SUP_JOB_LOOKUP:
 			do_lookup(e, job);
@@ -430,6 +432,7 @@ void *sup_read_main(void *arg)
 			do_ask(e, job);
 			break;
 		}
+		(void)pthread_rwlock_unlock(&e->cats);
 		struct sup_mail *mail = calloc(1, sizeof(*mail));
 		OM_ASSERT(mail);
 		mail->kind = SUP_MAIL_JOB;
@@ -520,7 +523,7 @@ void *sup_fill_main(void *arg)
 	for (int is_volatile = 0; is_volatile < 2; is_volatile++)
 		for (unsigned i = 0; i < c.e->n_tiers; i++)
 			if (c.e->tiers[i].cat && c.e->tiers[i].is_volatile == is_volatile)
-				fill_tier(&c, &c.e->tiers[i]);
+				fill_tier(&c, &c.e->tiers[i]); /* nothing comes or goes before the last row */
 	if (!c.chunk) {
 		c.chunk = malloc(sizeof(*c.chunk));
 		OM_ASSERT(c.chunk); /* without it the index would never be complete */

@@ -98,7 +98,9 @@ void sup_reap_done(struct sup_engine *e, struct sup_tier *t, uint64_t id, int st
 		return;
 	}
 	if (status < 0) {
-		om_log(OM_MSG_REAP, "tier %s: file %016llx cannot be removed: %s; the next start tries again", t->conf->name,
+		bool waits = r->tier->away || !r->tier->cat || !sup_tier_known_to(r->tier, &e->child[SUP_CHILD_LIFECYCLE]);
+		if (!waits) /* else the next lifecycle process knows the tier: sup_reap_again() */
+			om_log(OM_MSG_REAP, "tier %s: file %016llx cannot be removed: %s; the next start tries again", t->conf->name,
 		       (unsigned long long)id, om_status_text(status));
 		r->next = e->rm_failed;
 		e->rm_failed = r;
@@ -126,6 +128,22 @@ void sup_reap_lost(struct sup_engine *e)
 		struct sup_removal *r = e->rm_flight;
 		e->rm_flight = r->next;
 		e->n_rm_flight--;
+		push(e, r);
+	}
+}
+
+/* Another lifecycle process: it may know a tier that the last one did not. */
+void sup_reap_again(struct sup_engine *e)
+{
+	for (struct sup_removal **p = &e->rm_failed; *p;) {
+		struct sup_removal *r = *p;
+		if (!r->tier->cat || r->tier->away) {
+			p = &r->next;
+			continue;
+		}
+		*p = r->next;
+		e->n_rm_failed--;
+		r->tries = 0;
 		push(e, r);
 	}
 }
@@ -171,7 +189,7 @@ void sup_reap_settle(struct sup_engine *e, bool now)
 		bool any = false;
 		for (const struct sup_removal *r = e->settle; r && !any; r = r->next)
 			any = r->tier == t;
-		if (any && t->cat)
+		if (any && t->cat && !t->away)
 			settle_tier(e, t, false);
 	}
 	if (e->n_settle)
@@ -225,7 +243,7 @@ static int load_state(void *arg, uint8_t tier, uint64_t id)
 
 static int load_cat(void *arg, uint64_t id) { return load_one(arg, id); }
 
-static int tomb_cmp(const void *a, const void *b)
+int sup_tomb_cmp(const void *a, const void *b)
 {
 	const struct sup_tomb *x = a, *y = b;
 
@@ -262,7 +280,7 @@ bool sup_reap_dead(struct sup_engine *e, const struct sup_fill_row *row)
 
 	if (!e->n_tombs)
 		return false;
-	const struct sup_tomb *t = bsearch(&probe, e->tombs, e->n_tombs, sizeof(*e->tombs), tomb_cmp);
+	const struct sup_tomb *t = bsearch(&probe, e->tombs, e->n_tombs, sizeof(*e->tombs), sup_tomb_cmp);
 	if (!t || t->id < row->ent.id)
 		return false;
 	e->tombs_hit |= 1u << e->tier_by_no[row->ent.tier]->ix;
@@ -294,7 +312,7 @@ int sup_reap_load(struct sup_engine *e)
 	if (e->n_recover)
 		qsort(e->recover, e->n_recover, sizeof(*e->recover), removal_cmp);
 	if (e->n_tombs)
-		qsort(e->tombs, e->n_tombs, sizeof(*e->tombs), tomb_cmp);
+		qsort(e->tombs, e->n_tombs, sizeof(*e->tombs), sup_tomb_cmp);
 	return err;
 }
 
@@ -320,6 +338,8 @@ static bool ask(struct sup_engine *e, enum sup_job_kind kind)
 	sup_read_queue(e, job);
 	return true;
 }
+
+void sup_reap_tombs(struct sup_engine *e) { (void)ask(e, SUP_JOB_TOMBS); }
 
 /* The catalogs have been read: what is left of the last run's removals is true. */
 void sup_reap_filled(struct sup_engine *e)
@@ -347,7 +367,7 @@ void sup_reap_filled(struct sup_engine *e)
 		e->stale_asked = ask(e, SUP_JOB_STALE);
 	}
 	if (e->n_tombs)
-		(void)ask(e, SUP_JOB_TOMBS);
+		sup_reap_tombs(e);
 	free(e->tombs);
 	e->tombs = NULL;
 	e->n_tombs = e->cap_tombs = 0;
@@ -388,7 +408,10 @@ void sup_scan_start(struct sup_engine *e)
 		struct sup_tier *t = &e->tiers[i];
 		if (!t->cat || t->scan_mode >= 0)
 			continue;
+		if (t->away || t->back)
+			continue;
 		if (t->owes_rebuild) {
+			t->scan_to = e->id_next; /* what is put from now on is nobody's to find */
 			t->scan_mode = OM_SCAN_REBUILD;
 			om_log(OM_MSG_REBUILD, "tier %s: its catalog is being made again from its files", t->conf->name);
 		} else if (crashed) {
@@ -408,13 +431,13 @@ void sup_scan_pump(struct sup_engine *e)
 
 	for (unsigned i = 0; i < e->n_tiers && c->on && !c->doomed; i++) {
 		struct sup_tier *t = &e->tiers[i];
-		if (t->scan_mode < 0 || t->scan_sent)
+		if (t->scan_mode < 0 || t->scan_sent || !sup_tier_known_to(t, c))
 			continue;
 		bool rebuild = t->scan_mode == OM_SCAN_REBUILD;
 		struct om_op_scan m = {
 			.hdr = { .len = sizeof(m), .type = OM_OP_SCAN, .req = i }, .tier = t->no, .mode = (uint8_t)t->scan_mode,
 			.id_from = rebuild ? 1 : e->recovery.oldest_unsettled,
-			.id_to = rebuild ? e->run_first_id : e->recovery.block_end,
+			.id_to = rebuild ? t->scan_to : e->recovery.block_end,
 		};
 		t->scan_sent = true;
 		t->scan_done = false;

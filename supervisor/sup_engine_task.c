@@ -201,6 +201,25 @@ void sup_engine_asks(struct sup_engine *e, uint64_t now_ns)
 			ask_end(&q->ask[i], &late);
 }
 
+int sup_engine_tier_order(struct sup_engine *e, const char *name, enum sup_engine_order order, bool lost, uint32_t wait_ms,
+			  sup_engine_done_fn *done, void *arg)
+{
+	static const enum sup_order kinds[] = { [SUP_TIER_ADD] = SUP_ORDER_OPEN, [SUP_TIER_ADOPT] = SUP_ORDER_ADOPT,
+						[SUP_TIER_FORGET] = SUP_ORDER_FORGET };
+	struct sup_tier *t = NULL;
+
+	for (unsigned i = 0; i < e->n_tiers && !t; i++)
+		if (!strcmp(e->tiers[i].conf->name, name))
+			t = &e->tiers[i];
+	if (!t)
+		return -OBJM_STATUS_NOT_FOUND;
+	struct sup_ask *a = ask_new(e->asks, wait_ms, done, arg);
+	if (!a)
+		return -OBJM_STATUS_TRY_AGAIN;
+	sup_tierd_order(e, kinds[order], t, lost, a->cookie);
+	return 0;
+}
+
 uint8_t sup_engine_tier_no(const struct sup_engine *e, const char *name)
 {
 	for (unsigned i = 0; i < e->n_tiers; i++)
@@ -233,6 +252,13 @@ static void reply(struct sup_asks *q, uint64_t cookie, const struct sup_engine_a
 void sup_ask_fail(struct sup_engine *e, uint64_t cookie, int status)
 {
 	const struct sup_engine_answer a = { .status = status };
+
+	reply(e->asks, cookie, &a);
+}
+
+void sup_ask_text(struct sup_engine *e, uint64_t cookie, int status, const char *text)
+{
+	const struct sup_engine_answer a = { .status = status, .text = text, .text_len = strlen(text) };
 
 	reply(e->asks, cookie, &a);
 }

@@ -47,9 +47,19 @@ static void post_index(void *arg, uint32_t seq, int index_rofd, int heatfd)
 	wake(post);
 }
 
+static void post_tiers(void *arg)
+{
+	struct sup_post *post = arg;
+
+	pthread_mutex_lock(&post->lock);
+	post->tiers = true;
+	pthread_mutex_unlock(&post->lock);
+	wake(post);
+}
+
 struct sup_engine_cb sup_post_cb(struct sup_post *post)
 {
-	return (struct sup_engine_cb){ .kill_child = post_kill, .index_new = post_index, .arg = post };
+	return (struct sup_engine_cb){ .kill_child = post_kill, .index_new = post_index, .arg = post, .tiers_changed = post_tiers };
 }
 
 void sup_post_forget(struct sup_post *post, unsigned place)
@@ -68,6 +78,15 @@ bool sup_post_take_index(struct sup_post *post, struct sup_post_index *ret)
 		*ret = post->index;
 		post->index = (struct sup_post_index){ .index_rofd = -1, .heatfd = -1 };
 	}
+	pthread_mutex_unlock(&post->lock);
+	return some;
+}
+
+bool sup_post_take_tiers(struct sup_post *post)
+{
+	pthread_mutex_lock(&post->lock);
+	bool some = post->tiers;
+	post->tiers = false;
 	pthread_mutex_unlock(&post->lock);
 	return some;
 }

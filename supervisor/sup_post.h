@@ -19,6 +19,7 @@ struct sup_post {
 	int wakefd; /* eventfd: readable when there is something */
 	pthread_mutex_t lock;
 	struct sup_post_index index;
+	bool tiers; /* they have changed */
 	const char *kill_why[SUP_CHILDREN_MAX]; /* NULL: none; static text */
 };
 
@@ -33,6 +34,8 @@ struct sup_engine_cb sup_post_cb(struct sup_post *post);
 void sup_post_forget(struct sup_post *post, unsigned place);
 /** Take a new segment: its descriptors are the caller's. False: none. Main thread. */
 bool sup_post_take_index(struct sup_post *post, struct sup_post_index *ret);
+/** True if tiers have come or gone since the last call. Main thread. */
+bool sup_post_take_tiers(struct sup_post *post);
 /** Take one complaint. False: none. Main thread. */
 bool sup_post_take_kill(struct sup_post *post, unsigned *ret_place, const char **ret_why);
 /** Empty the eventfd: before taking. Main thread. */

@@ -31,6 +31,18 @@ static void on_child_changed(void *arg, struct sup_place *p)
 	sup_notify_changed(sup);
 }
 
+/* Running processes know the tiers of their start: their sandboxes cannot be widened, and what they hold of a tier that went
+ * keeps its filesystem busy. */
+static void on_tiers_changed(void *arg)
+{
+	struct sup *sup = arg;
+
+	if (sup->stopping)
+		return;
+	sup_child_conf(&sup->kids);
+	sup_roll(sup);
+}
+
 static void stop(struct sup *sup)
 {
 	sup->at_once = sup->stopping; /* the second time */
@@ -177,6 +189,7 @@ static int work(struct sup *sup, const struct sup_spawn_exe exe[2])
 		return SUP_EXIT_FAILED;
 	}
 	sup->kids.changed = on_child_changed;
+	sup->kids.tiers_changed = on_tiers_changed;
 	sup->kids.changed_arg = sup;
 	sup_scale_init(&sup->scale, OM_MIN(sup->conf->thread_pool.min_workers, sup->max_workers), sup->max_workers,
 		       sup->conf->thread_pool.idle_ms);

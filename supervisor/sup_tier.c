@@ -18,9 +18,10 @@
 #define BALLAST_NAME "ballast"
 #define BALLAST_BYTES (UINT64_C(64) << 20)
 
-static bool absent(const struct sup_tier *t, const char *what, const char *why)
+static bool absent(struct sup_tier *t, const char *what, const char *why)
 {
 	om_log(OM_MSG_TIER_ABSENT, "tier %s (%s): %s: %s", t->conf->name, t->conf->path, what, why);
+	(void)snprintf(t->why, sizeof(t->why), "%s: %s", what, why);
 	return false;
 }
 
@@ -152,17 +153,17 @@ static bool open_catalog(struct sup_engine *e, struct sup_tier *t, const struct 
 	memcpy(p.secret, sup_engine_secret(e), sizeof(p.secret));
 	memcpy(p.tier_id, id->tier_id, sizeof(p.tier_id));
 	memcpy(p.install_id, idx_state_identity(e->state)->install_id, sizeof(p.install_id));
-	int err = idx_cat_open(&p, &t->cat);
+	struct idx_cat *cat = NULL;
+	int err = idx_cat_open(&p, &cat);
 	if (err == -OBJM_STATUS_CORRUPT || (err == -OBJM_STATUS_PRECONDITION_FAILED && adopt)) {
 		om_log(OM_MSG_CATALOG, "tier %s: %s: it is set aside and made again from the files", t->conf->name, idx_cat_message());
 		err = idx_cat_set_aside(p.dir);
 		if (err == 0)
-			err = idx_cat_open(&p, &t->cat);
+			err = idx_cat_open(&p, &cat);
 	}
-	if (err < 0) {
-		t->cat = NULL;
+	if (err < 0)
 		return absent(t, "its catalog cannot be opened", idx_cat_message());
-	}
+	t->cat = cat;
 	idx_cat_info(t->cat, &info);
 	t->owes_rebuild = !info.complete && !is_new;
 	if (is_new && !info.complete) {
@@ -285,6 +286,8 @@ void sup_tier_fail(struct sup_tier *t, const char *why)
 
 static bool is_adopted(const struct sup_engine *e, const struct sup_tier *t)
 {
+	if (t->adopt)
+		return true;
 	for (unsigned i = 0; e->adopt && e->adopt[i]; i++)
 		if (!strcmp(e->adopt[i], t->conf->name))
 			return true;
@@ -319,7 +322,6 @@ static bool open_all(struct sup_engine *e, struct sup_tier *t)
 	find_capacity(t);
 	if (!open_catalog(e, t, &id, is_new, adopt))
 		return false;
-	e->tier_by_no[t->no] = t;
 	read_totals(t);
 	make_ballast(t);
 	sup_tier_catalog_size(t);
@@ -342,7 +344,6 @@ void sup_tier_open(struct sup_engine *e, struct sup_tier *t)
 		t->hides = known && (!t->is_volatile || (t->rootfd >= 0 && has_objects(t)));
 		if (known) {
 			t->no = k.tier.number;
-			e->tier_by_no[t->no] = t;
 		}
 		om_close(&t->objectsfd);
 		om_close(&t->stagingfd);

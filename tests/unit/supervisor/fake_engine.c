@@ -43,7 +43,7 @@ unsigned sup_engine_tiers(const struct sup_engine *e, struct om_boot_tier ret[st
 			(void)snprintf(name, sizeof(name), "tier%u-%s", i, k ? "staging" : "objects");
 			if (i != 1 && !dirs[i][k])
 				dirs[i][k] = fake_fd(name);
-			ret_dirs[i][k] = i == 1 ? -1 : dirs[i][k];
+			ret_dirs[i][k] = i == 1 ? -1 : dup(dirs[i][k]);
 		}
 	}
 	return FAKE_TIERS;
@@ -164,4 +164,12 @@ int sup_engine_set(struct sup_engine *e, const struct sup_engine_set *set, sup_e
 					   .arg = (uint64_t)set->flags_mask << 32 | set->flags };
 
 	return sup_engine_task(e, &t, done, arg);
+}
+int sup_engine_tier_order(struct sup_engine *e, const char *name, enum sup_engine_order order, bool lost, uint32_t wait_ms,
+			  sup_engine_done_fn *done, void *arg)
+{
+	const struct sup_engine_task t = { .kind = OM_TASK_KINDS, .uri = name, .uri_len = strlen(name), .wait_ms = wait_ms,
+					   .arg = (uint64_t)order << 1 | lost };
+
+	return strcmp(name, "disk") ? -OBJM_STATUS_NOT_FOUND : sup_engine_task(e, &t, done, arg);
 }
