@@ -39,6 +39,13 @@ teardown() {
 	[ -z "$(tr -d '\0' <"/proc/$pid/cmdline" 2>/dev/null)" ]
 	"$COPY/tools/run" stop
 	fails 1 "not running" "$COPY/tools/run" status
+	# The tour of README.md, as it stands.
+	"$COPY/tools/run" >/dev/null 2>&1 3>&-
+	python3 "$LIB/commands.py" run "$ROOT/README.md" >"$T/tour"
+	grep -q 'objm put /logo' "$T/tour"
+	(cd "$COPY" && bash -e -x "$T/tour" >"$T/out" 2>&1 3>&-) || { tail -n 20 "$T/out"; false; }
+	cmp "$COPY/copy.svg" "$ROOT/doc/logo.svg"
+	fails 1 "not running" "$COPY/tools/run" status
 }
 
 @test "a path that is too long for a socket is said, with the length" {

@@ -189,6 +189,9 @@ teardown() { box_teardown; }
 }
 
 @test "TCP, when its socket is enabled: bytes by protocol version 2" {
+	# Who comes over TCP may do what a rule says, and nothing else.
+	in_box sed -i '$a access: {rules: [{address: 127.0.0.1, rights: [read]}, {user: "*", rights: [read, write, delete, list, ephemeral]}]}' \
+		/etc/objmapper/objmapper.yaml
 	in_box systemctl enable -q objmapper-tcp.socket
 	in_box systemctl stop objmapper.service
 	in_box systemctl start objmapper-tcp.socket
@@ -196,6 +199,8 @@ teardown() { box_teardown; }
 	in_box python3 - 127.0.0.1 7070 /kept/disk <"$ROOT/tests/systemd/lib/get_v2.py" >"$BATS_TEST_TMPDIR/got"
 	in_box cat /tmp/file | cmp - "$BATS_TEST_TMPDIR/got"
 	in_box systemctl disable -q --now objmapper-tcp.socket
+	in_box sed -i '/^access: /d' /etc/objmapper/objmapper.yaml
+	in_box systemctl restart objmapper.service
 }
 
 @test "listen.tcp in the file is refused inside the unit, with a message" {
@@ -205,6 +210,48 @@ teardown() { box_teardown; }
 	in_box sed -i '/7071/d' /etc/objmapper/objmapper.yaml
 	in_box systemctl restart objmapper.service
 	wait_until 10 ready
+}
+
+@test "systemctl reload: what can change does, and the daemon is the same one" {
+	local pid
+	pid=$(main_pid)
+	in_box sed -i '$a log: {level: debug}' /etc/objmapper/objmapper.yaml
+	in_box systemctl reload objmapper.service
+	[ "$(main_pid)" = "$pid" ]
+	is_state active
+	in_box journalctl -q -o cat --since "@$SINCE" OBJM_EVENT=RELOADED | says "1 key"
+	in_box sed -i '/level: debug/d' /etc/objmapper/objmapper.yaml
+	in_box systemctl reload objmapper.service
+	as alice objm cat /kept/memory >/dev/null
+}
+
+@test "systemctl reload of a wrong configuration fails, says line and key, changes nothing" {
+	local pid
+	pid=$(main_pid)
+	in_box sed -i '$a thread_pool: {min_wokers: 3}' /etc/objmapper/objmapper.yaml
+	run in_box systemctl reload objmapper.service
+	[ "$status" != 0 ]
+	in_box sed -i '/min_wokers/d' /etc/objmapper/objmapper.yaml
+	[ "$(main_pid)" = "$pid" ]
+	is_state active
+	journal | says "thread_pool.min_wokers"
+	in_box systemctl reload objmapper.service
+	as alice objm cat /kept/memory >/dev/null
+}
+
+@test "systemctl reload with a tier where the unit may only read: refused, naming the drop-in" {
+	local pid
+	pid=$(main_pid)
+	in_box install -d -o objmapper -g objmapper -m 700 /srv/late
+	in_box sed -i '/name: disk/a \  - {name: late, type: hdd, path: /srv/late, capacity: 1G}' /etc/objmapper/objmapper.yaml
+	run in_box systemctl reload objmapper.service
+	echo "$output"
+	in_box sed -i '/name: late/d' /etc/objmapper/objmapper.yaml
+	journal | says "drop-in"
+	journal | says "/srv/late"
+	[ "$(main_pid)" = "$pid" ]
+	in_box systemctl reload objmapper.service
+	as alice objm cat /kept/memory >/dev/null
 }
 
 @test "a tier elsewhere: absent without a drop-in, the others serve; with it, it is there" {
