@@ -269,7 +269,7 @@ int sup_engine_start(struct sup_engine *e)
 		err = sup_tierd_start(e);
 	if (err == 0)
 		return 0;
-	om_log(OM_MSG_FATAL, "no thread could be started: %s", strerror(err));
+	om_log(OM_MSG_FATAL, "no thread could be started: %s; raise LimitNPROC=, TasksMax= or the memory of the unit", strerror(err));
 	return -OBJM_STATUS_OUT_OF_MEMORY;
 }
 
