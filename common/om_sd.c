@@ -3,15 +3,14 @@
  */
 #include "common/om_sd.h"
 
+#include <pthread.h>
+#include <stdatomic.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/uio.h>
 #include <sys/un.h>
 
 #if OM_HAVE_LIBSYSTEMD
 #include <systemd/sd-daemon.h>
-#define SD_JOURNAL_SUPPRESS_LOCATION
-#include <systemd/sd-journal.h>
 
 static_assert(OM_SD_FD_FIRST == SD_LISTEN_FDS_START, "systemd's first descriptor");
 
@@ -26,69 +25,6 @@ int om_sd_listen_fds(char ***ret_names)
 	}
 	*ret_names = names;
 	return n;
-}
-
-/* Fields of one record, gathered in one buffer. */
-struct record {
-	struct iovec iov[16];
-	int n;
-	size_t used;
-	char room[OM_LOG_TEXT_MAX + OM_LOG_URI_MAX + 512];
-};
-
-static void add(struct record *r, const char *name, const char *value, size_t len)
-{
-	size_t head = strlen(name);
-
-	if (r->n == (int)OM_ARRAY_SIZE(r->iov) || head + len > sizeof(r->room) - r->used)
-		return;
-	char *to = r->room + r->used;
-	memcpy(to, name, head);
-	memcpy(to + head, value, len);
-	r->iov[r->n++] = (struct iovec){ .iov_base = to, .iov_len = head + len };
-	r->used += head + len;
-}
-
-static void add_text(struct record *r, const char *name, const char *value)
-{
-	if (value && *value)
-		add(r, name, value, strlen(value));
-}
-
-static void add_u64(struct record *r, const char *name, uint64_t v)
-{
-	char text[24];
-
-	(void)snprintf(text, sizeof(text), "%llu", (unsigned long long)v);
-	add_text(r, name, text);
-}
-
-void om_sd_journal(enum om_msg id, enum om_log_prio prio, const char *text, void *arg)
-{
-	const struct om_log_about *a = om_log_fields();
-	struct record r = { .n = 0 };
-
-	(void)arg;
-	add_text(&r, "MESSAGE=", text);
-	add_text(&r, "MESSAGE_ID=", om_msg_table[id].uuid);
-	add_u64(&r, "PRIORITY=", (uint64_t)prio);
-	add_text(&r, "OBJM_EVENT=", om_msg_table[id].name);
-	add_text(&r, "OBJM_PROCESS=", a->process);
-	add_text(&r, "OBJM_TIER=", a->tier);
-	if (a->uri && a->uri_len)
-		add(&r, "OBJM_URI=", a->uri, OM_MIN(a->uri_len, OM_LOG_URI_MAX));
-	if (a->id)
-		add_u64(&r, "OBJM_ID=", a->id);
-	if (a->client)
-		add_u64(&r, "OBJM_CLIENT_UID=", a->uid);
-	if (a->client && a->pid > 0)
-		add_u64(&r, "OBJM_CLIENT_PID=", (uint64_t)a->pid);
-	if (a->asked)
-		add_u64(&r, "OBJM_REQUEST=", a->request);
-	if (a->timed)
-		add_u64(&r, "OBJM_DURATION_US=", a->duration_us);
-	if (sd_journal_sendv(r.iov, r.n) < 0)
-		om_log_stderr(id, prio, text, NULL);
 }
 
 #else
@@ -117,11 +53,6 @@ int om_sd_listen_fds(char ***ret_names)
 	(void)unsetenv("LISTEN_FDNAMES");
 	*ret_names = list;
 	return (int)n;
-}
-
-void om_sd_journal(enum om_msg id, enum om_log_prio prio, const char *text, void *arg)
-{
-	om_log_stderr(id, prio, text, arg);
 }
 #endif
 
@@ -185,6 +116,118 @@ uint64_t om_sd_watchdog_ns(void)
 		return 0;
 	unsigned long long n = strtoull(usec, &end, 10);
 	return *end || n > UINT64_MAX / 1000u ? 0 : (uint64_t)n * 1000u;
+}
+
+/* ---- the journal: its native protocol (systemd.io, "Native Journal Protocol"), one datagram a record. Not the library's
+ * sd_journal_send(3): that one waits while the journal does not read, and a supervisor that waits serves nobody. */
+
+#define JOURNAL_SOCKET "/run/systemd/journal/socket"
+
+struct record {
+	size_t used;
+	char room[OM_LOG_TEXT_MAX + OM_LOG_URI_MAX + 1024];
+};
+
+/* What does not fit is left out: room is made for the longest. */
+static void add(struct record *r, const char *name, const char *value, size_t len)
+{
+	size_t head = strlen(name);
+	bool plain = memchr(value, '\n', len) == NULL;
+	char *to = r->room + r->used;
+
+	if (head + len + 10 > sizeof(r->room) - r->used)
+		return;
+	memcpy(to, name, head);
+	to += head;
+	if (plain) {
+		*to++ = '=';
+	} else { /* a length in front, little-endian */
+		*to++ = '\n';
+		for (unsigned i = 0; i < 8; i++)
+			*to++ = (char)((uint64_t)len >> (8 * i));
+	}
+	memcpy(to, value, len);
+	to[len] = '\n';
+	r->used = (size_t)(to + len + 1 - r->room);
+}
+
+static void add_text(struct record *r, const char *name, const char *value)
+{
+	if (value && *value)
+		add(r, name, value, strlen(value));
+}
+
+static void add_u64(struct record *r, const char *name, uint64_t v)
+{
+	char text[24];
+
+	(void)snprintf(text, sizeof(text), "%llu", (unsigned long long)v);
+	add_text(r, name, text);
+}
+
+static void add_all(struct record *r, enum om_msg id, enum om_log_prio prio, const char *text, const struct om_log_about *a)
+{
+	add_text(r, "MESSAGE", text);
+	add_text(r, "MESSAGE_ID", om_msg_table[id].uuid);
+	add_u64(r, "PRIORITY", (uint64_t)prio);
+	add_text(r, "OBJM_EVENT", om_msg_table[id].name);
+	add_text(r, "OBJM_PROCESS", a->process);
+	add_text(r, "OBJM_TIER", a->tier);
+	if (a->uri && a->uri_len)
+		add(r, "OBJM_URI", a->uri, OM_MIN(a->uri_len, OM_LOG_URI_MAX));
+	if (a->id)
+		add_u64(r, "OBJM_ID", a->id);
+	if (a->client)
+		add_u64(r, "OBJM_CLIENT_UID", a->uid);
+	if (a->client && a->pid > 0)
+		add_u64(r, "OBJM_CLIENT_PID", (uint64_t)a->pid);
+	if (a->asked)
+		add_u64(r, "OBJM_REQUEST", a->request);
+	if (a->timed)
+		add_u64(r, "OBJM_DURATION_US", a->duration_us);
+}
+
+static int journal_fd = -1;
+
+static void journal_open(void)
+{
+	journal_fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+}
+
+/* 0, or an errno: EAGAIN while it does not read. */
+static int journal_send(const struct record *r)
+{
+	static pthread_once_t once = PTHREAD_ONCE_INIT;
+	static const struct sockaddr_un sa = { .sun_family = AF_UNIX, .sun_path = JOURNAL_SOCKET };
+
+	(void)pthread_once(&once, journal_open);
+	if (journal_fd < 0)
+		return EBADF;
+	return sendto(journal_fd, r->room, r->used, MSG_NOSIGNAL, (const struct sockaddr *)&sa, sizeof(sa)) < 0 ? errno : 0;
+}
+
+void om_sd_journal(enum om_msg id, enum om_log_prio prio, const char *text, void *arg)
+{
+	static const struct om_log_about nothing;
+	static _Atomic unsigned lost;
+	unsigned n = atomic_exchange(&lost, 0);
+	struct record r = { .used = 0 };
+	char line[96];
+
+	(void)arg;
+	if (n) {
+		(void)snprintf(line, sizeof(line), "%u lines were lost: the journal did not read", n);
+		add_all(&r, OM_MSG_NOTE, om_msg_table[OM_MSG_NOTE].prio, line, &nothing);
+		if (journal_send(&r) != 0)
+			(void)atomic_fetch_add(&lost, n);
+		r.used = 0;
+	}
+	add_all(&r, id, prio, text, om_log_fields());
+	int err = journal_send(&r);
+	if (err == EAGAIN || err == ENOBUFS)
+		(void)atomic_fetch_add(&lost, 1); /* standard error would wait for the same journal */
+	else if (err != 0)
+		om_log_stderr(id, prio, text, NULL);
 }
 
 void om_sd_names_free(char **names, int n)

@@ -1,8 +1,8 @@
 /*
  * om_sd.h: the three interfaces of systemd that the daemon uses: sockets handed over, state notified, the journal.
  *
- * With libsystemd where it is linked; a static build (Debian has no static libsystemd) speaks the first two itself and
- * writes <N>-prefixed lines to standard error, which systemd puts into the journal all the same.
+ * Sockets with libsystemd where it is linked; a static build (Debian has no static libsystemd) does that itself. State and journal
+ * are spoken without the library in any case: its calls wait while the manager, or the journal, does not read.
  */
 #ifndef OM_SD_H
 #define OM_SD_H
@@ -41,7 +41,8 @@ bool om_sd_alive(void);
 /** True if standard error goes to the journal (JOURNAL_STREAM names it). */
 bool om_sd_under_journal(void);
 
-/** Log sink (om_log_sink) that writes structured records to the journal: MESSAGE_ID, PRIORITY, OBJM_EVENT, and of what the line
+/** Log sink (om_log_sink) that writes structured records to the journal, without waiting for it (lines that it does not take are
+ * counted, and the next one says how many): MESSAGE_ID, PRIORITY, OBJM_EVENT, and of what the line
  * is about what is known: OBJM_PROCESS, OBJM_TIER, OBJM_URI, OBJM_ID, OBJM_CLIENT_UID, OBJM_CLIENT_PID, OBJM_REQUEST,
  * OBJM_DURATION_US. */
 void om_sd_journal(enum om_msg id, enum om_log_prio prio, const char *text, void *arg);

@@ -127,3 +127,17 @@ ACCESS=MESSAGE_ID=5f0d7f3c1a1b4e0f9b1f4d1f7a3c0020
 	wait_until 20 ready
 	as alice sh -c 'objm cat /fields/a | cmp - /tmp/file'
 }
+
+@test "a journal that does not read stops nobody; what was lost is counted" {
+	local journald i
+	journald=$(prop systemd-journald.service MainPID)
+	in_box kill -STOP "$journald"
+	# log.access is on: more lines than any queue holds
+	in_box runuser -u alice -- sh -c 'for i in $(seq 400); do timeout 10 objm cat /fields/a >/dev/null || { echo "call $i"; exit 1; }; done' ||
+		{ in_box kill -CONT "$journald"; return 1; }
+	ready || { in_box kill -CONT "$journald"; return 1; }
+	in_box kill -CONT "$journald"
+	as alice objm cat /fields/a >/dev/null
+	wait_until 20 sh -c "\"$BOX\" exec journalctl -q -o cat OBJM_EVENT=NOTE 3>&- | grep -q 'lines were lost: the journal did not read'"
+	[ "$(prop objmapper.service NRestarts)" -le 1 ]
+}
