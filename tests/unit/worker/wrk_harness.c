@@ -221,6 +221,13 @@ static void sup_set(struct harness *h, const struct om_op_set *m)
 	sup_put(h, &v, sizeof(v), NULL, 0);
 }
 
+static void sup_agree(struct harness *h, const struct om_op_hdr *m)
+{
+	struct om_op_verdict v = { .hdr = { .type = OM_OP_VERDICT, .req = m->req } };
+
+	sup_put(h, &v, sizeof(v), NULL, 0);
+}
+
 static void sup_take(struct harness *h, const void *buf)
 {
 	const struct om_op_hdr *hdr = buf;
@@ -236,7 +243,8 @@ static void sup_take(struct harness *h, const void *buf)
 	case OM_OP_COMMIT: sup_commit(h, buf); break;
 	case OM_OP_ADMIT: sup_admit(h, buf); break;
 	case OM_OP_LEAVE: h->admitted--; break;
-	default: break; /* ABORT */
+	case OM_OP_RESERVE: sup_agree(h, buf); break;
+	default: break; /* ABORT, RELEASE, WATCH: no answer */
 	}
 	(void)pthread_mutex_unlock(&h->lock);
 }
