@@ -6,7 +6,10 @@ load lib/daemon.bash
 load lib/tiers.bash
 
 setup() { scenario_setup; tiers_paths; }
-teardown() { scenario_teardown; }
+teardown() {
+	if [ -n "${OWN:-}" ]; then daemon_kill; M=$(dirname "$OWN"); umount -l "$OWN" 2>/dev/null || true; fi
+	scenario_teardown
+}
 
 room() { as_user "$PYTHON" -B "$LIB/room.py" "$OBJM_SOCKET" "$OBJMCTL_SOCKET" "$@"; }
 tier_stat() { objmctl --json tier list | json "next(t['$2'] for t in s['tiers'] if t['name'] == '$1')"; }
@@ -130,4 +133,27 @@ on_disk() { find "$FAST/objects" "$SLOW/objects" -type f; }
 	wait_until 20 reaped
 	objm cat /stays | cmp - "$T/files/t"
 	objm cat /t | cmp - "$T/files/t"
+}
+
+@test "deleted objects that a client holds open are shown: what the filesystem takes is explained" {
+	[ "$(id -u)" = 0 ] || skip "mounting needs root"
+	mkdir "$M/own"
+	mount -t tmpfs -o "size=64M,mode=700,uid=$TEST_UID,gid=$TEST_UID" tmpfs "$M/own" || skip "tmpfs cannot be mounted here"
+	OWN=$M/own
+	M=$OWN
+	tiers_conf
+	daemon_start
+	head -c 10000000 /dev/urandom >"$T/files/h"
+	objm put --ephemeral /h "$T/files/h"
+	[ "$(tier_stat memory unaccounted_bytes)" -lt 1000000 ]
+	exec 9<"$(find "$OWN/objects" -type f)"
+	objm rm /h
+	explained() { [ "$(tier_stat memory removal_bytes)" = 0 ] && [ "$(tier_stat memory unaccounted_bytes)" -ge 9999999 ]; }
+	wait_until 10 explained
+	exec 9<&-
+	given_back() { [ "$(tier_stat memory unaccounted_bytes)" -lt 1000000 ]; }
+	wait_until 10 given_back
+	daemon_stop
+	M=$(dirname "$OWN")
+	umount "$OWN"
 }
