@@ -120,8 +120,9 @@ void sup_admit_gone(struct sup_engine *e, uint32_t place)
 				r = r->next;
 				continue;
 			}
+			const struct admit_row was = *r; /* it is freed with its last */
 			for (unsigned what = 0; what < OM_ADMITS; what++)
-				for (uint32_t n = r->n[what]; n; n--)
+				for (uint32_t n = was.n[what]; n; n--)
 					(void)sup_admit_leave(e, place, uid, (enum om_admit)what);
 			r = e->admit->rows[i]; /* the row is gone with its last */
 		}

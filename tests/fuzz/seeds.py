@@ -122,8 +122,35 @@ def commit(name, tier=0, size=100, flags=0):
     return msg(2, struct.pack("<QQQQIBBHHHI", 0, size, 1, 0, flags, tier, 0, len(name), 0, 0, 0) + name, WORKER | LAST_ID)
 
 
+def move(kind, name, frm=1, to=0, how=1, rev=1):
+    return msg(kind, struct.pack("<QQIBBBBH6x", 0, 100, rev, frm, to, how, 0, len(name)) + name, LIFECYCLE | LAST_ID)
+
+
+def drop(name, tier=0, why=0):
+    return msg(14, struct.pack("<QIBBH", 0, 0, tier, why, len(name)) + name, LIFECYCLE | LAST_ID)
+
+
+def gone(name, tier=1, who=WORKER):
+    return msg(15, struct.pack("<QBBH4x", 0, tier, 0, len(name)) + name, who | LAST_ID)
+
+
+def reserve(room, size, tier=0, wait=0):
+    return msg(21, struct.pack("<QIIBB6x", size, room, 0, tier, wait))
+
+
 def ring_seeds():
     u = b"/o"
+    disk = prepare(u, 1) + commit(u, 1)
+    yield "move-copy", disk + move(11, u) + move(12, u) + drop(u) + gone(u)
+    yield "move-copy-delete", disk + move(11, u) + move(12, u) + msg(4, cond() + struct.pack("<HHI", len(u), 0, 0) + u)
+    yield "move-abort", disk + move(11, u) + move(13, u) + move(11, u) + prepare(u, 1) + commit(u, 1) + move(12, u)
+    yield "move-commit-alone", disk + move(12, u)
+    yield "move-home", disk + move(11, u, how=0) + move(11, u, 1, 1, 0) + move(11, u, 0, 1, 0)
+    yield "drop", prepare(u, 1, flags=4) + commit(u, 1, flags=4) + drop(u, 1, 1) + drop(u, 1, 2)
+    yield "gone", disk + gone(u) + gone(u, 0, LIFECYCLE)
+    yield "reserve", reserve(1, 1000) + reserve(1, 5000) + reserve(2, 1 << 62, 1, 1) + msg(22, struct.pack("<II", 1, 0)) + msg(22, struct.pack("<II", 9, 0))
+    yield "reserve-two-tiers", reserve(1, 1000) + reserve(1, 1000, 1)
+    yield "reserve-taken", reserve(3, 4096) + msg(1, cond() + struct.pack("<QIIBBHI", 100, 0, 0, 0, 0, len(u), 3) + u) + commit(u)
     yield "put", prepare(u) + commit(u) + msg(6, struct.pack("<HHI", len(u), 1, 0) + u)
     yield "put-1", prepare(u, 1) + commit(u, 1) + msg(4, cond() + struct.pack("<HHI", len(u), 0, 0) + u)
     yield "put-abort", prepare(u) + msg(3, struct.pack("<QiI", 0, 0, 0), LAST_ID)
@@ -133,7 +160,7 @@ def ring_seeds():
         yield f"tail-{tail:x}", bytes([RAW_TAIL]) + struct.pack(">H", 8) + struct.pack("<Q", tail) + prepare(u)
     yield "tasked-nobody-asked", msg(16, bytes(8), LIFECYCLE, req=0)
     yield "raw-len", msg(1, bytes(40), RAW_LEN)[:-1]
-    for kind in list(range(1, 22)) + [64, 70, 255]:
+    for kind in list(range(1, 24)) + [64, 70, 255]:
         for size in (8, 24, 48):
             for who in (WORKER, LIFECYCLE):
                 yield f"zero-{kind}-{size}-{who}", msg(kind, bytes(size), who)
