@@ -36,11 +36,28 @@ static void commit_refused(struct sup_tier *t, struct sup_op *op)
 	sup_mail_post(t->e, mail);
 }
 
+/* The other tier whose catalog the committer reads for this stage: it must not close meanwhile. */
+static struct sup_tier *reads(const struct sup_op *op)
+{
+	if (op->stages[op->stage].act == SUP_ACT_MOVE)
+		return op->move->from;
+	return op->kind == SUP_OP_DROP ? op->home : NULL;
+}
+
+void sup_commit_lent(struct sup_op *op, int by)
+{
+	struct sup_tier *other = reads(op);
+
+	op->stages[op->stage].tier->lent += (unsigned)by;
+	if (other)
+		other->lent += (unsigned)by;
+}
+
 void sup_commit_queue(struct sup_tier *t, struct sup_op *op)
 {
 	op->next = NULL;
-	t->lent++; /* sup_op_stage_done() takes it back */
-	if (t->away) {
+	sup_commit_lent(op, 1); /* sup_op_stage_done() takes it back */
+	if (t->away || (reads(op) && reads(op)->away)) {
 		commit_refused(t, op);
 		return;
 	}

@@ -198,7 +198,7 @@ struct sup_op {
 	struct idx_ent ent; /* with `change`: what stands now; of a delete, what went (its id at least) */
 	struct sup_move *move;	    /* INTENT, MOVE */
 	struct sup_set *set;	    /* SET */
-	const struct sup_tier *home; /* DROP of a copy: where the home record must stand */
+	struct sup_tier *home; /* DROP of a copy: where the home record must stand */
 	uint8_t why;		    /* DROP: enum om_drop_why */
 	struct sup_held *held; /* rows of the fill that came while it ran */
 	unsigned n_ids; /* SETTLE: removals that are done */
@@ -619,6 +619,8 @@ int sup_pin_fits(const struct sup_engine *e, const struct sup_tier *t, uint64_t 
 /* sup_engine_commit.c */
 void *sup_commit_main(void *arg);
 void sup_commit_queue(struct sup_tier *t, struct sup_op *op);
+/* A stage goes to its committer (1) or has come back (-1): counted at every tier whose catalog it uses. Publisher. */
+void sup_commit_lent(struct sup_op *op, int by);
 
 /*
  * sup_engine_watch.c. A change was published: the one place through which all of them come, in the order of publication, before

@@ -655,7 +655,7 @@ static void half_done(struct sup_engine *e, struct sup_op *op)
 
 void sup_op_stage_done(struct sup_engine *e, struct sup_op *op)
 {
-	op->stages[op->stage].tier->lent--;
+	sup_commit_lent(op, -1);
 	if (op->status < 0 || ++op->stage == op->n_stages) {
 		if (op->status < 0)
 			half_done(e, op);
