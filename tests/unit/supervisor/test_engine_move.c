@@ -604,6 +604,54 @@ static void test_scan_meets_move(void **state)
 	check_at(x, "/a", a, "slow", "slow");
 }
 
+static void wait_state(struct world *x, const char *tier, int state)
+{
+	struct sup_engine_stat st;
+
+	for (int n = 0; n < 20000; n++, usleep(1000)) {
+		serve_reaps(x);
+		sup_engine_stat(x->e, &st);
+		for (unsigned i = 0; i < st.n_tiers; i++)
+			if (!strcmp(st.tiers[i].name, tier) && st.tiers[i].state == state)
+				return;
+	}
+	fail_msg("tier %s does not become %s", tier, om_tier_state_name((unsigned)state));
+}
+
+/* The source goes away between BEGIN and COMMIT, and so does the home of a copy: nothing is lost, and it all is there again. */
+static void test_tier_leaves(void **state)
+{
+	struct world *x = *state;
+	char path[160], away[160];
+	struct idx_ent ent;
+	uint64_t a = put(x, "/a", "disk", 0), b = put(x, "/b", "disk", 0);
+	struct mv m = mv(x, "/a", a, "disk", "slow", OM_MOVE_HOME);
+
+	move_to(x, "/b", b, "disk", "memory", OM_MOVE_COPY);
+	assert_int_equal(begin(x, &m), 0);
+	uint8_t slow = m.to;
+	snprintf(path, sizeof(path), "%s/disk", x->dir);
+	snprintf(away, sizeof(away), "%s/away", x->dir);
+	assert_int_equal(rename(path, away), 0);
+	wait_state(x, "disk", OM_TIERS_ABSENT);
+	assert_int_equal(finish(x, &m), -OBJM_STATUS_UNAVAILABLE);
+	for (int i = 0; i < 10000 && world_file_is(x, slow, a); i++, usleep(500))
+		serve_reaps(x);
+	assert_false(world_file_is(x, slow, a));
+	/* the copy is all there is now */
+	assert_int_equal(index_get(x, "/b", &ent), 0);
+	assert_int_equal(ent.tier, tier_no(x, "memory"));
+	assert_int_equal(drop(x, "/b", b, "memory", OM_DROP_COPY), -OBJM_STATUS_UNAVAILABLE);
+	assert_int_equal(rename(away, path), 0);
+	wait_state(x, "disk", OM_TIERS_READY);
+	wait_complete(x);
+	check_at(x, "/a", a, "disk", "disk");
+	check_at(x, "/b", b, "memory", "disk");
+	assert_int_equal(drop(x, "/b", b, "memory", OM_DROP_COPY), 0);
+	move_to(x, "/a", a, "disk", "slow", OM_MOVE_HOME);
+	check_at(x, "/a", a, "slow", "slow");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -624,6 +672,7 @@ int main(void)
 		T(test_rebuild_takes_no_strangers),
 		T(test_rebuilt_home_keeps_its_copy),
 		T(test_scan_meets_move),
+		T(test_tier_leaves),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
