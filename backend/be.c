@@ -10,6 +10,21 @@ int be_begin(const struct be *be, uint64_t size_hint, struct be_file *ret_file)
 	return be->ops->begin(be, size_hint, ret_file);
 }
 
+int be_begin_own(const struct be *be, struct be_file *ret_file)
+{
+	int rc;
+
+	if (be->ops->begin_own)
+		return be->ops->begin_own(be, ret_file);
+	rc = be->ops->begin(be, 0, ret_file);
+	if (rc == 0) {
+		om_close(&ret_file->fd);
+		ret_file->fd = om_take_fd(&ret_file->rwfd);
+		ret_file->own = true;
+	}
+	return rc;
+}
+
 int be_quiet(const struct be *be, const struct be_file *file) { return be->ops->quiet(be, file); }
 
 int be_copy(const struct be *be, const struct be_file *from, struct be_file *ret_file)

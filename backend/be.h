@@ -52,6 +52,7 @@ struct be_ops {
 	const char *name;
 	int (*open)(const struct be *be, uint64_t id, int *ret_fd);
 	int (*begin)(const struct be *be, uint64_t size_hint, struct be_file *ret_file);
+	int (*begin_own)(const struct be *be, struct be_file *ret_file); /* NULL: begin() with its writable descriptor alone */
 	int (*copy)(const struct be *be, const struct be_file *from, struct be_file *ret_file);
 	int (*quiet)(const struct be *be, const struct be_file *file);
 	int (*freeze)(const struct be *be, struct be_file *file, const struct om_rec *rec);
@@ -132,10 +133,10 @@ int be_dir_open_wait(int objects_fd, uint64_t id, int *ret_fd) OM_MUST_USE;
 /* ---------------------------------------------------------------- writing */
 
 struct be_file {
-	int fd;	  /* ours: read-only, opened before any client had the file; -1: none */
+	int fd;	  /* ours: read-only, opened before any client had the file (but see `own`); -1: none */
 	int rwfd; /* writable; who passes it on closes it and leaves -1 */
 	bool side;    /* the attribute did not fit: a side file goes with it */
-	bool foreign; /* a client held it */
+	bool own;     /* nobody else ever held it: fd is writable, and no lease is needed (be_begin_own()) */
 	uint64_t size; /* of be_freeze() */
 	uint64_t id;   /* of be_link(); 0: no name yet */
 	char temp[48]; /* name in staging/ where O_TMPFILE does not work; "": nameless */
@@ -148,6 +149,12 @@ struct be_file {
  *         filesystem cannot hold; others of om_status_errno(). errno is kept.
  */
 int be_begin(const struct be *be, uint64_t size_hint, struct be_file *ret_file) OM_MUST_USE;
+/**
+ * The same for bytes that this process writes itself, through `fd`, and never hands to anybody before be_freeze(): the only
+ * writable descriptor there ever is is this one, so be_quiet() and be_freeze() need no lease to know that nobody else writes.
+ * The caller writes nothing after be_freeze(). rwfd stays -1.
+ */
+int be_begin_own(const struct be *be, struct be_file *ret_file) OM_MUST_USE;
 
 /**
  * Has every writer gone? A read lease is refused while a writable descriptor or mapping exists, one in flight included.

@@ -71,6 +71,7 @@ static const struct be_ops dir_ops = {
 	.name = "dir",
 	.open = dir_open,
 	.begin = be_dir_begin,
+	.begin_own = be_dir_begin_own,
 	.copy = be_dir_copy,
 	.quiet = be_dir_quiet,
 	.freeze = be_dir_freeze,

@@ -25,6 +25,7 @@ int be_dir_write(int fd, const void *buf, size_t len) OM_MUST_USE;
 
 /* The driver's operations that are not in be_dir.c. */
 int be_dir_begin(const struct be *be, uint64_t size_hint, struct be_file *ret_file) OM_MUST_USE;
+int be_dir_begin_own(const struct be *be, struct be_file *ret_file) OM_MUST_USE;
 int be_dir_copy(const struct be *be, const struct be_file *from, struct be_file *ret_file) OM_MUST_USE;
 int be_dir_quiet(const struct be *be, const struct be_file *file) OM_MUST_USE;
 int be_dir_freeze(const struct be *be, struct be_file *file, const struct om_rec *rec) OM_MUST_USE;

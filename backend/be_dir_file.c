@@ -65,17 +65,37 @@ static int reserve(int fd, uint64_t bytes)
 	return be_dir_errno();
 }
 
+/* The new file, writable. @return 0 with ret_file->rwfd, or a status */
+static int create(const struct be *be, struct be_file *ret_file)
+{
+	*ret_file = BE_FILE_INIT;
+	if (be->caps & OM_TIERC_TMPFILE)
+		ret_file->rwfd = openat(be->staging_fd, ".", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+	else
+		ret_file->rwfd = make_temp(be, ret_file->temp, sizeof(ret_file->temp));
+	return ret_file->rwfd < 0 ? be_dir_errno() : 0;
+}
+
+int be_dir_begin_own(const struct be *be, struct be_file *ret_file)
+{
+	struct be_file f;
+	int rc = create(be, &f);
+
+	if (rc < 0)
+		return rc;
+	f.fd = om_take_fd(&f.rwfd);
+	f.own = true;
+	*ret_file = f;
+	return 0;
+}
+
 int be_dir_begin(const struct be *be, uint64_t size_hint, struct be_file *ret_file)
 {
-	struct be_file f = BE_FILE_INIT;
-	int rc;
+	struct be_file f;
+	int rc = create(be, &f);
 
-	if (be->caps & OM_TIERC_TMPFILE)
-		f.rwfd = openat(be->staging_fd, ".", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
-	else
-		f.rwfd = make_temp(be, f.temp, sizeof(f.temp));
-	if (f.rwfd < 0)
-		return be_dir_errno();
+	if (rc < 0)
+		return rc;
 	rc = reserve(f.rwfd, size_hint);
 	if (rc == 0) {
 		f.fd = reopen(f.rwfd, O_RDONLY);
@@ -203,8 +223,11 @@ static void lease_drop(int fd)
 
 int be_dir_quiet(const struct be *be, const struct be_file *file)
 {
-	int rc = lease_take(be, file->fd);
+	int rc;
 
+	if (file->own)
+		return 0;
+	rc = lease_take(be, file->fd);
 	if (rc == 0)
 		lease_drop(file->fd);
 	return rc < 0 ? rc : 0;
@@ -254,8 +277,11 @@ static int freeze_leased(const struct be *be, struct be_file *file, const struct
 
 int be_dir_freeze(const struct be *be, struct be_file *file, const struct om_rec *rec)
 {
-	int rc = be_dir_quiet(be, file);
+	int rc;
 
+	if (file->own)
+		return freeze_leased(be, file, rec);
+	rc = be_dir_quiet(be, file);
 	if (rc < 0)
 		return rc;
 	trim(file);

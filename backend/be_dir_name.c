@@ -57,14 +57,33 @@ static int open_id_dir(const struct be *be, uint64_t dir)
 /* ---- link ---- */
 
 /* Link what `fd` is to `path` below objects/, in the directory of `id`. */
+/*
+ * By the descriptor alone (without privileges: Linux 6.10, for one that this process opened), or through /proc, which walks
+ * through four directories. Not being allowed to is ENOENT, just as a missing directory is.
+ */
+static int link_fd(const struct be *be, int fd, const char *path)
+{
+	static _Atomic bool by_proc;
+	char proc[BE_DIR_PROC_MAX];
+
+	if (!by_proc && linkat(fd, "", be->objects_fd, path, AT_EMPTY_PATH) == 0)
+		return 0;
+	if (!by_proc && errno != ENOENT)
+		return -1;
+	be_dir_proc_path(fd, proc);
+	if (linkat(AT_FDCWD, proc, be->objects_fd, path, AT_SYMLINK_FOLLOW) < 0)
+		return -1;
+	by_proc = true;
+	return 0;
+}
+
 static int link_path(struct be *be, int fd, uint64_t id, const char *path)
 {
-	char proc[BE_DIR_PROC_MAX], dir[OM_OBJ_PATH_MAX];
+	char dir[OM_OBJ_PATH_MAX];
 
-	be_dir_proc_path(fd, proc);
 	om_obj_dir(id, dir);
 	for (unsigned i = 0; i < TRIES; i++) {
-		if (linkat(AT_FDCWD, proc, be->objects_fd, path, AT_SYMLINK_FOLLOW) == 0)
+		if (link_fd(be, fd, path) == 0)
 			return 0;
 		if (errno == EEXIST)
 			return -OBJM_STATUS_STORAGE; /* ids are never given twice: somebody else wrote here */

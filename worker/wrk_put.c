@@ -350,8 +350,8 @@ void wrk_put_begin_run(struct wrk_io_job *job)
 	struct wrk_put *p = wrk_put_of_job(job);
 	int err;
 
-	/* An inline payload is written at once: reserving first would only cost. */
-	p->status = be_begin(&p->tier->be, p->is_inline ? 0 : p->hint, &p->file);
+	/* An inline payload is written at once, and by us: reserving first would only cost. */
+	p->status = p->is_inline ? be_begin_own(&p->tier->be, &p->file) : be_begin(&p->tier->be, p->hint, &p->file);
 	p->err = p->status < 0 ? errno : 0;
 	if (p->status < 0)
 		return;

@@ -39,9 +39,8 @@ static void inline_run(struct wrk_io_job *job)
 	wrk_put_begin_run(job);
 	if (p->status < 0)
 		return;
-	p->status = write_all(p->file.rwfd, p->buf, p->len);
+	p->status = write_all(p->file.fd, p->buf, p->len);
 	p->err = p->status < 0 ? errno : 0;
-	om_close(&p->file.rwfd);
 	if (p->status < 0)
 		be_drop(&p->file);
 }

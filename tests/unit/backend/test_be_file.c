@@ -63,6 +63,32 @@ static void test_put(void **state)
 	assert_true(be_test_is(&t, 5, "hello"));
 }
 
+/* Bytes that nobody else ever held: no lease is needed, so our own writable descriptor is in nobody's way. */
+static void test_own(void **state)
+{
+	struct om_rec rec = be_test_rec("/own");
+	struct be_file f;
+	struct stat st;
+
+	(void)state;
+	assert_int_equal(be_begin_own(&t.be, &f), 0);
+	assert_int_equal(f.rwfd, -1);
+	assert_int_equal(fcntl(f.fd, F_GETFL) & O_ACCMODE, O_RDWR);
+	assert_int_equal(write(f.fd, "mine", 4), 4);
+	assert_int_equal(be_quiet(&t.be, &f), 0);
+	assert_int_equal(be_freeze(&t.be, &f, &rec), 0);
+	assert_int_equal(f.size, 4);
+	assert_int_equal(fstat(f.fd, &st), 0);
+	assert_int_equal(st.st_mode & 07777, 0400);
+	assert_int_equal(be_link(&t.be, &f, 6, &rec), 0);
+	struct be_file *one = &f;
+	assert_int_equal(be_sync(&t.be, &one, 1), 0);
+	be_drop(&f);
+	assert_true(be_test_is(&t, 6, "mine"));
+	if (t.be.caps & OM_TIERC_TMPFILE)
+		assert_int_equal(be_test_entries(&t, "staging"), 0);
+}
+
 static void test_dropped_leaves_nothing(void **state)
 {
 	struct be_file f;
@@ -324,6 +350,7 @@ static void test_open(void **state)
 #define ONE(test, text, where) { text ": " #test, test_##test, setup, teardown, (void *)(uintptr_t)&(where) }
 #define ALL(text, where) \
 	ONE(put, text, where), \
+	ONE(own, text, where), \
 	ONE(dropped_leaves_nothing, text, where), \
 	ONE(reserved_is_given_back, text, where), \
 	ONE(sweep, text, where), \
