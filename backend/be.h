@@ -113,6 +113,13 @@ struct be_probe {
  */
 int be_probe(int root_fd, unsigned type, bool allow_swap, struct be_probe *ret, char *why, size_t why_len) OM_MUST_USE;
 
+/**
+ * How slow it is beside memory: the median time of reading 64 KiB past the page cache, in times of the same from memory, 1 to
+ * 1,000,000. Writes 1 MiB that is gone afterwards; takes milliseconds, on a slow disk some 100.
+ * @return 0; a status of om_status_errno(): it could not be measured (no room, no nameless files)
+ */
+int be_measure(int root_fd, double *ret_factor) OM_MUST_USE;
+
 /** Make objects/ and staging/ (0700) under a tier's root where they are missing and open both.
  * @return 0; -OBJM_STATUS_SYSTEM, errno says why */
 int be_dir_prepare(int root_fd, int *ret_objects_fd, int *ret_staging_fd) OM_MUST_USE;

@@ -36,6 +36,7 @@ json_t *sup_admin_tiers(const struct sup_engine_stat *st, bool full)
 			sup_admin_put(o, "removal_bytes", sup_admin_num(t->removal_bytes));
 			sup_admin_put(o, "unaccounted_bytes",
 				      t->unaccounted_bytes == UINT64_MAX ? json_null() : sup_admin_num(t->unaccounted_bytes));
+			sup_admin_put(o, "perf_factor", json_real(t->perf_factor));
 			sup_admin_put(o, "path", sup_admin_text(t->path ? t->path : ""));
 			sup_admin_put(o, "flags", flags_json(t->flags));
 			sup_admin_put(o, "rebuild", t->rebuilding ? json_pack("{s:o}", "files", sup_admin_num(t->rebuilt_files)) : json_null());

@@ -405,7 +405,7 @@ unsigned sup_engine_tiers(const struct sup_engine *e, struct om_boot_tier ret[st
 		ret[n] = (struct om_boot_tier){
 			.capacity_bytes = atomic_load(&t->capacity_bytes), .flags = atomic_load(&t->flags), .caps = t->caps, .tier = t->no,
 			.type = t->conf->type, .state = (uint8_t)(t->cat ? sup_tier_state(t) : OM_TIERS_ABSENT),
-			.durability = t->conf->durability, .perf_factor = om_conf_perf_factor(t->conf),
+			.durability = t->conf->durability, .perf_factor = sup_tier_factor(t),
 		};
 		(void)snprintf(ret[n].name, sizeof(ret[n].name), "%s", t->conf->name);
 		bool there = ret[n].state != OM_TIERS_ABSENT;
@@ -539,6 +539,7 @@ void sup_engine_stat(struct sup_engine *e, struct sup_engine_stat *ret)
 		s->object_bytes = atomic_load(&t->used_bytes);
 		s->reserved_bytes = atomic_load(&t->stat_reserved);
 		s->copy_bytes = atomic_load(&t->stat_copies);
+		s->perf_factor = sup_tier_factor(t);
 		s->evictable_bytes = atomic_load(&t->stat_evictable);
 		s->pinned_bytes = atomic_load(&t->stat_pinned);
 		s->removal_bytes = atomic_load(&t->stat_removals);

@@ -55,6 +55,7 @@ struct sup_engine_tier_stat {
 	/* What the filesystem takes beyond all that, and did not when the tier was opened: deleted objects that clients hold open,
 	 * files being written, the filesystem's own. UINT64_MAX: not known (it is not the tier's own filesystem, or a network's) */
 	uint64_t unaccounted_bytes;
+	double perf_factor;	 /* beside memory's 1: configured, measured at start, or the type's usual one */
 	bool rebuilding;
 	uint64_t rebuilt_files; /* so far */
 };

@@ -52,6 +52,10 @@ struct sup_acct {
 };
 
 /* ---- a tier ---- */
+struct sup_tier;
+/* How slow the tier is: configured, else measured, else its type's usual factor. Any thread. */
+double sup_tier_factor(const struct sup_tier *t);
+
 /* Why a tier may hold a record that the index does not know. */
 enum sup_dirty {
 	SUP_DIRTY_LEFT = 1 << 0,   /* it could not be deleted; until the next start */
@@ -67,6 +71,7 @@ struct sup_tier {
 	bool is_volatile;		    /* memory tier: its catalog goes with its objects */
 	_Atomic int state;		    /* enum om_tier_state */
 	uint32_t caps;
+	double measured; /* how slow it is beside memory; 0: not measured (configured, memory, or no room to) */
 	int rootfd, objectsfd, stagingfd;
 	struct be be; /* memory tier: publisher; its small files are unlinked here */
 	struct idx_cat *_Atomic cat; /* NULL: absent. Used under e->cats, but by the publisher, which only asks whether it is there */

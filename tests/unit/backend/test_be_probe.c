@@ -138,9 +138,29 @@ static void test_swap(void **state)
 	(void)rmdir(path);
 }
 
+/* The factor is one of a real read: at least memory's own, and nothing is left behind. */
+static void test_measure(void **state)
+{
+	struct be_test t;
+	double disk = 0, memory = 0;
+
+	(void)state;
+	be_test_open(&t, NULL, OM_TIER_SSD, 0);
+	assert_int_equal(be_measure(t.root_fd, &disk), 0);
+	assert_true(disk >= 1 && disk <= 1000000);
+	assert_int_equal(be_test_entries(&t, "."), 2); /* objects/ and staging/ */
+	be_test_close(&t);
+	be_test_open(&t, "/dev/shm", OM_TIER_MEMORY, 0);
+	assert_int_equal(be_measure(t.root_fd, &memory), 0);
+	assert_true(memory < 20); /* both reads are from memory; a busy machine may stall one */
+	be_test_close(&t);
+	assert_true(be_measure(-1, &disk) < 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_measure),
 		cmocka_unit_test(test_disk),
 		cmocka_unit_test(test_tmpfs),
 		cmocka_unit_test(test_cannot_write),
