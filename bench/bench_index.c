@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 
 #include "bench/bench.h"
+#include "index/idx_alog.h"
 #include "index/idx_gen.h"
 #include "index/idx_heat.h"
 #include "index/idxr.h"
@@ -68,6 +69,7 @@ static int fill(const struct keys *k, struct idxw **ret_w)
 
 struct lookups {
 	struct bench_hist single, dependent, batched, lmdb;
+	struct bench_hist heat; /* tenths of a nanosecond */
 	uint64_t missing;
 };
 
@@ -105,6 +107,25 @@ static void measure_index(const struct idxr *r, const struct keys *k, struct loo
 		for (unsigned i = 0; i < BLOCK; i++)
 			l->missing += status[i] != 0;
 	}
+}
+
+/* What heat costs a GET: the access is noted in the worker's log. */
+static int measure_heat(struct lookups *l)
+{
+	struct om_seg seg = OM_SEG_INIT;
+	struct idx_alogw log;
+
+	if (idx_alog_create(&seg) < 0 || idx_alogw_attach(om_take_fd(&seg.fd), 1, &log) < 0)
+		return bench_fail("index: no access log: %m");
+	for (unsigned at = 0; at < LOOKUPS; at += 16 * BLOCK) {
+		uint64_t before = om_now_ns();
+		for (unsigned i = 0; i < 16 * BLOCK; i++)
+			idx_alogw_add(&log, 1, at + i);
+		bench_hist_add(&l->heat, (om_now_ns() - before) * 10 / (16 * BLOCK), 1);
+	}
+	idx_alogw_detach(&log);
+	om_seg_close(&seg);
+	return BENCH_OK;
 }
 
 /* ---------------------------------------------------------------- LMDB */
@@ -187,7 +208,7 @@ static int lmdb(const struct bench_opts *o, struct keys *k, struct lookups *l)
 
 /* ---------------------------------------------------------------- the whole */
 
-static void values(const struct lookups *l, const struct idxr_stat *st, uint64_t n, double fill_ns, struct bench_value v[9])
+static void values(const struct lookups *l, const struct idxr_stat *st, uint64_t n, double fill_ns, struct bench_value v[10])
 {
 	double heat = (double)st->slots * 4 + IDX_HEAT_HEADER_BYTES, gens = sizeof(struct idx_gen_table);
 	double batch = (double)bench_hist_ns(&l->batched, 0.5), got = (double)bench_hist_ns(&l->lmdb, 0.5);
@@ -201,12 +222,13 @@ static void values(const struct lookups *l, const struct idxr_stat *st, uint64_t
 	v[6] = (struct bench_value){"bytes_per_object", ((double)st->bytes + heat + gens) / (double)n};
 	v[7] = (struct bench_value){"index_bytes_per_object", (double)st->bytes / (double)n};
 	v[8] = (struct bench_value){"fill_ns", fill_ns};
+	v[9] = (struct bench_value){"heat_ns", (double)bench_hist_ns(&l->heat, 0.5) / 10};
 }
 
 int bench_index(const struct bench_opts *o)
 {
 	static struct lookups l;
-	struct bench_value v[9];
+	struct bench_value v[10];
 	struct keys k = {.n = 0};
 	struct idxw *w = NULL;
 	struct idxr_stat st = {.bytes = 0};
@@ -225,7 +247,9 @@ int bench_index(const struct bench_opts *o)
 		idxw_view(w, &view);
 		measure_index(&view, &k, &l);
 		idxw_free(w);
-		r = lmdb(o, &k, &l);
+		r = measure_heat(&l);
+		if (r == BENCH_OK)
+			r = lmdb(o, &k, &l);
 	}
 	free(k.all);
 	free(k.some);

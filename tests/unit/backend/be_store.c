@@ -104,6 +104,9 @@ static int store_link(struct be *be, struct be_file *file, uint64_t id, const st
 	b->bytes = malloc(file->size + 1);
 	if (!b->bytes || pread(file->fd, b->bytes, file->size, 0) != (ssize_t)file->size)
 		return -OBJM_STATUS_STORAGE;
+	if (store_of(be)->damage && file->size > 0)
+		b->bytes[0] ^= 1;
+	store_of(be)->damage = false;
 	r.size = b->size = file->size;
 	b->attr_len = be_attr_encode(&r, b->attr);
 	b->id = file->id = id;

@@ -20,6 +20,7 @@ struct be_blob {
 struct be_store {
 	struct be_blob blob[BE_STORE_MAX];
 	unsigned fetched, uploaded;
+	bool damage; /* the next upload arrives with a wrong byte, once */
 	int fail; /* the next operation fails with this errno, once */
 };
 

@@ -451,6 +451,19 @@ static void test_target_fails(void **state)
 	assert_int_equal(play(f, move_job(f, 9, DISK, STORE, OM_MOVE_HOME)), 0);
 }
 
+/* What the target reads back differs: it is not committed. */
+static void test_target_damaged(void **state)
+{
+	struct fix *f = *state;
+
+	put_sized(&f->tier[DISK], 9, "hello", 5, "/o");
+	f->store.damage = true;
+	assert_int_equal(play(f, move_job(f, 9, DISK, STORE, OM_MOVE_HOME)), -OBJM_STATUS_CORRUPT);
+	assert_true(f->by_target && !f->by_source);
+	assert_int_equal(f->sent[f->n_sent - 1].type, OM_OP_MOVE_ABORT);
+	assert_true(be_test_is(&f->tier[DISK], 9, "hello"));
+}
+
 static void test_drop(void **state)
 {
 	struct fix *f = *state;
@@ -560,7 +573,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		T(test_every_pair), T(test_sizes), T(test_sparse), T(test_many), T(test_refused), T(test_source_gone),
-		T(test_source_damaged), T(test_target_fails), T(test_drop), T(test_page_cache), cmocka_unit_test(test_rate), T(test_bound),
+		T(test_source_damaged), T(test_target_fails), T(test_target_damaged), T(test_drop), T(test_page_cache), cmocka_unit_test(test_rate), T(test_bound),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -101,6 +101,53 @@ static void test_no_flapping(void **state)
 	assert_true(w->moves <= before + N); /* each settles where it belongs, once */
 }
 
+/* What moved rests for a half-life, however its heat jumps: not down after up, not up after down. */
+static void test_rests(void **state)
+{
+	struct world *w = *state;
+	struct idx_ent e;
+	uint32_t slot;
+
+	w->l.boot.cache_tier = OM_TIER_NONE;
+	(void)world_put(w, "/a", 10 * KB, SLOW, 0, 0);
+	world_run(w, 700); /* old enough to go down */
+	world_access(w, "/a", 30);
+	world_run(w, 12);
+	assert_int_equal(world_home(w, "/a"), FAST);
+	assert_int_equal(lcy_task_find(&w->l, "/a", 2, &slot, &e), 0);
+	idx_heat_clear(&w->l.heat, slot);
+	world_run(w, 500);
+	assert_int_equal(world_home(w, "/a"), FAST);
+	world_run(w, 150);
+	assert_int_equal(world_home(w, "/a"), SLOW);
+	world_access(w, "/a", 30);
+	world_run(w, 100);
+	assert_int_equal(world_home(w, "/a"), SLOW);
+	world_access(w, "/a", 30);
+	world_run(w, 550);
+	assert_int_equal(world_home(w, "/a"), FAST);
+}
+
+/* The batch is one for all kinds of moves together. */
+static void test_batch_all(void **state)
+{
+	struct world *w = *state;
+
+	for (unsigned i = 0; i < 40; i++)
+		(void)world_put(w, name(i), 4 * KB, i < 20 ? SLOW : FAST, 0, 0);
+	w->l.plan.paused = true;
+	world_run(w, 700);
+	w->l.plan.paused = false;
+	w->l.boot.lifecycle.migration_batch = 6;
+	for (unsigned i = 0; i < 20; i++)
+		world_access(w, name(i), 30);
+	uint64_t cycles = w->l.plan.cycles;
+	while (w->l.plan.cycles == cycles)
+		world_run(w, 1);
+	assert_int_equal(w->moves + w->copies, 6);
+	assert_true(w->l.plan.moved_up > 0 && w->l.plan.moved_down > 0); /* none waits for the others */
+}
+
 static void test_batch(void **state)
 {
 	struct world *w = *state;
@@ -474,7 +521,7 @@ static void test_target_refuses(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		T(test_cycle), T(test_no_flapping), T(test_batch), T(test_pause), T(test_flags), T(test_expired), T(test_room_order),
+		T(test_cycle), T(test_no_flapping), T(test_rests), T(test_batch_all), T(test_batch), T(test_pause), T(test_flags), T(test_expired), T(test_room_order),
 		T(test_room_nothing), T(test_room_copies), T(test_cache_shares), T(test_replaced), T(test_drain), T(test_drain_again), T(test_tasks),
 		T(test_task_slow), T(test_heat_kept), T(test_target_refuses),
 	};
