@@ -432,6 +432,42 @@ OBJM_API int objm_list_open(objm_t *s, const struct objm_list_options *opt, objm
 OBJM_API int objm_list_next(objm_list_t *list, const struct objm_entry **ret_entry);
 OBJM_API void objm_list_close(objm_list_t *list); /* NULL is fine */
 
+/* What a watch tells. */
+#define OBJM_CHANGE_PUT 1    /* new bytes: a new object, or others under the URI */
+#define OBJM_CHANGE_DELETE 2 /* deleted, expired or evicted */
+#define OBJM_CHANGE_SET 3    /* flags, expiry, type or metadata */
+#define OBJM_CHANGE_MOVED 4  /* another tier serves it */
+#define OBJM_CHANGE_LOST 5   /* changes before this were not told: list again; uri is "" */
+struct objm_change {
+	int kind; /* OBJM_CHANGE_... */
+	const char *uri;
+	struct objm_info info; /* after the change (DELETE: of what went); without tier_name and home_name */
+	uint64_t epoch, pos;   /* where this stands: objm_watch_options can go on behind it */
+};
+struct objm_watch_options {
+	size_t size;	     /* sizeof(struct objm_watch_options) */
+	const char *prefix;  /* of the URIs; NULL: all */
+	uint64_t epoch, pos; /* go on behind this change; epoch 0: from now on */
+};
+#define OBJM_WATCH_OPTIONS_INIT {sizeof(struct objm_watch_options), 0, 0, 0}
+
+typedef struct objm_watch objm_watch_t;
+/**
+ * Begin to watch, on a connection of its own to the session's server. Changes are told once, in the order in which they became
+ * visible, from the moment of the first objm_watch_next(). One thread at a time; the session is not used after this call.
+ * @return 0; as objm_open()
+ */
+OBJM_API int objm_watch_open(objm_t *s, const struct objm_watch_options *opt, objm_watch_t **ret_watch);
+/**
+ * The next change: 0 and *ret_change (valid until the next call on the watch). A lost connection is made again, and the watch goes
+ * on where it was; after a restart of the server LOST comes first. timeout_ms: -1 waits for ever.
+ * @return 0; -TIMEOUT: nothing in that time; -PERMISSION_DENIED: no right to list anything; -GONE, -UNAVAILABLE: no server within
+ *         retry_ms. objm_watch_error() says more
+ */
+OBJM_API int objm_watch_next(objm_watch_t *w, int timeout_ms, const struct objm_change **ret_change);
+OBJM_API const char *objm_watch_error(const objm_watch_t *w);
+OBJM_API void objm_watch_close(objm_watch_t *w); /* NULL is fine */
+
 /** A round trip that does nothing. */
 OBJM_API int objm_ping(objm_t *s);
 

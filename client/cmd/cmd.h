@@ -163,6 +163,6 @@ int cmd_tree_rm(struct cmd_ctx *ctx, const char *prefix);
 char *cmd_tree_prefix(const char *prefix);
 
 /* Handlers. */
-cmd_handler_fn cmd_put, cmd_get, cmd_stat, cmd_rm, cmd_ls, cmd_cat, cmd_exec;
+cmd_handler_fn cmd_put, cmd_get, cmd_stat, cmd_rm, cmd_ls, cmd_cat, cmd_exec, cmd_set, cmd_pin, cmd_unpin, cmd_watch;
 
 #endif

@@ -75,6 +75,30 @@ const size_t cmd_options_len = OM_ARRAY_SIZE(cmd_options);
 	"  objm ls --long\n" \
 	"  objm ls -0 /tmp/ | xargs -0 -n 100 objm rm\n"
 
+#define TEXT_SET \
+	"Changes what is told of an object: content type, custom metadata (all of it: what is not given goes), time to live.\n" \
+	"Its bytes stay, and so does its version; the revision rises.\n\n" \
+	"Examples:\n" \
+	"  objm set --type text/html /page\n" \
+	"  objm set --meta author=ann --meta rev=8 /doc\n" \
+	"  objm set --ttl 1h /tmp/report                    it goes an hour from now\n"
+
+#define TEXT_PIN \
+	"Pins objects: they stay on the tier where they are and are never evicted. At most half of a tier can be pinned.\n" \
+	"unpin takes that back.\n\n" \
+	"Examples:\n" \
+	"  objm pin /logo /style.css\n" \
+	"  objm unpin /logo\n"
+
+#define TEXT_WATCH \
+	"Prints a line for each change of an object whose URI begins with PREFIX (of all without it), as it happens and in\n" \
+	"the order in which it became visible: put, delete, set or moved, and the URI. \"lost\" means that changes before it were not\n" \
+	"told (the daemon was started again, or this command was too slow): list again. It ends when it is interrupted.\n" \
+	"--json prints one JSON object a line: change, uri, size, version, revision, flags, mtime, expiry, epoch, position.\n\n" \
+	"Examples:\n" \
+	"  objm watch /site/\n" \
+	"  objm watch --json /in/ | while read -r line; do jq -r .uri <<<\"$line\"; done\n"
+
 #define TEXT_CAT \
 	"Writes the bytes of each object to standard output, one after the other, on a terminal too.\n\n" \
 	"Examples:\n" \
@@ -101,5 +125,9 @@ const struct cmd cmd_table[] = {
 	{"ls", "[OPTION]... [PREFIX]", "list objects", cmd_ls, "slJ0h", 0, 1, false, TEXT_LS},
 	{"rm", "[OPTION]... URI...", "delete objects; -r: all that begin with PREFIX", cmd_rm, "srfAjh", 1, INT32_MAX, false,
 	 TEXT_RM},
+	{"set", "[OPTION]... URI", "change content type, metadata or time to live", cmd_set, "sTYMh", 1, 1, false, TEXT_SET},
+	{"pin", "URI...", "keep objects where they are", cmd_pin, "sh", 1, INT32_MAX, false, TEXT_PIN},
+	{"unpin", "URI...", "let objects move and go again", cmd_unpin, "sh", 1, INT32_MAX, false, TEXT_PIN},
+	{"watch", "[--json] [PREFIX]", "tell of changes as they happen", cmd_watch, "sJh", 0, 1, false, TEXT_WATCH},
 };
 const size_t cmd_table_len = OM_ARRAY_SIZE(cmd_table);

@@ -29,7 +29,7 @@ _objm() {
 	--ttl | --type | --meta | -j | --jobs) return ;;
 	esac
 	if [[ -z $cmd ]]; then
-		COMPREPLY=($(compgen -W 'put get cat exec stat ls rm help -s --socket --help --version' -- "$cur"))
+		COMPREPLY=($(compgen -W 'put get cat exec stat ls rm set pin unpin watch help -s --socket --help --version' -- "$cur"))
 		return
 	fi
 	if [[ $cur == -* ]]; then
@@ -37,7 +37,8 @@ _objm() {
 		case $cmd in
 		put) opts+=' -r --recursive --ephemeral --pin --evictable --ttl --type --meta --no-clobber -j --jobs' ;;
 		get) opts+=' -r --recursive -j --jobs' ;;
-		stat) opts+=' --json' ;;
+		stat | watch) opts+=' --json' ;;
+		set) opts+=' --ttl --type --meta' ;;
 		ls) opts+=' -l --long --json -0 --null' ;;
 		rm) opts+=' -r --recursive -f --force --all -j --jobs' ;;
 		esac
@@ -45,7 +46,7 @@ _objm() {
 		return
 	fi
 	case $cmd in
-	help) COMPREPLY=($(compgen -W 'put get cat exec stat ls rm' -- "$cur")) ;;
+	help) COMPREPLY=($(compgen -W 'put get cat exec stat ls rm set pin unpin watch' -- "$cur")) ;;
 	put | get)
 		if ((operands == 1)); then
 			COMPREPLY=($(compgen -f -- "$cur"))
@@ -59,7 +60,7 @@ _objm() {
 			return
 		fi
 		;;&
-	put | get | cat | exec | stat | ls | rm)
+	put | get | cat | exec | stat | ls | rm | set | pin | unpin | watch)
 		# Not compgen -W: it would expand, that is, run, what a URI contains.
 		local uri
 		while IFS= read -r uri; do

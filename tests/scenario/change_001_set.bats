@@ -87,3 +87,19 @@ scaled() { case $BUILD in *asan* | *tsan*) echo $(($1 / 10)) ;; *) echo "$1" ;; 
 		done
 	done
 }
+
+@test "objm set, pin, unpin" {
+	write_conf
+	daemon_start
+	echo x | objm put --type a/b --evictable /o -
+	objm set --meta k=v --meta l=w /o
+	objm pin /o
+	objm pin /o
+	[ "$(objm stat --json /o | json "[s['type'], s['meta'], s['flags'], s['revision']]")" = '["a/b", {"k": "v", "l": "w"}, ["pinned", "evictable"], 3]' ] || { objm stat --json /o; false; }
+	objm unpin /o
+	objm set --ttl 1h --type c/d /o
+	[ "$(objm stat --json /o | json "[s['type'], s['flags'], s['expiry'] > 0, s['revision']]")" = '["c/d", ["evictable"], true, 5]' ] || { objm stat --json /o; false; }
+	fails 1 "no such object" objm pin /none
+	fails 2 "nothing to change" objm set /o
+	[ "$(objm cat /o)" = x ]
+}

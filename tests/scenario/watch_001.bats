@@ -64,3 +64,35 @@ scaled() { case $BUILD in *asan* | *tsan*) echo $(($1 / 10)) ;; *) echo "$1" ;; 
 	wait $w
 	setpriv --reuid=61236 --regid=61236 --clear-groups -- "$PYTHON" -B "$LIB/watch.py" "$OBJM_SOCKET" denied
 }
+
+@test "objm watch: a line for each change, over a restart of the daemon" {
+	write_conf
+	daemon_start
+	as_user env OBJM_SOCKET="$OBJM_SOCKET" "$BIN/client/objm" watch /c/ >"$T/out" 2>"$T/err" 3>&- 4>&- &
+	w=$!
+	# it watches from its first answer on: until then a change may be missed
+	wait_until 10 eval '[ "$(objmctl --json counters | json "s[\"total\"][\"watches\"]")" = 1 ]'
+	echo x | objm put /c/1 -
+	echo x | objm put /d/1 -
+	objm pin /c/1
+	objm set --type text/plain --meta a=b /c/1
+	wait_until 10 grep -q "^set    /c/1" "$T/out"
+	objm unpin /c/1
+	objm rm /c/1
+	wait_until 10 grep -q "^delete /c/1" "$T/out"
+	diff - "$T/out" <<-END
+	put    /c/1
+	set    /c/1
+	set    /c/1
+	set    /c/1
+	delete /c/1
+	END
+	daemon_stop
+	daemon_start
+	wait_until 20 grep -q "^lost" "$T/out"
+	echo x | objm put /c/2 -
+	wait_until 10 grep -q "^put    /c/2" "$T/out"
+	kill -TERM $w
+	wait $w || true
+	[ ! -s "$T/err" ] || { cat "$T/err"; false; }
+}
