@@ -375,6 +375,50 @@ static int set_answer(struct om_proto_wr *wr)
 	return frame(wr, (struct om_proto_ext){.op = OM_PROTO_OP_SET | 0x80, .id = 11}, &b, NULL);
 }
 
+#define WATCH_EPOCH 0x1122334455667788u
+
+static int watch(struct om_proto_wr *wr)
+{
+	struct om_proto_body b = {.have = B(PREFIX) | B(POSITION), .prefix = STR("/img/"), .position = {WATCH_EPOCH, 41}};
+	return frame(wr, (struct om_proto_ext){.op = OM_PROTO_OP_WATCH, .id = 14}, &b, NULL);
+}
+
+static int watch_frame(struct om_proto_wr *wr, struct om_proto_body *b, uint8_t kind, uint64_t pos)
+{
+	b->have |= B(CHANGE);
+	b->change = (struct om_proto_changed){kind, {WATCH_EPOCH, pos}};
+	return frame(wr, (struct om_proto_ext){.op = OM_PROTO_OP_WATCH | 0x80, .flags = OM_PROTO_F_MORE, .id = 14}, b, NULL);
+}
+
+static int watch_here(struct om_proto_wr *wr)
+{
+	struct om_proto_body b = {0};
+	return watch_frame(wr, &b, OM_PROTO_CHANGE_HERE, 41);
+}
+
+static int watch_put(struct om_proto_wr *wr)
+{
+	struct om_proto_body b = {.have = B(URI) | B(OBJ), .uri = STR("/img/b"), .obj = obj};
+	return watch_frame(wr, &b, OM_PROTO_CHANGE_PUT, 43);
+}
+
+static int watch_lost(struct om_proto_wr *wr)
+{
+	struct om_proto_body b = {0};
+	return watch_frame(wr, &b, OM_PROTO_CHANGE_LOST, 90);
+}
+
+static int touch(struct om_proto_wr *wr)
+{
+	struct om_proto_body b = {.have = B(TOUCHED), .touched = {0x1234, 12, STR("/logo")}};
+	return frame(wr, (struct om_proto_ext){.op = OM_PROTO_OP_TOUCH, .id = 15}, &b, NULL);
+}
+
+static int touch_answer(struct om_proto_wr *wr)
+{
+	return frame(wr, (struct om_proto_ext){.op = OM_PROTO_OP_TOUCH | 0x80, .id = 15}, NULL, NULL);
+}
+
 static int attach(struct om_proto_wr *wr)
 {
 	struct om_proto_body b = {
@@ -449,6 +493,12 @@ static const struct doc_case {
 	{"list-answer", list_answer, OUT_V2, 0},
 	{"set", set, IN_V2, 0},
 	{"set-answer", set_answer, OUT_V2, 0},
+	{"watch", watch, IN_V2, 0},
+	{"watch-here", watch_here, OUT_V2, 0},
+	{"watch-put", watch_put, OUT_V2, 0},
+	{"watch-lost", watch_lost, OUT_V2, 0},
+	{"touch", touch, IN_V2, 0},
+	{"touch-answer", touch_answer, OUT_V2, 0},
 	{"attach", attach, IN_V2, 0},
 	{"attach-answer", attach_answer, OUT_V2, 0},
 	{"ping", ping, IN_V2, 0},
