@@ -96,6 +96,21 @@ $(access - rules $seed "$OTHER_UID")"
 	access "$OBJM_SOCKET" expect get:/l/new=0 get:/l/1=1 get:/r/1=0 get:/x/1=0 get:/r/new=1
 }
 
+@test "a reload changes what open connections may do" {
+	rule() { echo "access: {rules: [{user: self, prefix: $1, rights: $all}]}"; }
+	write_conf "$(rule /a)"
+	daemon_start
+	access "$OBJM_SOCKET" expect put:/a/1=0 put:/b/1=0x40
+	mkfifo "$T/begun"
+	"${AS_USER[@]}" "$PYTHON" -B "$LIB/access.py" "$OBJM_SOCKET" until get:/a/1 0x40 >"$T/begun" 3>&- 4>&- &
+	c=$!
+	read -r _ <"$T/begun"
+	write_conf "$(rule /b)"
+	objmctl reload
+	wait $c
+	access "$OBJM_SOCKET" expect get:/a/1=0x40 put:/b/1=0 get:/b/1=0
+}
+
 @test "an unknown user is told with its line" {
 	write_conf "access:
   rules:
