@@ -49,14 +49,15 @@ static struct admit_row **row_at(struct sup_admit *a, uint32_t place, uint32_t u
 
 static struct admit_row *row_get(struct sup_admit *a, uint32_t place, uint32_t uid)
 {
-	struct admit_row **p = row_at(a, place, uid);
+	struct admit_row **p = row_at(a, place, uid), *r = *p;
 
-	if (*p)
-		return *p;
-	*p = calloc(1, sizeof(**p));
-	if (*p)
-		**p = (struct admit_row){ .place = place, .uid = uid };
-	return *p;
+	if (r)
+		return r;
+	r = calloc(1, sizeof(*r));
+	if (r)
+		*r = (struct admit_row){ .place = place, .uid = uid };
+	*p = r;
+	return r;
 }
 
 static void row_put(struct sup_admit *a, uint32_t place, uint32_t uid)
