@@ -11,7 +11,7 @@ as_other() { setpriv --reuid="$OTHER_UID" --regid="$OTHER_UID" --clear-groups --
 refused() { objmctl --json counters | json "s['total']['refused']"; }
 
 @test "connections in all, over four workers" {
-	MIN_WORKERS=4 MAX_WORKERS=4 write_conf "limits: {connections: 30, connections_per_uid: 30}"
+	MIN_WORKERS=4 MAX_WORKERS=4 write_conf "limits: {connections: 30, connections_per_uid: 1000}"
 	daemon_start
 	limits connections 30
 	[ "$(refused)" -ge 5 ]
@@ -49,7 +49,7 @@ refused() { objmctl --json counters | json "s['total']['refused']"; }
 }
 
 @test "open puts in all, over four workers" {
-	MIN_WORKERS=4 MAX_WORKERS=4 write_conf "limits: {put_sessions: 24, put_sessions_per_uid: 24}"
+	MIN_WORKERS=4 MAX_WORKERS=4 write_conf "limits: {put_sessions: 24, put_sessions_per_uid: 1000}"
 	daemon_start
 	limits sessions 24
 }
