@@ -349,6 +349,10 @@ static void test_drops(void **state)
 	assert_int_equal(drop(x, "/old", old, "disk", OM_DROP_EXPIRED), 0);
 	check_none(x, "/old", old);
 	check_at(x, "/later", later, "memory", "disk");
+	/* a delete of what has expired finds nothing, and leaves nothing */
+	uint64_t gone_by = put_with(x, "/by", "disk", 0, now - 1);
+	assert_int_equal(del(x, "/by"), -OBJM_STATUS_NOT_FOUND);
+	check_none(x, "/by", gone_by);
 }
 
 static void test_gone(void **state)
