@@ -16,24 +16,23 @@ from ext import Ext, tlv
 from v1v2 import COPY, FD, INVALID_MODE, NOT_FOUND, OK, ORDERED, SPLICE, UNSUPPORTED, V1, V2, PRIORITY, expect, wait_for
 
 
-def cmd_overtake(path, slow, hot):
-    """SLOW HOT: the answer to SLOW, which is stuck in a disk, holds up no other; ORDERED ones wait for it."""
-    slow, hot = os.fsencode(slow), os.fsencode(hot)
+def cmd_overtake(path, *uris):
+    """URI...: one open, whichever comes to it first, is stuck in a disk: it holds up no other; an ORDERED request waits for it."""
+    uris = [os.fsencode(u) for u in uris]
     c = V2(path, caps=0x0003)
-    first = c.send(slow)
-    behind = [c.send(hot) for _ in range(50)]
-    ordered = c.send(hot, FD, ORDERED)
-    for want in behind:
+    sent = {c.send(uris[i % len(uris)]) for i in range(51)}
+    ordered = c.send(uris[0], FD, ORDERED)
+    for _ in range(50):
         r = c.recv()
-        expect((r.id, r.status), (want, OK), "a hot object behind a cold one")
+        expect(r.status, OK, "an answer beside the stuck one")
+        sent.remove(r.id)  # none of them is the ordered one
         r.close()
-    other = V2(path, caps=0x0002).get(hot)  # another connection is not held up either
+    other = V2(path, caps=0x0002).get(uris[-1])  # another connection is not held up either
     expect(other.status, OK, "another connection")
-    for want in (first, ordered):
+    for want in (sent.pop(), ordered):
         r = c.recv()
-        expect((r.id, r.status), (want, OK), "the cold object, then the ordered request")
+        expect((r.id, r.status), (want, OK), "the stuck one, then the ordered request")
         r.close()
-
 
 def cmd_tcp(addr, unix, directory):
     """UNIX_SOCKET DIRECTORY: its files were put under /t/; what TCP gives, and what it refuses."""
