@@ -28,11 +28,13 @@ static size_t wrk_answer_seg_head(int fd, uint64_t size, uint8_t *buf)
 	return n == (ssize_t)iov.iov_len ? iov.iov_len : 0;
 }
 
-static void wrk_answer_seg_plan(struct wrk_answer_seg *s, uint64_t size)
+static void wrk_answer_seg_plan(struct wrk_answer_seg *s, int fd, uint64_t size)
 {
-	uint64_t at = s->head_len, window = WRK_ANSWER_SEG_WINDOW;
+	uint64_t at, window = WRK_ANSWER_SEG_WINDOW;
 
 	s->n = 0;
+	s->head_len = wrk_answer_seg_head(fd, size, s->head);
+	at = s->head_len;
 	if (s->head_len || size == 0)
 		s->seg[s->n++] = (struct om_proto_seg){ .type = OM_PROTO_SEG_INLINE, .copy_len = (uint32_t)s->head_len,
 							.logical_len = s->head_len };
@@ -85,8 +87,7 @@ void wrk_answer_seg(struct wrk_req *r, int fd)
 		wrk_req_end(r);
 		return;
 	}
-	s.head_len = wrk_answer_seg_head(fd, r->ent.size, s.head);
-	wrk_answer_seg_plan(&s, r->ent.size);
+	wrk_answer_seg_plan(&s, fd, r->ent.size);
 	ok = wrk_answer_seg_queue(r, &s);
 	if (ok && s.head_len < r->ent.size) {
 		ok = wrk_out_fd_byte(wrk_req_out(r), &out) == 0;

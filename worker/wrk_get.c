@@ -355,7 +355,7 @@ static void wrk_get_open(struct wrk_req *r)
 		return;
 	r->job.run = wrk_get_job_run;
 	r->job.done = wrk_get_job_done;
-	rc = wrk_io_submit(r->w->io, WRK_IO_READ, &r->job);
+	rc = wrk_io_submit(r->w->io, r->priority ? WRK_IO_URGENT : WRK_IO_READ, &r->job);
 	if (rc < 0)
 		wrk_answer_error(r, rc, "too many cold objects are being opened: try again");
 }

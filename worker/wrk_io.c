@@ -29,6 +29,7 @@ struct wrk_io {
 	pthread_mutex_t lock; /* of all that follows */
 	pthread_cond_t work;
 	struct queue q[WRK_IO_CLASS_COUNT];
+	unsigned urgent_run; /* urgent jobs picked in a row while others waited */
 	struct wrk_io_job *finished, **finished_last;
 	bool stop;
 };
@@ -40,6 +41,13 @@ static void push(struct wrk_io_job ***last, struct wrk_io_job *job)
 	*last = &job->next;
 }
 
+static bool may_start(const struct wrk_io *io, unsigned cls)
+{
+	if (cls == WRK_IO_URGENT)
+		return io->urgent_run < WRK_IO_URGENT_RUN || !io->q[WRK_IO_READ].first;
+	return cls != WRK_IO_WRITE || io->n_threads == 1 || io->q[cls].running < io->n_threads - 1;
+}
+
 /* Under the lock: the next job that may start, readers first; writers leave one thread alone. */
 static struct wrk_io_job *pick(struct wrk_io *io)
 {
@@ -47,8 +55,9 @@ static struct wrk_io_job *pick(struct wrk_io *io)
 		struct queue *q = &io->q[c];
 		struct wrk_io_job *job = q->first;
 
-		if (!job || (c == WRK_IO_WRITE && io->n_threads > 1 && q->running >= io->n_threads - 1))
+		if (!job || !may_start(io, c))
 			continue;
+		io->urgent_run = c == WRK_IO_URGENT && io->q[WRK_IO_READ].first ? io->urgent_run + 1 : 0;
 		q->first = job->next;
 		if (!q->first)
 			q->last = &q->first;
@@ -76,7 +85,7 @@ static void *thread_main(void *arg)
 	(void)pthread_mutex_lock(&io->lock);
 	for (;;) {
 		job = pick(io);
-		if (!job && io->stop && !io->q[WRK_IO_READ].first && !io->q[WRK_IO_WRITE].first)
+		if (!job && io->stop && !io->q[WRK_IO_URGENT].first && !io->q[WRK_IO_READ].first && !io->q[WRK_IO_WRITE].first)
 			break;
 		if (!job) {
 			(void)pthread_cond_wait(&io->work, &io->lock);
@@ -210,4 +219,7 @@ int wrk_io_submit(struct wrk_io *io, enum wrk_io_class cls, struct wrk_io_job *j
 	return 0;
 }
 
-unsigned wrk_io_pending(const struct wrk_io *io) { return io->under_way[WRK_IO_READ] + io->under_way[WRK_IO_WRITE]; }
+unsigned wrk_io_pending(const struct wrk_io *io)
+{
+	return io->under_way[WRK_IO_URGENT] + io->under_way[WRK_IO_READ] + io->under_way[WRK_IO_WRITE];
+}

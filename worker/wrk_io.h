@@ -5,7 +5,8 @@
  * called in a thread of the pool, with all signals blocked; it must touch neither ring, loop nor connections. Then its done()
  * is called in the loop. Order between jobs is not kept.
  *
- * Two classes: WRK_IO_READ, answers that somebody waits for; WRK_IO_WRITE, syncs and copies, which may take long and leave at
+ * Three classes: WRK_IO_URGENT, answers to requests with PRIORITY, before others, but no more than WRK_IO_URGENT_RUN in a row
+ * while others wait (anybody may say that he is in a hurry); WRK_IO_READ, answers that somebody waits for; WRK_IO_WRITE, syncs and copies, which may take long and leave at
  * least one thread to the readers (if there are two or more).
  */
 #ifndef WRK_IO_H
@@ -15,10 +16,11 @@
 
 #define WRK_IO_QUEUE_MAX 16384u /* jobs of a class that wait or run */
 #define WRK_IO_THREADS_MAX 64u
+#define WRK_IO_URGENT_RUN 3u
 
 struct wrk_io;
 
-enum wrk_io_class { WRK_IO_READ, WRK_IO_WRITE, WRK_IO_CLASS_COUNT };
+enum wrk_io_class { WRK_IO_URGENT, WRK_IO_READ, WRK_IO_WRITE, WRK_IO_CLASS_COUNT };
 
 /* The owner fills run and done and keeps the job alive until done() was called. */
 struct wrk_io_job {

@@ -123,6 +123,53 @@ static void test_readers_go_on(void **state)
 	turn_until(17);
 }
 
+static _Atomic unsigned order[32], n_order;
+static void run_noted(struct wrk_io_job *job)
+{
+	struct noted {
+		struct wrk_io_job job;
+		unsigned number;
+	} *n = (struct noted *)job;
+
+	order[atomic_fetch_add(&n_order, 1)] = n->number;
+}
+static _Atomic bool in_gate;
+static void run_gate(struct wrk_io_job *job)
+{
+	(void)job;
+	in_gate = true;
+	while (gate)
+		(void)usleep(1000);
+}
+
+/* Urgent ones go first, three in a row while others wait. One thread: the order can be seen. */
+static void test_urgent(void **state)
+{
+	static const unsigned want[] = { 10, 11, 12, 0, 13, 14, 15, 1, 16, 17, 2, 3 };
+	struct { struct wrk_io_job job; unsigned number; } jobs[12];
+	struct wrk_io_job first = { .run = run_gate, .done = on_done };
+
+	(void)state;
+	wrk_io_free(io);
+	assert_int_equal(wrk_io_new(&loop, 1, thread_in, thread_out, &io), 0);
+	n_order = 0;
+	assert_int_equal(wrk_io_submit(io, WRK_IO_WRITE, &first), 0);
+	while (!in_gate) /* the only thread is taken */
+		(void)usleep(1000);
+	for (unsigned i = 0; i < 12; i++) {
+		jobs[i].number = i < 4 ? i : i + 6;
+		jobs[i].job = (struct wrk_io_job){ .run = run_noted, .done = on_done };
+		assert_int_equal(wrk_io_submit(io, i < 4 ? WRK_IO_READ : WRK_IO_URGENT, &jobs[i].job), 0);
+	}
+	gate = false;
+	turn_until(13);
+	for (unsigned i = 0; i < 12; i++)
+		assert_int_equal(order[i], want[i]);
+	wrk_io_free(io);
+	ins = outs = 0;
+	assert_int_equal(wrk_io_new(&loop, 4, thread_in, thread_out, &io), 0);
+}
+
 static unsigned again;
 static void submit_again(struct wrk_io_job *job)
 {
@@ -161,6 +208,6 @@ static void test_free_runs_all(void **state)
 
 int main(void)
 {
-	const struct CMUnitTest tests[] = { T(all), T(bound), T(readers_go_on), T(again_from_done), T(free_runs_all) };
+	const struct CMUnitTest tests[] = { T(all), T(bound), T(readers_go_on), T(urgent), T(again_from_done), T(free_runs_all) };
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
