@@ -13,7 +13,7 @@
 /* Median time of a read of a piece, in an order that no read-ahead guesses; nanoseconds, 0: it could not be read. */
 static uint64_t median_ns(int fd, void *buf)
 {
-	uint64_t ns[READS];
+	uint64_t ns[READS] = { 0 };
 
 	for (unsigned i = 0; i < READS; i++) {
 		off_t at = (off_t)((i * 7 + 3) % PIECES * PIECE);

@@ -52,8 +52,9 @@ static void restore(struct lcy *l, uint32_t slot, const struct idx_ent *e, uint6
 	uint64_t last = OM_MAX(written > ago ? written - ago : 0, e->since_s);
 	double count = lcy_keep_value(k->heat_q);
 	if (v.last_s != 0) { /* accessed since the start: what was comes on top */
-		double minutes = (double)((now_s > last ? now_s - last : 0) / 60), half_life = OM_MAX((double)l->boot.limits.decay_s, 1.0);
-		count = v.count + count * exp2(-minutes * 60 / half_life);
+		uint64_t minutes = (now_s > last ? now_s - last : 0) / 60;
+		double half_life = OM_MAX((double)l->boot.limits.decay_s, 1.0);
+		count = v.count + count * exp2(-(double)minutes * 60 / half_life);
 		last = now_s;
 	}
 	(void)idx_heat_set(&l->heat, slot, count, last); /* the slot is one: it was just read */
