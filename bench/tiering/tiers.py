@@ -41,7 +41,7 @@ class World:
         os.chmod(self.dir, 0o755)
         self.path = {}
         self.mount("memory", memory_mib, None)
-        self.mount("fast", fast_mib, ("mkfs.ext4", "-q", "-E", "lazy_itable_init=0,lazy_journal_init=0"))
+        self.mount("fast", fast_mib, ("mkfs.ext4", "-q", "-i", "4096", "-E", "lazy_itable_init=0,lazy_journal_init=0"))
         self.mount("slow", slow_mib, ("mkfs.xfs", "-q"))
         self.sock, self.ctl = self.dir + "/d.sock", self.dir + "/a.sock"
         with open(self.dir + "/conf.yaml", "w") as f:
