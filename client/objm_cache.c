@@ -1,8 +1,9 @@
 /*
  * objm_cache.c: see objm_cache.h. Runs in clients, on the session's thread.
  *
- * An open hash table of 16-byte slots (linear probing, backward-shift deletion: no tombstones) points into an array of entries.
- * The slot has the bucket, so the generation's word, the entry and its URI are fetched side by side. Eviction: a hand goes
+ * An open hash table of cache lines with five places each (linear probing by lines; a deletion moves up what was pushed on: no
+ * tombstones) points into an array of entries. A place has the bucket, so the generation's word and the entry are fetched
+ * side by side. Eviction: a hand goes
  * round the array; an entry that was used since it came by last is passed once (second chance).
  */
 #include "client/objm_cache.h"
@@ -14,7 +15,7 @@
 #include <xxhash.h>
 
 static_assert(sizeof(struct objm_cache_entry) == 64, "one line");
-static_assert(sizeof(struct objm_cache_slot) == 16, "four to a line");
+static_assert(sizeof(struct objm_cache_line) == 64, "one line");
 
 /* ---------------------------------------------------------------- memory */
 
@@ -31,25 +32,26 @@ static void *pages(size_t bytes)
 
 static size_t entries_bytes(const struct objm_cache *c) { return ((size_t)c->max + 1) * sizeof(*c->entries); }
 static size_t rests_bytes(const struct objm_cache *c) { return ((size_t)c->max + 1) * sizeof(*c->rests); }
-static size_t slots_bytes(const struct objm_cache *c) { return ((size_t)c->mask + 1) * sizeof(*c->slots); }
+static size_t lines_bytes(const struct objm_cache *c) { return ((size_t)c->mask + 1) * sizeof(*c->lines); }
 
 struct objm_cache *objm_cache_new(uint32_t max, uint32_t fds_max, uint64_t bytes_max)
 {
 	struct objm_cache *c = calloc(1, sizeof(*c));
-	uint32_t slots = 64;
+	uint32_t lines = 16;
 
 	if (!c)
 		return NULL;
-	while (slots < 5 * (uint64_t)max / 4)
-		slots *= 2;
+	/* At most four fifths of the places are taken: there is always a line that is not full. */
+	while ((uint64_t)lines * (OBJM_CACHE_WAYS - 1) < max)
+		lines *= 2;
 	c->max = max;
-	c->mask = slots - 1;
+	c->mask = lines - 1;
 	c->fds_max = OM_MAX(fds_max, 1u);
 	c->bytes_max = bytes_max;
 	c->entries = pages(entries_bytes(c));
 	c->rests = pages(rests_bytes(c));
-	c->slots = pages(slots_bytes(c));
-	if (!c->entries || !c->rests || !c->slots) {
+	c->lines = pages(lines_bytes(c));
+	if (!c->entries || !c->rests || !c->lines) {
 		objm_cache_free(c);
 		return NULL;
 	}
@@ -68,7 +70,7 @@ static struct objm_cache_rest *rest_of(const struct objm_cache *c, const struct 
 }
 
 /* What an entry holds goes. */
-static void empty(struct objm_cache_entry *e, struct objm_cache_rest *r)
+static void empty(struct objm_cache_entry *e)
 {
 	if (e->has & OBJM_CACHE_HAS_FD)
 		om_close(&e->pub.fd);
@@ -76,22 +78,20 @@ static void empty(struct objm_cache_entry *e, struct objm_cache_rest *r)
 		(void)munmap((void *)(uintptr_t)e->pub.data, (size_t)e->pub.size);
 	else if (e->has & OBJM_CACHE_HAS_DATA)
 		free((void *)(uintptr_t)e->pub.data);
-	if (r->uri_len > OBJM_CACHE_INLINE)
-		free(e->uri.p);
-	r->uri_len = 0;
+	if (e->uri_len > OBJM_CACHE_INLINE)
+		free((char *)(uintptr_t)objm_cache_uri(e));
+	e->uri_len = 0;
 	e->has = 0;
 }
 
 static void give_back(struct objm_cache *c, struct objm_cache_entry *e)
 {
-	struct objm_cache_rest *r = rest_of(c, e);
-
-	empty(e, r);
+	empty(e);
 	if (is_lone(c, e)) {
 		free(e);
 		return;
 	}
-	r->next_free = c->free_head;
+	rest_of(c, e)->next_free = c->free_head;
 	c->free_head = number_of(c, e);
 }
 
@@ -100,14 +100,14 @@ void objm_cache_free(struct objm_cache *c)
 	if (!c)
 		return;
 	for (uint32_t i = 1; i <= c->used; i++)
-		if (c->rests[i].uri_len)
-			empty(&c->entries[i], &c->rests[i]);
+		if (c->entries[i].uri_len)
+			empty(&c->entries[i]);
 	if (c->entries)
 		(void)munmap(c->entries, entries_bytes(c));
 	if (c->rests)
 		(void)munmap(c->rests, rests_bytes(c));
-	if (c->slots)
-		(void)munmap(c->slots, slots_bytes(c));
+	if (c->lines)
+		(void)munmap(c->lines, lines_bytes(c));
 	idx_gen_unmap(c->table);
 	free(c);
 }
@@ -116,24 +116,57 @@ void objm_cache_free(struct objm_cache *c)
 
 static uint32_t tag_of(const struct objm_cache *c, const char *uri, size_t len)
 {
-	return (uint32_t)(XXH3_64bits_withSeed(uri, len, c->seed) >> 32);
+	uint32_t tag = (uint32_t)(XXH3_64bits_withSeed(uri, len, c->seed) >> 32);
+
+	return tag ? tag : 1;
 }
 
-/* Close the gap at slot `hole`: what follows moves up unless it would stand before its home. */
-static void shift_back(struct objm_cache *c, uint32_t hole)
-{
-	uint32_t at = hole;
+static bool full(const struct objm_cache_line *l) { return l->tag[OBJM_CACHE_WAYS - 1] != 0; }
 
-	for (;;) {
-		at = (at + 1) & c->mask;
-		if (c->slots[at].entry == 0)
-			break;
-		if (((at - c->slots[at].tag) & c->mask) >= ((at - hole) & c->mask)) {
-			c->slots[hole] = c->slots[at];
+static void place_copy(struct objm_cache_line *to, unsigned i, const struct objm_cache_line *from, unsigned j)
+{
+	to->tag[i] = from->tag[j];
+	to->entry[i] = from->entry[j];
+	to->bucket[i] = from->bucket[j];
+}
+
+/* Take place i out of a line: its last one moves there. */
+static void place_drop(struct objm_cache_line *l, unsigned i)
+{
+	unsigned last = OBJM_CACHE_WAYS - 1;
+
+	while (l->tag[last] == 0)
+		last--;
+	place_copy(l, i, l, last);
+	l->tag[last] = l->entry[last] = 0;
+}
+
+/* The place of line `at` that was pushed on from line `hole` or before it; OBJM_CACHE_WAYS: none. */
+static unsigned pushed_on(const struct objm_cache *c, uint32_t at, uint32_t hole)
+{
+	const struct objm_cache_line *l = &c->lines[at];
+
+	for (unsigned i = 0; i < OBJM_CACHE_WAYS && l->tag[i]; i++)
+		if (((at - l->tag[i]) & c->mask) >= ((at - hole) & c->mask))
+			return i;
+	return OBJM_CACHE_WAYS;
+}
+
+/* A line that was full has room: what was pushed on because of it comes back, and so on. */
+static void pull_back(struct objm_cache *c, uint32_t hole)
+{
+	for (uint32_t at = (hole + 1) & c->mask;; at = (at + 1) & c->mask) {
+		bool was_full = full(&c->lines[at]);
+		unsigned i = pushed_on(c, at, hole);
+
+		if (i < OBJM_CACHE_WAYS) {
+			place_copy(&c->lines[hole], OBJM_CACHE_WAYS - 1, &c->lines[at], i);
+			place_drop(&c->lines[at], i);
 			hole = at;
 		}
+		if (!was_full)
+			return;
 	}
-	c->slots[hole].entry = 0;
 }
 
 /* It is found no more; it goes with its last reference. */
@@ -141,10 +174,18 @@ static void unlink_entry(struct objm_cache *c, struct objm_cache_entry *e)
 {
 	struct objm_cache_rest *r = rest_of(c, e);
 	uint32_t number = number_of(c, e), at = r->tag & c->mask;
+	unsigned i;
 
-	while (c->slots[at].entry != number)
-		at = (at + 1) & c->mask;
-	shift_back(c, at);
+	for (;; at = (at + 1) & c->mask) {
+		for (i = 0; i < OBJM_CACHE_WAYS && c->lines[at].entry[i] != number; i++)
+			;
+		if (i < OBJM_CACHE_WAYS)
+			break;
+	}
+	bool was_full = full(&c->lines[at]);
+	place_drop(&c->lines[at], i);
+	if (was_full)
+		pull_back(c, at);
 	r->linked = false;
 	c->count--;
 	c->bytes -= e->pub.size;
@@ -155,24 +196,34 @@ static void unlink_entry(struct objm_cache *c, struct objm_cache_entry *e)
 		give_back(c, e);
 }
 
+/* Places of a line that have this tag, a bit each. */
+static unsigned matches(const struct objm_cache_line *l, uint32_t tag)
+{
+	unsigned m = 0;
+
+	for (unsigned i = 0; i < OBJM_CACHE_WAYS; i++)
+		m |= (unsigned)(l->tag[i] == tag) << i;
+	return m;
+}
+
 /* *ret_bucket: where its generation is. */
 static struct objm_cache_entry *lookup(struct objm_cache *c, const char *uri, size_t len, uint32_t tag, uint32_t *ret_bucket)
 {
-	const struct objm_cache_slot *slot;
-
 	for (uint32_t at = tag & c->mask;; at = (at + 1) & c->mask) {
-		slot = &c->slots[at];
-		if (slot->entry == 0)
-			return NULL;
-		if (slot->tag != tag || slot->uri_len != len)
-			continue;
-		struct objm_cache_entry *e = &c->entries[slot->entry];
+		const struct objm_cache_line *l = &c->lines[at];
 
-		__builtin_prefetch(&c->table->gen[slot->bucket]);
-		if (OM_LIKELY(memcmp(len > OBJM_CACHE_INLINE ? e->uri.p : e->uri.text, uri, len) == 0)) {
-			*ret_bucket = slot->bucket;
-			return e;
+		for (unsigned m = matches(l, tag); m; m &= m - 1) {
+			unsigned i = (unsigned)__builtin_ctz(m);
+			struct objm_cache_entry *e = &c->entries[l->entry[i]];
+
+			__builtin_prefetch(&c->table->gen[l->bucket[i]]);
+			if (OM_LIKELY(e->uri_len == len && memcmp(objm_cache_uri(e), uri, len) == 0)) {
+				*ret_bucket = l->bucket[i];
+				return e;
+			}
 		}
+		if (!full(l))
+			return NULL;
 	}
 }
 
@@ -180,10 +231,15 @@ static void link_entry(struct objm_cache *c, struct objm_cache_entry *e)
 {
 	struct objm_cache_rest *r = rest_of(c, e);
 	uint32_t at = r->tag & c->mask;
+	unsigned i = 0;
 
-	while (c->slots[at].entry != 0)
+	while (full(&c->lines[at]))
 		at = (at + 1) & c->mask;
-	c->slots[at] = (struct objm_cache_slot){.tag = r->tag, .entry = number_of(c, e), .bucket = r->bucket, .uri_len = r->uri_len};
+	while (c->lines[at].tag[i])
+		i++;
+	c->lines[at].tag[i] = r->tag;
+	c->lines[at].entry[i] = number_of(c, e);
+	c->lines[at].bucket[i] = r->bucket;
 	r->linked = true;
 	c->count++;
 	c->bytes += e->pub.size;
@@ -350,16 +406,16 @@ struct objm_cache_entry *objm_cache_insert(struct objm_cache *c, const char *uri
 		.gen = info->gen,
 		.refs = 1,
 		.has = (uint8_t)(has | (info->expiry_s ? OBJM_CACHE_HAS_EXPIRY : 0) | (lone ? OBJM_CACHE_HAS_LEFT : 0))};
+	e->uri_len = (uint16_t)len;
 	if (own)
-		e->uri.p = own;
-	memcpy(own ? own : e->uri.text, uri, len);
+		memcpy(e->text, &own, sizeof(own));
+	memcpy(own ? own : e->text, uri, len);
 	*rest_of(c, e) = (struct objm_cache_rest){.id = info->id,
 						  .mtime_ns = info->mtime_ns,
 						  .expiry_s = info->expiry_s,
 						  .rev = info->rev,
 						  .tag = tag,
 						  .bucket = info->bucket,
-						  .uri_len = (uint16_t)len,
 						  .tier = info->tier,
 						  .home = info->home};
 	if (!lone)

@@ -38,7 +38,8 @@
 #define OBJM_CACHE_HAS_EXPIRY 0x8u
 #define OBJM_CACHE_HAS_LEFT 0x10u /* not found by its URI (any more): it goes with its last reference */
 
-#define OBJM_CACHE_INLINE 24u
+#define OBJM_CACHE_INLINE 22u
+#define OBJM_CACHE_WAYS 5u
 
 /* What a hit looks at and hands out: one cache line. */
 struct objm_cache_entry {
@@ -48,18 +49,25 @@ struct objm_cache_entry {
 	uint16_t touches; /* hits since they were last reported; stops at its maximum */
 	uint8_t visited;  /* since the hand came by */
 	uint8_t has;	  /* OBJM_CACHE_HAS_... */
-	union {
-		char text[OBJM_CACHE_INLINE]; /* up to that many bytes: here */
-		char *p;		      /* else in memory of its own */
-	} uri;
+	char text[OBJM_CACHE_INLINE]; /* the URI, or the pointer to a longer one: objm_cache_uri() */
+	uint16_t uri_len; /* 0: the entry is free */
 } __attribute__((aligned(64)));
+
+static inline const char *objm_cache_uri(const struct objm_cache_entry *e)
+{
+	const char *p;
+
+	if (OM_LIKELY(e->uri_len <= OBJM_CACHE_INLINE))
+		return e->text;
+	memcpy(&p, e->text, sizeof(p));
+	return p;
+}
 
 /* The rest of it, in an array of its own. */
 struct objm_cache_rest {
 	uint64_t id, mtime_ns, expiry_s;
 	uint32_t rev, tag, bucket;
 	uint32_t next_free; /* number of the next free entry; 0: none */
-	uint16_t uri_len;   /* 0: the entry is free */
 	bool linked;	    /* found by its URI */
 	uint8_t tier, home;
 };
@@ -70,17 +78,21 @@ struct objm_cache_lone {
 	struct objm_cache_rest r;
 };
 
-struct objm_cache_slot {
-	uint32_t tag;	/* upper half of the URI's hash; its low bits are where probing begins */
-	uint32_t entry; /* number, from 1; 0: empty */
-	uint32_t bucket; /* here too, so that the generation and the entry are fetched side by side */
-	uint32_t uri_len;
-};
+/*
+ * A line of the hash table. The tags of a line are compared at once: a branch for each would be guessed wrong so often that the
+ * processor could not fetch for the next look-up while it waits for this one. Filled from the front; full: [OBJM_CACHE_WAYS - 1]
+ * is taken, and the search goes on in the next line.
+ */
+struct objm_cache_line {
+	uint32_t tag[OBJM_CACHE_WAYS];	  /* of the URI's hash, never 0; its low bits say in which line the search begins. 0: empty */
+	uint32_t entry[OBJM_CACHE_WAYS];  /* number */
+	uint32_t bucket[OBJM_CACHE_WAYS]; /* here too, so that the generation and the entry are fetched side by side */
+} __attribute__((aligned(64)));
 
 struct objm_cache {
 	const struct idx_gen_table *table; /* NULL: nothing can be kept */
 	uint64_t epoch;
-	struct objm_cache_slot *slots;
+	struct objm_cache_line *lines;
 	uint32_t mask;
 	struct objm_cache_entry *entries; /* [1..max] */
 	struct objm_cache_rest *rests;	  /* of the same numbers */

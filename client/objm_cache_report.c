@@ -90,15 +90,15 @@ static size_t build(objm_t *s, uint64_t *ret_hits)
 		struct objm_cache_entry *e = &c->entries[c->touched[i]];
 		const struct objm_cache_rest *r = &c->rests[c->touched[i]];
 
-		if (e->touches == 0 || r->uri_len == 0)
+		if (e->touches == 0 || e->uri_len == 0)
 			continue; /* its place has gone to another object */
 		for (int b = 0; b < 8; b++)
 			data[b] = (uint8_t)(r->id >> (56 - 8 * b));
 		data[8] = data[9] = 0;
 		data[10] = (uint8_t)(e->touches >> 8);
 		data[11] = (uint8_t)e->touches;
-		memcpy(data + 12, r->uri_len > OBJM_CACHE_INLINE ? e->uri.p : e->uri.text, r->uri_len);
-		om_proto_tlv_put(&wr, OM_PROTO_TAG_TOUCHED, data, 12u + r->uri_len);
+		memcpy(data + 12, objm_cache_uri(e), e->uri_len);
+		om_proto_tlv_put(&wr, OM_PROTO_TAG_TOUCHED, data, 12u + e->uri_len);
 		*ret_hits += e->touches;
 		e->touches = 0;
 	}

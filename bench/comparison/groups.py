@@ -18,6 +18,7 @@ class Scale:
 
     def __init__(self, quick, tiny, huge):
         self.quick, self.tiny, self.huge = quick or tiny, tiny, huge
+        self.late_at = time.monotonic() + 240 if quick and not tiny else None  # behind it nothing is repeated: 5 minutes hold on a slow machine too
         self.seconds = 0.05 if tiny else 0.35 if quick else 3
         self.short = 0.05 if tiny else 0.2 if quick else 2  # of groups with many contestants
         self.times = 1 if tiny else 3 if quick else 5
@@ -37,12 +38,12 @@ def numbers(values):
     return {"median": statistics.median(values), "min": min(values), "max": max(values), "n": len(values)}
 
 
-def alternate(group, contestants, times, budget=None):
+def alternate(group, contestants, scale, times=None, budget=None):
     """Round after round, each contestant once a round. Results in the order of the contestants."""
     seen, errors = [[] for _ in contestants], [None] * len(contestants)
     began = time.monotonic()
-    for turn in range(times):
-        if turn and budget and time.monotonic() - began > budget:
+    for turn in range(times or scale.times):
+        if turn and ((budget and time.monotonic() - began > budget) or (scale.late_at and time.monotonic() > scale.late_at)):
             break
         for i, c in enumerate(contestants):
             if errors[i]:
@@ -107,7 +108,7 @@ def passing(w, s, name):
             todo += [Contestant("floor", p, lambda d=d, pin=floor_pin: w.bench("floor", *d, *pin)),
                      Contestant("objmapper", p, lambda d=d, pin=pin: w.bench("get", "--socket", sock, *objects, "--no-prepare", "--keep", *d, *pin)),
                      Contestant("floor with openat", p, lambda d=d, pin=floor_pin: w.bench("floor", "--open", *d, *pin))]
-    out = alternate(name, todo, s.times)
+    out = alternate(name, todo, s)
     removed(w, sock, *objects)
     return out
 
@@ -125,7 +126,7 @@ def real_files(w, s, name):
             d = ["--depth", depth, "--seconds", s.seconds, *placed(w, w.cpus > 1)]
             todo += [Contestant("floor with openat", p, lambda d=d: w.bench("floor", "--open", "--files", tree, "--objects", s.files, *d)),
                      Contestant("objmapper", p, lambda d=d: w.bench("get", "--socket", sock, *objects, "--no-prepare", "--keep", *d))]
-        return alternate(name, todo, s.times)
+        return alternate(name, todo, s)
     finally:
         removed(w, sock, *objects)
         w.stop("objmapperd")
@@ -154,8 +155,10 @@ def traced(w, sock, objects):
             calls.setdefault(m[1], []).append(m[2])
     load = max(calls.values(), key=lambda c: c.count("recvmsg"))
     behind = load[len(load) - load[::-1].index("recvmsg"):]
-    quiet = {"close", "munmap", "futex", "clock_nanosleep", "exit", "madvise", "rt_sigprocmask", "brk", "restart_syscall"}
-    return sum(1 for c in behind if c not in quiet)
+    # Not of hits: waiting for the start, and the report of hits to the server, once a second.
+    quiet = {"futex", "clock_nanosleep", "madvise", "rt_sigprocmask", "brk", "restart_syscall", "ioctl", "sendto", "poll", "mprotect"}
+    end = behind.index("close") if "close" in behind else len(behind)  # from there on the cache is taken down
+    return sum(1 for c in behind[:end] if c not in quiet)
 
 
 def cache(w, s, name):
@@ -171,10 +174,10 @@ def cache(w, s, name):
     w.bench("get", *path, "--seconds", 0.01, "--keep")
     todo.append(Contestant("open and close by path", {"objects": 1000}, lambda: w.bench(
         "get", *path, "--no-prepare", "--keep", "--client-cpu", w.client_cpu, "--seconds", s.seconds)))
-    out = alternate(name, todo, s.times)
+    out = alternate(name, todo, s)
     n = traced(w, sock, ["--objects", 1000, "--size", KIB, "--prefix", "/cached%d" % (1000 if s.tiny else 10000)])
     if n is not None:
-        out.append({"group": name, "contestant": "client cache", "params": {"what": "system calls in half a second of hits"},
+        out.append({"group": name, "contestant": "client cache", "params": {"what": "system calls in half a second of hits, but for the report of them"},
                     "calls": numbers([n])})
     for n in ([1000] if s.tiny else [10000, 100000]):
         removed(w, sock, "--objects", n, "--size", KIB, "--prefix", f"/cached{n}")
@@ -227,7 +230,7 @@ def by_size(w, s, name):
                             raise bad
                         return w.bench(*args)
                     todo.append(Contestant(who, p, measure))
-        out += alternate(name, todo, s.times, budget)
+        out += alternate(name, todo, s, budget=budget)
         for where in stores.values():
             w.bench("get", *where, *objects, "--seconds", 0.01, "--no-prepare")
     return out
@@ -248,7 +251,7 @@ def working_set(w, s, name):
                 p = {"objects": n, "choice": "Zipf 0.99" if zipf else "uniform", "depth": 16}
                 args = ["get", *where, *objects, "--no-prepare", "--keep", "--depth", 16, "--seconds", s.seconds, *placed(w, w.cpus > 1)]
                 todo.append(Contestant(who, p, lambda args=args + (["--zipf", 0.99] if zipf else []): w.bench(*args)))
-        out += alternate(name, todo, s.times)
+        out += alternate(name, todo, s)
         for _, where in wheres:
             w.bench("get", *where, *objects, "--seconds", 0.01, "--no-prepare", timeout=3600)
     return out
@@ -273,7 +276,7 @@ def puts(w, s, name):
                 for who, how in kinds:
                     p = {"size": size, "clients": clients, "depth": depth, "where": where}
                     todo.append(Contestant(who, p, lambda o=objects, how=how: w.bench("put", *how, *o, "--seconds", s.short)))
-    return alternate(name, todo, s.times, None if not s.quick else 25)
+    return alternate(name, todo, s, budget=None if not s.quick else 25)
 
 
 # ---------------------------------------------------------------------- index, start, growth
@@ -281,13 +284,13 @@ def puts(w, s, name):
 
 def index(w, s, name):
     return [r for n in s.index for r in alternate(name, [Contestant("index", {"objects": n}, lambda n=n: w.bench(
-        "index", "--objects", n, "--dir", w.memory))], 1 if s.quick else s.times)]
+        "index", "--objects", n, "--dir", w.memory))], s, times=1 if s.quick else None)]
 
 
 def start(w, s, name):
     w.stop("objmapperd")
     return [r for n in s.index for r in alternate(name, [Contestant("objmapper", {"objects": n}, lambda n=n: w.bench(
-        "start", "--objects", n, "--dir", w.disk, "--programs", w.bin))], 1 if s.quick else s.times)]
+        "start", "--objects", n, "--dir", w.disk, "--programs", w.bin))], s, times=1 if s.quick else None)]
 
 
 def workers(w, s, name):
