@@ -48,6 +48,37 @@ def group_table(rows, out):
     out.append("")
 
 
+def bars(data):
+    out = ["| what | bar | here | met | |", "| --- | --- | ---: | --- | --- |"]
+    for r in data["rows"]:
+        value = "" if r["value"] is None else f"{human(r['value'])}{r['unit']}"
+        out.append(f"| {r['what']} | {r['bar']} | {value} | {verdict(r)} | {r['note']} |")
+    return out
+
+
+def split_page(path):
+    """What stands before and behind the bars of a page that people write."""
+    begin, end = "<!-- bars -->\n", "<!-- end of bars -->"
+    try:
+        with open(path, encoding="utf-8") as f:
+            text = f.read()
+    except OSError as e:
+        raise SystemExit(f"bench/compare: --page {path}: {e.strerror}") from e
+    if begin not in text or end not in text.split(begin, 1)[1]:
+        raise SystemExit(f"bench/compare: --page {path} has no marks {begin.strip()} and {end}")
+    head, rest = text.split(begin, 1)
+    return head + begin, end + rest.split(end, 1)[1]
+
+
+def page(data, path):
+    """Put the bars there."""
+    head, rest = split_page(path)
+    m = data["machine"]
+    said = f"`{data['command']}`, {m['time']}: {m['cpu']}, {m['cpus']} CPUs, Linux {m['kernel']}, load at the end {m['load'][0]:.1f}.\n\n"
+    with open(path, "w", encoding="utf-8") as f:
+        f.write(head + said + "\n".join(bars(data)) + "\n" + rest)
+
+
 def markdown(data, plots, path):
     m = data["machine"]
     out = ["# objmapper, compared", "",
@@ -57,10 +88,7 @@ def markdown(data, plots, path):
            "Medians of repetitions in which contestants took turns, least and greatest in brackets. Ratios within one run mean something on any "
            "machine; absolute figures on this one alone. \"Within reach\": a descriptor, a pointer, or the bytes received into a small buffer; "
            "\"every byte read\": each 64-bit word of the object was also loaded once.", "",
-           "## Bars", "", "| what | bar | here | met | |", "| --- | --- | ---: | --- | --- |"]
-    for r in data["rows"]:
-        value = "" if r["value"] is None else f"{human(r['value'])}{r['unit']}"
-        out.append(f"| {r['what']} | {r['bar']} | {value} | {verdict(r)} | {r['note']} |")
+           "## Bars", ""] + bars(data)
     out.append("")
     for p in plots:
         out += [f"![{p[1]}]({p[0]})", ""]

@@ -7,19 +7,23 @@ teardown() { rm -rf "$T"; }
 
 @test "compare --tiny leaves JSON, Markdown and plots, and no process and no file" {
 	[ "$(id -u)" = 0 ] || [ -z "$("$ROOT/tools/deps" missing bench)" ] || skip "redis, memcached, nginx, gnuplot are missing, and only root can install them"
-	"$ROOT/bench/compare" --tiny --build "$BUILD" --out "$T/out" >"$T/said" 2>&1 3>&- || { cat "$T/said"; false; }
+	printf 'above\n<!-- bars -->\nold\n<!-- end of bars -->\nbelow\n' >"$T/page.md"
+	"$ROOT/bench/compare" --tiny --build "$BUILD" --out "$T/out" --page "$T/page.md" >"$T/said" 2>&1 3>&- || { cat "$T/said"; false; }
 	json 'len([r for r in s["runs"] if "error" in r])' <"$T/out/compare.json" | grep -qx 0
 	# Every contestant did something in every group that it is in.
 	json 'all(r["ops_per_s"]["min"] > 0 for r in s["runs"] if "ops_per_s" in r)' <"$T/out/compare.json" | grep -qx True
 	json 'sorted({r["contestant"] for r in s["runs"] if r["group"] == "size"})' <"$T/out/compare.json" | grep -q nginx
 	json 'all(r["bar"] or r["met"] is None for r in s["rows"]) and len(s["rows"]) > 25' <"$T/out/compare.json" | grep -qx True
 	grep -q "^| GET by fdpass, pipelined 64" "$T/out/compare.md"
+	grep -q "^| GET by fdpass, pipelined 64" "$T/page.md" && grep -qx above "$T/page.md" && grep -qx below "$T/page.md"
+	[ "$(grep -cx old "$T/page.md")" = 0 ]
 	[ -s "$T/out/size-reach-16.svg" ] && [ -s "$T/out/floor-one-cpu.svg" ]
 	[ -z "$(find /tmp /dev/shm /var/tmp -maxdepth 1 -name 'objm-compare-*' -newer "$T" 2>/dev/null)" ]
 }
 
 @test "wrong use is told" {
 	fails 2 "--out" "$ROOT/bench/compare" --quick
+	fails 1 "no marks" "$ROOT/bench/compare" --tiny --out "$T" --page "$ROOT/README.md"
 	fails 2 "invalid choice" "$ROOT/bench/compare" --out "$T" --only nonsense
 	"$ROOT/bench/compare" --out "$T" --build "$T" --tiny 2>&1 | grep -q "objmapperd is missing"
 }

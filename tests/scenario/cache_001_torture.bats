@@ -43,3 +43,11 @@ torture_end() {
 	done
 	torture_end
 }
+
+@test "hits are reported: what a cache absorbs is not cold to the server" {
+	daemon_start
+	"$BUILD/bench/objm-bench" get --objects 20 --cache --seconds 0.1 --keep >/dev/null
+	before=$(objmctl --json counters | json "s['total'].get('touched', 0)")
+	"$BUILD/bench/objm-bench" get --objects 20 --cache --seconds 2.5 --no-prepare >/dev/null
+	wait_until 5 eval '[ "$(objmctl --json counters | json "s[\"total\"].get(\"touched\", 0)")" -gt $((before + 1000)) ]'
+}
