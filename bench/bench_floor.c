@@ -6,6 +6,7 @@
 #include <ftw.h>
 #include <signal.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -56,14 +57,19 @@ static bool send_fds(int sock, void *buf, size_t len, const int *fds, unsigned n
 	return true;
 }
 
-/* What is opened for --open: one file, or those of a directory tree at random. */
+/*
+ * Whose descriptors are passed: --objects files of our own on tmpfs, or those of a directory tree. Different files, as a GET's are:
+ * closing one touches its own structures, and the same one over and over would stay in the processor's cache.
+ */
 struct files {
 	int dirfd;
 	char **names; /* relative to it */
+	int *fds;     /* without --open: all of them, open */
 	size_t count;
+	char own[64]; /* directory to be removed; "": none */
 };
 
-static const struct bench_opts *walk_opts; /* nftw() has no argument for its user */
+static uint64_t walk_most; /* nftw() has no argument for its user */
 static struct files *walk_files;
 static size_t walk_skip;
 
@@ -72,45 +78,102 @@ static int walk(const char *path, const struct stat *st, int type, struct FTW *f
 	struct files *f = walk_files;
 
 	(void)ftw;
-	if (type != FTW_F || !S_ISREG(st->st_mode) || f->count >= walk_opts->objects)
+	if (type != FTW_F || !S_ISREG(st->st_mode) || f->count >= walk_most)
 		return 0;
 	f->names[f->count] = strdup(path + walk_skip);
 	return f->names[f->count++] ? 0 : -1;
 }
 
-static bool files_open(const struct bench_opts *o, const char *path, struct files *ret)
+static bool make_own(struct files *f, uint64_t n, uint64_t size)
 {
-	static char *one[1];
+	char name[32];
 
-	ret->dirfd = open(o->files ? o->files : "/", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	ret->count = 0;
-	if (!o->files) {
-		one[0] = (char *)path + 1;
-		ret->names = one;
-		ret->count = 1;
-		return ret->dirfd >= 0;
+	(void)snprintf(f->own, sizeof(f->own), "/dev/shm/objm-bench-XXXXXX");
+	if (!mkdtemp(f->own)) {
+		f->own[0] = '\0';
+		return false;
 	}
-	ret->names = calloc(o->objects, sizeof(*ret->names));
-	walk_opts = o;
-	walk_files = ret;
-	walk_skip = strlen(o->files) + 1;
-	return ret->dirfd >= 0 && ret->names && nftw(o->files, walk, 16, FTW_PHYS) == 0 && ret->count > 0;
+	f->dirfd = open(f->own, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	for (; f->dirfd >= 0 && f->count < n; f->count++) {
+		(void)snprintf(name, sizeof(name), "%llu", (unsigned long long)f->count);
+		OM_AUTO_FD fd = openat(f->dirfd, name, O_RDWR | O_CREAT | O_CLOEXEC, 0400);
+
+		f->names[f->count] = strdup(name);
+		if (fd < 0 || ftruncate(fd, (off_t)size) < 0 || !f->names[f->count])
+			return false;
+	}
+	return f->dirfd >= 0;
+}
+
+static bool open_all(struct files *f)
+{
+	struct rlimit l;
+
+	if (getrlimit(RLIMIT_NOFILE, &l) == 0) {
+		l.rlim_cur = l.rlim_max;
+		(void)setrlimit(RLIMIT_NOFILE, &l); /* what does not fit is left out below */
+	}
+	f->fds = calloc(f->count, sizeof(*f->fds));
+	for (size_t i = 0; f->fds && i < f->count; i++) {
+		f->fds[i] = openat(f->dirfd, f->names[i], O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+		if (f->fds[i] < 0) {
+			f->count = i;
+			return i > 0 && errno == EMFILE;
+		}
+		if (f->fds[i] > 15000 && f->fds[i] + 600 > (int)OM_MIN(l.rlim_cur, (rlim_t)INT32_MAX)) /* room for a batch at the other end */
+			f->count = i + 1;
+	}
+	return f->fds != NULL;
+}
+
+static bool files_open(const struct bench_opts *o, struct files *f)
+{
+	uint64_t most = o->open || o->files ? o->objects : OM_MIN(o->objects, (uint64_t)10000);
+
+	f->names = calloc(most, sizeof(*f->names));
+	if (!f->names)
+		return false;
+	if (o->files) {
+		f->dirfd = open(o->files, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+		walk_most = most;
+		walk_files = f;
+		walk_skip = strlen(o->files) + 1;
+		if (f->dirfd < 0 || nftw(o->files, walk, 16, FTW_PHYS) != 0)
+			return false;
+	} else if (!make_own(f, most, o->size)) {
+		return false;
+	}
+	return f->count > 0 && (o->open || open_all(f));
+}
+
+static void files_close(struct files *f)
+{
+	for (size_t i = 0; f->own[0] && i < f->count; i++)
+		(void)unlinkat(f->dirfd, f->names[i], 0);
+	if (f->own[0])
+		(void)rmdir(f->own);
+	om_close(&f->dirfd); /* names and descriptors go with the process, which ends */
+}
+
+static int pick_fd(const struct bench_opts *o, const struct files *f, uint64_t *random)
+{
+	size_t i = (size_t)((unsigned __int128)bench_random(random) * f->count >> 64);
+
+	return o->open ? openat(f->dirfd, f->names[i], O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK) : f->fds[i];
 }
 
 /* The server: reads a batch of requests, answers with a batch of descriptors. Ends with its peer. */
-static void serve(int sock, const struct bench_opts *o, int objfd, const struct files *files)
+static void serve(int sock, const struct bench_opts *o, const struct files *files)
 {
-	uint64_t random = 1;
 	static char in[BENCH_DEPTH_MAX * REQUEST_BYTES], out[BENCH_DEPTH_MAX * RESPONSE_BYTES];
 	int fds[BENCH_DEPTH_MAX];
+	uint64_t random = 1;
 
 	while (read_all(sock, in, (size_t)o->depth * REQUEST_BYTES)) {
 		bool ok;
 
 		for (unsigned i = 0; i < o->depth; i++)
-			fds[i] = o->open ? openat(files->dirfd, files->names[(unsigned __int128)bench_random(&random) * files->count >> 64],
-						  O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK)
-					 : objfd;
+			fds[i] = pick_fd(o, files, &random);
 		ok = send_fds(sock, out, (size_t)o->depth * RESPONSE_BYTES, fds, o->depth);
 		for (unsigned i = 0; o->open && i < o->depth; i++)
 			(void)close(fds[i]);
@@ -172,19 +235,15 @@ static int ask(int sock, const struct bench_opts *o, struct bench_result *r)
 int bench_floor(const struct bench_opts *o)
 {
 	static struct bench_result result;
-	char path[] = "/dev/shm/objm-bench-XXXXXX";
 	int pair[2], r = BENCH_FAILED, cpu = o->client_cpu;
-	OM_AUTO_FD objfd = mkstemp(path);
 	struct files files = {.dirfd = -1};
 	pid_t pid;
 
-	if (o->files && !o->open)
-		return bench_fail("floor: --files goes with --open"), BENCH_USAGE;
-	if (objfd < 0 || ftruncate(objfd, (off_t)o->size) < 0 || socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0)
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0)
 		return bench_fail("floor: %s", strerror(errno));
-	if (o->open && !files_open(o, path, &files)) {
-		(void)unlink(path);
-		return bench_fail("floor: %s: no files that can be opened", o->files ? o->files : path);
+	if (!files_open(o, &files)) {
+		files_close(&files);
+		return bench_fail("floor: %s: no files that can be opened: %s", o->files ? o->files : "/dev/shm", strerror(errno));
 	}
 	if (o->same_cpu && cpu < 0)
 		cpu = 0;
@@ -193,10 +252,12 @@ int bench_floor(const struct bench_opts *o)
 		(void)prctl(PR_SET_PDEATHSIG, SIGKILL);
 		(void)close(pair[0]);
 		(void)bench_pin(o->same_cpu ? cpu : o->server_cpu);
-		serve(pair[1], o, objfd, &files);
+		serve(pair[1], o, &files);
 		_exit(0);
 	}
 	(void)close(pair[1]);
+	for (size_t i = 0; files.fds && i < files.count; i++)
+		om_close(&files.fds[i]); /* the other process has them */
 	if (pid > 0) {
 		(void)bench_pin(cpu);
 		r = ask(pair[0], o, &result);
@@ -206,6 +267,6 @@ int bench_floor(const struct bench_opts *o)
 	(void)close(pair[0]);
 	if (pid > 0)
 		(void)waitpid(pid, NULL, 0);
-	(void)unlink(path);
+	files_close(&files);
 	return r == BENCH_OK ? bench_print("floor", o, &result) : r;
 }

@@ -28,7 +28,7 @@ enum kind { FLAG, TEXT, NUMBER, SIZE, REAL, SMALL, CPU };
 /* X(option, argument, kind, member, least, most, commands, help) */
 #define OPTIONS(X) \
 	X("socket", "SOCKET", TEXT, socket, 0, 0, LOAD, "the server's socket (default: $OBJM_SOCKET, then the library's)") \
-	X("objects", "N", NUMBER, objects, 1, 1e9, LOAD | FLOOR | INDEX | START, "objects to choose from (1000; index and start: 1000000)") \
+	X("objects", "N", NUMBER, objects, 1, 1e9, LOAD | FLOOR | INDEX | START, "objects to choose from (1000; index and start: 1000000); floor: files") \
 	X("size", "BYTES", SIZE, size, 0, 0, LOAD | FLOOR, "of each; K, M, G are understood (4096)") \
 	X("depth", "D", SMALL, depth, 1, BENCH_DEPTH_MAX, LOAD | FLOOR, "requests sent before their answers are awaited, 1 to 253 (1)") \
 	X("connections", "C", SMALL, connections, 1, BENCH_CONNECTIONS_MAX, LOAD, "one thread each (1)") \
@@ -43,7 +43,7 @@ enum kind { FLAG, TEXT, NUMBER, SIZE, REAL, SMALL, CPU };
 	X("ephemeral", NULL, FLAG, ephemeral, 0, 0, LOAD, "objects in memory only") \
 	X("durability", "D", TEXT, durability, 0, 0, PUT | MIX, "none, batch or sync (default: the tier's own)") \
 	X("open", NULL, FLAG, open, 0, 0, FLOOR, "open and close a file for each descriptor") \
-	X("files", "DIR", TEXT, files, 0, 0, LOAD | FLOOR, "floor --open: the files below it, at random; peers path, http, bare, rename: where files lie") \
+	X("files", "DIR", TEXT, files, 0, 0, LOAD | FLOOR, "floor: pass the files below it instead of files of its own; peers path, http, bare, rename: where files lie") \
 	X("same-cpu", NULL, FLAG, same_cpu, 0, 0, FLOOR, "both processes on one CPU") \
 	X("client-cpu", "X", CPU, client_cpu, 0, 1023, LOAD | FLOOR, "bind the clients to a CPU") \
 	X("server-cpu", "X", CPU, server_cpu, 0, 1023, LOAD | FLOOR, "bind the workers (floor: the second process; a peer: all of it) to a CPU") \

@@ -97,6 +97,8 @@ def removed(w, sock, *args):
 def passing(w, s, name):
     sock, todo = w.objmapper(), []
     objects = ["--objects", 1000, "--size", 4 * KIB, "--ephemeral", "--prefix", "/hot"]
+    # The very files whose descriptors the daemon passes.
+    same = ["--objects", 1000, "--files", os.path.join(w.memory, "tier", "objects")]
     stored(w, sock, *objects)
     for cross in (False, True) if w.cpus > 1 else (False,):
         where = "two CPUs" if cross else "one CPU"
@@ -105,9 +107,9 @@ def passing(w, s, name):
         for depth in (1, 16, 64, 253):
             p = {"depth": depth, "placement": where}
             d = ["--depth", depth, "--seconds", s.seconds]
-            todo += [Contestant("floor", p, lambda d=d, pin=floor_pin: w.bench("floor", *d, *pin)),
+            todo += [Contestant("floor", p, lambda d=d, pin=floor_pin: w.bench("floor", *same, *d, *pin)),
                      Contestant("objmapper", p, lambda d=d, pin=pin: w.bench("get", "--socket", sock, *objects, "--no-prepare", "--keep", *d, *pin)),
-                     Contestant("floor with openat", p, lambda d=d, pin=floor_pin: w.bench("floor", "--open", *d, *pin))]
+                     Contestant("floor with openat", p, lambda d=d, pin=floor_pin: w.bench("floor", "--open", *same, *d, *pin))]
     out = alternate(name, todo, s)
     removed(w, sock, *objects)
     return out

@@ -2,13 +2,18 @@
 # bench/compare in its shortest form: everything starts, is measured and ends; the report names each bar. No number is judged.
 load lib/daemon.bash
 
-setup() { T=$(mktemp -d "${TMPDIR:-/tmp}/objm-test.XXXXXX"); }
-teardown() { rm -rf "$T"; }
+setup() {
+	T=$(mktemp -d "${TMPDIR:-/tmp}/objm-test.XXXXXX")
+	M=$(mktemp -d /dev/shm/objm-test.XXXXXX)
+	chmod 755 "$T" "$M"
+	mkdir "$T/disk"
+}
+teardown() { rm -rf "$T" "$M"; }
 
 @test "compare --tiny leaves JSON, Markdown and plots, and no process and no file" {
 	[ "$(id -u)" = 0 ] || [ -z "$("$ROOT/tools/deps" missing bench)" ] || skip "redis, memcached, nginx, gnuplot are missing, and only root can install them"
 	printf 'above\n<!-- bars -->\nold\n<!-- end of bars -->\nbelow\n' >"$T/page.md"
-	"$ROOT/bench/compare" --tiny --build "$BUILD" --out "$T/out" --page "$T/page.md" >"$T/said" 2>&1 3>&- || { cat "$T/said"; false; }
+	"$ROOT/bench/compare" --tiny --build "$BUILD" --memory "$M" --disk "$T/disk" --out "$T/out" --page "$T/page.md" >"$T/said" 2>&1 3>&- || { cat "$T/said"; false; }
 	json 'len([r for r in s["runs"] if "error" in r])' <"$T/out/compare.json" | grep -qx 0
 	# Every contestant did something in every group that it is in.
 	json 'all(r["ops_per_s"]["min"] > 0 for r in s["runs"] if "ops_per_s" in r)' <"$T/out/compare.json" | grep -qx True
@@ -18,7 +23,7 @@ teardown() { rm -rf "$T"; }
 	grep -q "^| GET by fdpass, pipelined 64" "$T/page.md" && grep -qx above "$T/page.md" && grep -qx below "$T/page.md"
 	[ "$(grep -cx old "$T/page.md")" = 0 ]
 	[ -s "$T/out/size-reach-16.svg" ] && [ -s "$T/out/floor-one-cpu.svg" ]
-	[ -z "$(find /tmp /dev/shm /var/tmp -maxdepth 1 -name 'objm-compare-*' -newer "$T" 2>/dev/null)" ]
+	[ -z "$(ls -A "$M" "$T/disk" | grep -v :)" ]
 }
 
 @test "wrong use is told" {
