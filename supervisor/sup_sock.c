@@ -3,6 +3,7 @@
  */
 #include "supervisor/sup_sock.h"
 
+#include <poll.h>
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <sys/socket.h>
@@ -10,6 +11,9 @@
 #include <sys/un.h>
 
 #include "common/om_log.h"
+
+#define ENDING_WAIT_MS 1000 /* how long somebody may still listen on our path before it is somebody else */
+#define ENDING_NAP_MS 10
 
 #ifndef SO_PASSRIGHTS
 #define SO_PASSRIGHTS 83 /* Linux 6.16; the headers of older systems do not have it */
@@ -234,6 +238,11 @@ static int open_unix(struct sup_socks *socks, const char *path, const struct sup
 	if (!*path || sup_sock_find(socks, kind))
 		return 0;
 	int err = sup_sock_unix(path, perm, kind, &socks->v[socks->n]);
+	/* A process of the last run may have given up the lock already and its listener not yet: it is ending. */
+	for (unsigned ms = 0; err == -OBJM_STATUS_BUSY && ms < ENDING_WAIT_MS; ms += ENDING_NAP_MS) {
+		(void)poll(NULL, 0, ENDING_NAP_MS);
+		err = sup_sock_unix(path, perm, kind, &socks->v[socks->n]);
+	}
 	if (err < 0)
 		say_why(path, err);
 	else
