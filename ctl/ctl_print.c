@@ -9,6 +9,7 @@ void ctl_print_TIER_LIST(const json_t *reply)
 	static const struct ctl_column columns[] = {
 		{"TIER", "name", CTL_TEXT},	 {"TYPE", "type", CTL_TEXT},	    {"STATE", "state", CTL_TEXT},
 		{"OBJECTS", "objects", CTL_NUMBER}, {"USED", "used_bytes", CTL_SIZE}, {"CAPACITY", "capacity_bytes", CTL_SIZE},
+		{"FACTOR", "perf_factor", CTL_RATIO}, {"BOUND", "hard_bound", CTL_TEXT}, {"DRAINING", "draining", CTL_TEXT},
 		{"PATH", "path", CTL_TEXT},
 	};
 	const json_t *tiers = json_object_get(reply, "tiers"), *files;
@@ -22,7 +23,7 @@ void ctl_print_TIER_LIST(const json_t *reply)
 			(void)json_object_set_new(t, "state", json_sprintf("%s, %" JSON_INTEGER_FORMAT " files",
 									   json_string_value(json_object_get(t, "state")),
 									   json_integer_value(files)));
-	ctl_print_table(tiers, columns, OM_ARRAY_SIZE(columns) - (paths ? 0 : 1));
+	ctl_print_table(tiers, columns, OM_ARRAY_SIZE(columns) - (paths ? 0 : 4));
 }
 
 void ctl_print_WORKERS(const json_t *reply)
@@ -184,3 +185,20 @@ static void print_tier(const json_t *reply, const char *what)
 void ctl_print_TIER_ADD(const json_t *reply) { print_tier(reply, "is there."); }
 void ctl_print_TIER_ADOPT(const json_t *reply) { print_tier(reply, "is ours now; what its catalog lacks is found in its files."); }
 void ctl_print_TIER_FORGET(const json_t *reply) { print_tier(reply, "is not waited for any more; take it out of the configuration."); }
+
+void ctl_print_DOCTOR(const json_t *reply)
+{
+	const json_t *c;
+	size_t i;
+
+	json_array_foreach(json_object_get(reply, "checks"), i, c) {
+		OM_AUTO_FREE char *what = ctl_cell(json_object_get(c, "check"), CTL_TEXT);
+		OM_AUTO_FREE char *verdict = ctl_cell(json_object_get(c, "verdict"), CTL_TEXT);
+		OM_AUTO_FREE char *found = ctl_cell(json_object_get(c, "found"), CTL_TEXT);
+		OM_AUTO_FREE char *todo = ctl_cell(json_object_get(c, "todo"), CTL_TEXT);
+
+		printf("%-8s %s: %s\n", verdict ? verdict : "?", what ? what : "?", found ? found : "?");
+		if (todo && *todo)
+			printf("         -> %s\n", todo);
+	}
+}

@@ -5,6 +5,7 @@
  */
 #include "supervisor/sup_admin_cmd.h"
 #include "supervisor/sup_admin_json.h"
+#include "supervisor/sup_drain.h"
 
 #define WAIT_MS 20000u /* for an answer; below SUP_ADMIN_WAIT_MS */
 #define TOP_DEFAULT 20u
@@ -115,6 +116,17 @@ int sup_admin_run_MIGRATE(struct sup_admin_call *call)
 	return ask(call, OM_TASK_MIGRATE, t.tier, 0, uri);
 }
 
+/* The lifecycle process moves them; that none are put there any more is ours. */
+static void on_drain(void *arg, const struct sup_engine_answer *a)
+{
+	struct sup_admin_call *call = arg;
+	int err = merge(call, a);
+
+	if (err == 0)
+		sup_drain_set(call->sup, sup_admin_str(call, "name"), !sup_admin_flag(call, "stop"));
+	sup_admin_done(call, err);
+}
+
 int sup_admin_run_TIER_DRAIN(struct sup_admin_call *call)
 {
 	struct sup_engine_tier_stat t;
@@ -126,7 +138,9 @@ int sup_admin_run_TIER_DRAIN(struct sup_admin_call *call)
 	sup_admin_put(call->reply, "tier", json_string(t.name));
 	sup_admin_put(call->reply, "draining", json_boolean(!stop));
 	sup_admin_put(call->reply, "objects", sup_admin_num(t.objects));
-	return ask(call, OM_TASK_DRAIN, t.tier, stop ? 0 : 1, NULL);
+	const struct sup_engine_task task = { .kind = OM_TASK_DRAIN, .tier = t.tier, .arg = stop ? 0 : 1, .wait_ms = WAIT_MS };
+	err = sup_engine_task(call->sup->engine, &task, on_drain, call);
+	return err < 0 ? say_failed(call, err) : SUP_ADMIN_LATER;
 }
 
 /* ---- pins ---- */

@@ -57,6 +57,9 @@ struct sup_engine_tier_stat {
 	uint64_t unaccounted_bytes;
 	double perf_factor;	 /* beside memory's 1: configured, measured at start, or the type's usual one */
 	bool rebuilding;
+	bool draining; /* by order: takes no new objects */
+	double perf_factor;
+	uint8_t durability; /* enum om_durability */
 	uint64_t rebuilt_files; /* so far */
 };
 
@@ -191,6 +194,9 @@ void sup_engine_gens_bump_all(struct sup_engine *e);
 int sup_engine_asks_fd(const struct sup_engine *e);
 /** Hand out what has come and give up what is overdue: when the descriptor is readable, and at least once a second. */
 void sup_engine_asks(struct sup_engine *e, uint64_t now_ns);
+/** A tier that is being drained takes no new objects. 0; -NOT_FOUND. */
+int sup_engine_tier_draining(struct sup_engine *e, const char *name, bool on);
+
 enum sup_engine_order {
 	SUP_TIER_ADD,	 /* look now whether an absent tier is there, and open it */
 	SUP_TIER_ADOPT,	 /* the same, whatever its marker says */

@@ -95,6 +95,7 @@ struct sup_tier {
 	_Atomic int phase;	 /* enum sup_phase */
 	_Atomic bool attached;	 /* publisher: whatever was planned while it was away has been recorded */
 	_Atomic bool hidden;	 /* its catalog still has what was removed while it was away: readers leave it out */
+	_Atomic bool draining;	 /* by order: takes no new objects */
 	_Atomic bool forgotten;	 /* by order: not looked for any more */
 	_Atomic uint64_t back_flight; /* ops of the reading under way */
 	bool away;		 /* publisher: nothing is lent to its committer any more */
@@ -499,6 +500,10 @@ int sup_tier_conf(struct sup_tier *t, const struct om_conf_backend *conf);
 uint64_t sup_tier_capacity(const struct sup_tier *t, const struct om_conf_capacity *c);
 /* Any thread. */
 static inline int sup_tier_state(const struct sup_tier *t) { return atomic_load_explicit(&t->state, memory_order_relaxed); }
+static inline bool sup_tier_writable(const struct sup_tier *t)
+{
+	return (atomic_load(&t->flags) & OM_TIERF_WRITABLE) && !atomic_load(&t->draining);
+}
 void sup_tier_fail(struct sup_tier *t, const char *why);
 /* Give the ballast file up: true if there was one. Committer. */
 bool sup_tier_ballast_drop(struct sup_tier *t);

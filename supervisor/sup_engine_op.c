@@ -555,7 +555,7 @@ static void end_settle(struct sup_engine *e, struct sup_op *op)
 		sup_tierd_order(e, SUP_ORDER_VERIFY, t, false, 0);
 	t->verify = false;
 	if (sup_tier_state(t) == OM_TIERS_REBUILDING)
-		atomic_store(&t->state, atomic_load(&t->flags) & OM_TIERF_WRITABLE ? OM_TIERS_READY : OM_TIERS_READONLY);
+		atomic_store(&t->state, sup_tier_writable(t) ? OM_TIERS_READY : OM_TIERS_READONLY);
 	om_log(OM_MSG_REBUILT, "tier %s: catalog made again, %llu objects", t->conf->name,
 	       (unsigned long long)atomic_load(&t->objects));
 	sup_pub_rows(e, t);

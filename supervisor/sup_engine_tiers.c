@@ -46,7 +46,7 @@ static void follow_flags(struct sup_tier *t)
 {
 	int ready = OM_TIERS_READY, readonly = OM_TIERS_READONLY;
 
-	if (atomic_load(&t->flags) & OM_TIERF_WRITABLE)
+	if (sup_tier_writable(t))
 		(void)atomic_compare_exchange_strong(&t->state, &readonly, OM_TIERS_READY);
 	else
 		(void)atomic_compare_exchange_strong(&t->state, &ready, OM_TIERS_READONLY);
@@ -89,6 +89,18 @@ void sup_engine_conf(struct sup_engine *e, const struct om_conf *conf)
 			       OM_TIERS_MAX);
 	}
 	tell(e, SUP_MAIL_ROWS); /* the publisher tells the workers */
+}
+
+int sup_engine_tier_draining(struct sup_engine *e, const char *name, bool on)
+{
+	struct sup_tier *t = find(e, name);
+
+	if (!t)
+		return -OBJM_STATUS_NOT_FOUND;
+	atomic_store(&t->draining, on);
+	follow_flags(t);
+	tell(e, SUP_MAIL_ROWS);
+	return 0;
 }
 
 /* ---- the publisher ---- */
@@ -235,7 +247,7 @@ static void back_done(struct sup_engine *e, struct sup_tier *t)
 	t->back = false;
 	t->hidden = false;
 	if (!t->owes_rebuild)
-		atomic_store(&t->state, atomic_load(&t->flags) & OM_TIERF_WRITABLE ? OM_TIERS_READY : OM_TIERS_READONLY);
+		atomic_store(&t->state, sup_tier_writable(t) ? OM_TIERS_READY : OM_TIERS_READONLY);
 	atomic_store(&t->phase, SUP_PHASE_PRESENT);
 	om_log(OM_MSG_TIER_READY, "tier %s (%s): it is there: %llu objects", t->conf->name, t->conf->path,
 	       (unsigned long long)atomic_load(&t->objects));

@@ -11,6 +11,7 @@
 #include "common/om_log.h"
 #include "common/om_sd.h"
 #include "supervisor/sup_admin_cmd.h"
+#include "supervisor/sup_drain.h"
 #include "supervisor/sup_reload.h"
 #include "supervisor/sup_roll.h"
 #include "supervisor/sup_start.h"
@@ -199,6 +200,7 @@ static int work(struct sup *sup, const struct sup_spawn_exe exe[2])
 	err = sup_engine_open(sup->conf, sup->adopt, &cb, &sup->engine);
 	if (err == 0) {
 		sup->env.engine = sup->engine;
+		sup_drain_load(sup);
 		err = sup_engine_start(sup->engine);
 		if (err == 0)
 			err = add_events(sup);

@@ -12,6 +12,7 @@
 #include <sys/statvfs.h>
 
 #include "backend/be.h"
+#include "common/om_fs.h"
 #include "index/cat/idx_tier_mark.h"
 #include "supervisor/sup_engine_int.h"
 
@@ -145,9 +146,16 @@ static bool identify(struct sup_engine *e, struct sup_tier *t, bool adopt, struc
 
 static bool open_catalog(struct sup_engine *e, struct sup_tier *t, const struct idx_state_tier *id, bool is_new, bool adopt)
 {
+	const char *fs = om_fs_remote(t->conf->index_path);
 	struct idx_cat_params p = { .dir = t->conf->index_path, .tier = id->number };
 	struct idx_cat_info info;
 
+	if (fs) {
+		char why[128];
+		(void)snprintf(why, sizeof(why), "it would lie on %s, where its database does not work: set index_path to a directory on a local "
+			       "disk, or `type: network`", fs);
+		return absent(t, "its catalog cannot be opened", why);
+	}
 	if (t->is_volatile)
 		p.flags |= IDX_CAT_VOLATILE;
 	memcpy(p.secret, sup_engine_secret(e), sizeof(p.secret));

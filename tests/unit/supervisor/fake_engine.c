@@ -173,3 +173,8 @@ int sup_engine_tier_order(struct sup_engine *e, const char *name, enum sup_engin
 
 	return strcmp(name, "disk") ? -OBJM_STATUS_NOT_FOUND : sup_engine_task(e, &t, done, arg);
 }
+int sup_engine_tier_draining(struct sup_engine *e, const char *name, bool on)
+{
+	(void)e, (void)on;
+	return strcmp(name, "disk") ? -OBJM_STATUS_NOT_FOUND : 0;
+}
