@@ -11,6 +11,8 @@
  *  INDEX      sup -> child   the new index read-only; lifecycle: + heat          INDEX_ACK within a second
  *  INDEX_ACK  child -> sup   none                                               the old segment is not used any more
  *  CONF       sup -> child   the access rules, read-only                        CONF_ACK within a second
+ *  CONNS      sup -> worker   none (struct om_proc_index, seq)                    CONNS_ARE, until one says `last`
+ *  CONNS_ARE  worker -> sup   none                                               -
  *  CONF_ACK   child -> sup   none                                               nothing is answered by the old ones any more
  *  DRAIN      sup -> child   none                                               finish, then exit 0
  *  ALOG       sup -> lcy     access log of a worker, read-only                  -
@@ -42,6 +44,8 @@ enum om_proc {
 	OM_PROC_LOG,
 	OM_PROC_CONF,
 	OM_PROC_CONF_ACK,
+	OM_PROC_CONNS,
+	OM_PROC_CONNS_ARE,
 };
 
 struct om_proc_hdr {
@@ -166,6 +170,28 @@ struct om_proc_index {
 	struct om_proc_hdr hdr;
 	uint32_t seq;
 	uint32_t pad;
+};
+/* Who is connected to a worker, some rows at a time. */
+#define OM_CONNS_ROWS 64u
+#define OM_CONNS_MAX 512u /* of a worker: the first of its list */
+struct om_proc_conn {
+	uint64_t queued_bytes; /* answered, not read yet */
+	uint64_t idle_ms;      /* since the last sign of life */
+	uint32_t uid;	       /* UINT32_MAX: not known (TCP) */
+	int32_t pid;	       /* 0: not known */
+	uint32_t outstanding;  /* requests unanswered */
+	uint32_t unread_fds;   /* descriptors sent and perhaps not received yet */
+	uint8_t kind;	       /* enum om_listen_kind */
+	uint8_t version;       /* of the protocol; 0: not known yet */
+	uint8_t pad[6];
+};
+struct om_proc_conns {
+	struct om_proc_hdr hdr;
+	uint32_t seq;
+	uint32_t n;
+	uint32_t total; /* connections of the worker */
+	uint32_t last;	/* 1: no more follow */
+	struct om_proc_conn row[OM_CONNS_ROWS];
 };
 struct om_proc_drain {
 	struct om_proc_hdr hdr;

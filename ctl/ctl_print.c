@@ -202,3 +202,16 @@ void ctl_print_DOCTOR(const json_t *reply)
 			printf("         -> %s\n", todo);
 	}
 }
+
+void ctl_print_CONNECTIONS(const json_t *reply)
+{
+	static const struct ctl_column columns[] = {
+		{"WORKER", "worker", CTL_NUMBER},    {"SOCKET", "socket", CTL_TEXT},	      {"VERSION", "version", CTL_NUMBER},
+		{"UID", "uid", CTL_NUMBER},	     {"PID", "pid", CTL_NUMBER},	      {"UNANSWERED", "outstanding", CTL_NUMBER},
+		{"QUEUED", "queued_bytes", CTL_SIZE}, {"FDS", "unread_fds", CTL_NUMBER}, {"IDLE MS", "idle_ms", CTL_NUMBER},
+	};
+
+	ctl_print_table(json_object_get(reply, "connections"), columns, OM_ARRAY_SIZE(columns));
+	if (json_is_false(json_object_get(reply, "complete")))
+		puts("(not all: a worker has more than it lists, or did not answer in time)");
+}

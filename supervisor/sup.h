@@ -23,6 +23,7 @@ struct sup {
 	struct sup_scale scale;
 	struct sup_admin *admin; /* NULL: none */
 	struct sup_reload *reload;
+	struct sup_conns *conns; /* a collection of connections under way; NULL: none */
 	struct sup_ev signal_ev, timer_ev, asks_ev;
 	const char *const *adopt; /* tiers to take over, ended by NULL; borrowed */
 	int state_dirfd, heat_dirfd, run_lock, signalfd, timerfd;

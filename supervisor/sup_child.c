@@ -95,6 +95,16 @@ void sup_child_conf(struct sup_children *c)
 	}
 }
 
+bool sup_child_ask_conns(struct sup_place *p, uint32_t seq)
+{
+	struct om_proc_index m = { .hdr = head(OM_PROC_CONNS, sizeof(m)), .seq = seq };
+
+	if (p->role != OM_ROLE_WORKER || p->ctl < 0 || (p->state != SUP_STATE_READY && p->state != SUP_STATE_DRAINING))
+		return false;
+	send_to(p, &m, sizeof(m), NULL, 0);
+	return true;
+}
+
 bool sup_child_conf_settled(const struct sup_children *c)
 {
 	for (unsigned i = 0; i < c->n; i++)
@@ -341,6 +351,7 @@ union ctl_msg {
 	struct om_proc_hdr hdr;
 	struct om_proc_index index;
 	struct om_proc_log log;
+	struct om_proc_conns conns;
 };
 
 static const char *take_ready(struct sup_place *p, const union ctl_msg *m)
@@ -371,6 +382,15 @@ static const char *take_conf_ack(struct sup_place *p, const union ctl_msg *m)
 	return NULL;
 }
 
+static const char *take_conns(struct sup_place *p, const union ctl_msg *m)
+{
+	if (p->role != OM_ROLE_WORKER || m->conns.n > OM_CONNS_ROWS)
+		return "it sent a malformed list of connections";
+	if (p->all->conns)
+		p->all->conns(p->all->changed_arg, p, &m->conns);
+	return NULL;
+}
+
 static const char *take_log(struct sup_place *p, const union ctl_msg *m)
 {
 	struct om_log_about about;
@@ -393,6 +413,7 @@ static const struct {
 	{ OM_PROC_READY, sizeof(struct om_proc_hdr), take_ready },
 	{ OM_PROC_INDEX_ACK, sizeof(struct om_proc_index), take_index_ack },
 	{ OM_PROC_CONF_ACK, sizeof(struct om_proc_index), take_conf_ack },
+	{ OM_PROC_CONNS_ARE, sizeof(struct om_proc_conns), take_conns },
 	{ OM_PROC_LOG, sizeof(struct om_proc_log), take_log },
 };
 

@@ -61,6 +61,7 @@ struct sup_children {
 	uint64_t ended[OM_C_COUNT]; /* what processes that have ended had counted (not the levels) */
 	struct om_hist_sum ended_hist[OM_H_COUNT];
 	void (*changed)(void *arg, struct sup_place *place); /* after a change of state; may be NULL */
+	void (*conns)(void *arg, struct sup_place *place, const struct om_proc_conns *m); /* an answer; may be NULL */
 	void (*tiers_changed)(void *arg); /* tiers have come or gone; may be NULL */
 	void *changed_arg;
 };
@@ -79,6 +80,8 @@ void sup_child_fini(struct sup_children *c);
 void sup_child_start(struct sup_children *c, unsigned place);
 /** Tell every child what a reload changed (CONF): the configuration, rules and tiers of `env` as they are now. */
 void sup_child_conf(struct sup_children *c);
+/** Ask a worker who is connected; the answers come to `conns`. False: nobody serves in this place. */
+bool sup_child_ask_conns(struct sup_place *p, uint32_t seq);
 /** True if none is left that may still answer by what was before the last sup_child_conf(). */
 bool sup_child_conf_settled(const struct sup_children *c);
 /** Let the child of this place finish and end. */

@@ -11,6 +11,7 @@
 #include "common/om_log.h"
 #include "common/om_sd.h"
 #include "supervisor/sup_admin_cmd.h"
+#include "supervisor/sup_conns.h"
 #include "supervisor/sup_drain.h"
 #include "supervisor/sup_reload.h"
 #include "supervisor/sup_roll.h"
@@ -120,6 +121,7 @@ static void on_tick(struct sup_ev *ev, uint32_t events)
 	if (!sup_roll_tick(sup)) /* meanwhile there is one worker more, on purpose */
 		scale(sup);
 	sup_engine_asks(sup->engine, now);
+	sup_conns_tick(sup, now);
 	if (sup->admin)
 		sup_admin_tick(sup->admin, now);
 }
@@ -191,6 +193,7 @@ static int work(struct sup *sup, const struct sup_spawn_exe exe[2])
 	}
 	sup->kids.changed = on_child_changed;
 	sup->kids.tiers_changed = on_tiers_changed;
+	sup->kids.conns = sup_conns_take;
 	sup->kids.changed_arg = sup;
 	sup_scale_init(&sup->scale, OM_MIN(sup->conf->thread_pool.min_workers, sup->max_workers), sup->max_workers,
 		       sup->conf->thread_pool.idle_ms);
@@ -211,6 +214,7 @@ static int work(struct sup *sup, const struct sup_spawn_exe exe[2])
 	if (err == 0 && !whole)
 		return SUP_EXIT_FAILED; /* what a stuck child still uses is left to the end of the process */
 	sup_notify_closing();
+	sup_conns_tick(sup, UINT64_MAX);
 	sup_reload_fini(sup);
 	sup_loop_del(&sup->loop, &sup->asks_ev);
 	sup_engine_close(sup->engine);

@@ -12,6 +12,7 @@
 #include "common/om_fault.h"
 #include "common/om_fdpass.h"
 #include "worker/wrk_conf.h"
+#include "worker/wrk_conn.h"
 #include "worker/wrk_reqlog.h"
 
 static bool wrk_ctl_hdr_ok(const struct om_proc_hdr *hdr, size_t len, uint16_t type, size_t want)
@@ -179,6 +180,30 @@ static void wrk_ctl_conf(struct wrk *w, const struct om_proc_conf *m, int *rules
 		wrk_ctl_end("CONF_ACK cannot be sent");
 }
 
+static struct om_proc_conn wrk_ctl_conn(const struct wrk_conn *c, uint64_t now_ns)
+{
+	return (struct om_proc_conn){
+		.queued_bytes = wrk_out_bytes(&c->out) + c->parked_bytes, .uid = c->uid, .pid = c->pid, .outstanding = c->n_reqs,
+		.idle_ms = now_ns > c->active_ns ? (now_ns - c->active_ns) / 1000000u : 0, .unread_fds = c->flight.n,
+		.kind = (uint8_t)c->kind, .version = c->version,
+	};
+}
+
+/* What does not fit the socket is left out: the supervisor gives up waiting. */
+static void wrk_ctl_conns(struct wrk *w, uint32_t seq)
+{
+	struct om_proc_conns m = { .hdr = wrk_ctl_hdr(OM_PROC_CONNS_ARE, sizeof(m)), .seq = seq, .total = wrk_conn_count(w->conns) };
+	const struct wrk_conn *c = wrk_conn_first(w->conns);
+
+	for (unsigned n = 0; !m.last; n += m.n) {
+		for (m.n = 0; c && m.n < OM_CONNS_ROWS; c = c->next)
+			m.row[m.n++] = wrk_ctl_conn(c, w->loop.now_ns);
+		m.last = !c || n + m.n >= OM_CONNS_MAX;
+		if (om_fdpass_send(w->ctl_fd, &m, sizeof(m), NULL, 0) < 0)
+			return;
+	}
+}
+
 static void wrk_ctl_message(struct wrk *w, const void *buf, size_t len, int *fds, unsigned nfds)
 {
 	const struct om_proc_hdr *hdr = buf;
@@ -187,6 +212,8 @@ static void wrk_ctl_message(struct wrk *w, const void *buf, size_t len, int *fds
 		wrk_ctl_index(w, buf, &fds[0]);
 	else if (len >= sizeof(*hdr) && wrk_ctl_hdr_ok(hdr, len, OM_PROC_CONF, sizeof(struct om_proc_conf)) && nfds == 1)
 		wrk_ctl_conf(w, buf, &fds[0]);
+	else if (len >= sizeof(*hdr) && wrk_ctl_hdr_ok(hdr, len, OM_PROC_CONNS, sizeof(struct om_proc_index)) && nfds == 0)
+		wrk_ctl_conns(w, ((const struct om_proc_index *)buf)->seq);
 	else if (len >= sizeof(*hdr) && wrk_ctl_hdr_ok(hdr, len, OM_PROC_DRAIN, sizeof(struct om_proc_drain)) && nfds == 0) {
 		w->boot.limits.drain_ms = ((const struct om_proc_drain *)buf)->ms;
 		wrk_ctl_drain(w);

@@ -73,3 +73,31 @@ has() { [ "$(tier "$1" objects)" = "$2" ]; }
 	printf back | objm put /o/back -
 	has disk 1
 }
+
+@test "connections: who is connected, of all workers; a worker that is stopped does not hold the answer up" {
+	write_conf
+	daemon_start
+	objmctl --json connections >"$T/none"
+	[ "$(json "[s['total'], s['complete'], s['connections']]" <"$T/none")" = '[0, true, []]' ]
+	as_user "$PYTHON" -c '
+import socket, sys, time
+conns = [socket.socket(socket.AF_UNIX) for _ in range(80)]
+for c in conns: c.connect(sys.argv[1])
+print("connected", flush=True)
+sys.stdin.read()' "$OBJM_SOCKET" < <(sleep 60) >"$T/conns" 3>&- &
+	holder=$!
+	wait_until 10 grep -q connected "$T/conns"
+	wait_until 10 all_listed
+	objmctl --json connections >"$T/c"
+	[ "$(json "[s['complete'], len(s['connections']), sorted(set(c['uid'] for c in s['connections']))]" <"$T/c")" = \
+		"[true, 80, [$(as_user id -u)]]" ]
+	[ "$(json "len(set(c['worker'] for c in s['connections'])) >= 1 and all(c['pid'] and c['outstanding'] == 0 for c in s['connections'])" <"$T/c")" = True ]
+	objmctl connections | head -n 1 | grep -q "UNANSWERED"
+	kill "$holder"
+	wait "$holder" || true
+	worker=$(worker_pids | cut -d' ' -f1)
+	as_user kill -STOP "$worker"
+	[ "$(objmctl --json connections | json "s['complete']")" = False ]
+	as_user kill -CONT "$worker" 2>/dev/null || true # it may have been replaced meanwhile
+}
+all_listed() { [ "$(objmctl --json connections | json "s['total']")" = 80 ]; }
