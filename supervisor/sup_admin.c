@@ -19,8 +19,9 @@ struct conn {
 	size_t out_len, out_off;
 	bool eof;  /* the peer sends no more */
 	bool last; /* close when the answer is out */
-	bool waiting; /* for an answer that comes later: of request `serial`, until `wait_due_ns` */
-	uint64_t serial, wait_due_ns;
+	bool waiting; /* for an answer that comes later: of `ref`, until `wait_due_ns` */
+	struct sup_admin_ref ref; /* of the last request */
+	uint64_t wait_due_ns;
 	uint64_t active_ns;
 };
 
@@ -110,18 +111,17 @@ json_t *sup_admin_parse(const char *text, size_t len, char *ret_why, size_t cap)
 
 static json_t *judge(struct conn *c, const char *line, size_t len)
 {
-	struct sup_admin_ref ref = { .conn = (unsigned)(c - c->a->conn), .serial = ++c->a->serial };
 	char why[160], text[192];
 	json_t *req = sup_admin_parse(line, len, why, sizeof(why));
 
+	c->ref = (struct sup_admin_ref){ .conn = (unsigned)(c - c->a->conn), .serial = ++c->a->serial };
 	if (!req) {
 		(void)snprintf(text, sizeof(text), "the request %s", why);
 		return sup_admin_error(OBJM_STATUS_INVALID_REQUEST, text);
 	}
-	json_t *reply = c->a->answer(c->a->arg, &c->peer, req, &ref);
+	json_t *reply = c->a->answer(c->a->arg, &c->peer, req, &c->ref);
 	json_decref(req);
-	c->waiting = ref.later;
-	c->serial = ref.serial;
+	c->waiting = c->ref.later;
 	c->wait_due_ns = om_now_ns() + (uint64_t)SUP_ADMIN_WAIT_MS * MS;
 	return reply;
 }
@@ -277,7 +277,7 @@ void sup_admin_reply(struct sup_admin *a, const struct sup_admin_ref *ref, json_
 {
 	struct conn *c = a ? &a->conn[ref->conn % SUP_ADMIN_CONNS] : NULL;
 
-	if (!c || c->ev.fd < 0 || !c->waiting || c->serial != ref->serial) {
+	if (!c || c->ev.fd < 0 || !c->waiting || c->ref.serial != ref->serial) {
 		json_decref(answer); /* its peer has gone */
 		return;
 	}

@@ -90,7 +90,8 @@ int sup_admin_run_CONNECTIONS(struct sup_admin_call *call)
 	sup->conns = calloc(1, sizeof(*sup->conns));
 	if (!sup->conns)
 		return -OBJM_STATUS_OUT_OF_MEMORY;
-	*sup->conns = (struct sup_conns){ .call = call, .seq = ++seq, .rows = json_array(),
+	seq++;
+	*sup->conns = (struct sup_conns){ .call = call, .seq = seq, .rows = json_array(),
 					  .due_ns = om_now_ns() + SUP_CONNS_MS * UINT64_C(1000000) };
 	for (unsigned i = 1; i < sup->kids.n; i++)
 		if (sup_child_ask_conns(&sup->kids.place[i], seq)) {

@@ -152,7 +152,9 @@ static void come(struct sup_engine *e, struct sup_tier *t, struct sup_coming *c)
 		e->id2_next = e->id2_end = 0;
 	}
 	t->hidden = true;
-	t->hides = t->away = t->closing = t->purging = t->forgotten = false;
+	t->hides = false;
+	t->forgotten = false;
+	t->away = t->closing = t->purging = false;
 	t->dirty = 0;
 	t->since = e->max_serial + 1;
 	t->scan_mode = -1;
