@@ -546,7 +546,6 @@ void sup_engine_stat(struct sup_engine *e, struct sup_engine_stat *ret)
 		s->unaccounted_bytes = sup_tier_unaccounted(t, s->used_bytes);
 		s->objects = atomic_load(&t->objects);
 		s->draining = atomic_load(&t->draining);
-		s->perf_factor = om_conf_perf_factor(t->conf);
 		s->durability = t->conf->durability;
 		s->rebuilding = s->state == OM_TIERS_REBUILDING;
 		s->rebuilt_files = atomic_load(&t->scan_found);

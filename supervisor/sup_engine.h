@@ -58,7 +58,6 @@ struct sup_engine_tier_stat {
 	double perf_factor;	 /* beside memory's 1: configured, measured at start, or the type's usual one */
 	bool rebuilding;
 	bool draining; /* by order: takes no new objects */
-	double perf_factor;
 	uint8_t durability; /* enum om_durability */
 	uint64_t rebuilt_files; /* so far */
 };
