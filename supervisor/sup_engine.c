@@ -218,6 +218,7 @@ int sup_engine_open(const struct om_conf *conf, const char *const *adopt, const 
 	if (err == 0)
 		err = sup_rooms_new(&e->rooms);
 	sup_rooms_conf(e, conf);
+	sup_admit_conf(e, conf);
 	if (err < 0)
 		goto fail;
 	err = open_state(e);

@@ -18,6 +18,7 @@ struct admit_row {
 
 struct sup_admit {
 	uint64_t n[OM_ADMITS]; /* in all */
+	_Atomic uint32_t max[OM_ADMITS], max_uid[OM_ADMITS]; /* a reload sets them from the main loop */
 	struct admit_row *rows[BUCKETS];
 };
 
@@ -25,6 +26,14 @@ int sup_admit_new(struct sup_admit **ret)
 {
 	*ret = calloc(1, sizeof(**ret));
 	return *ret ? 0 : -OBJM_STATUS_OUT_OF_MEMORY;
+}
+
+void sup_admit_conf(struct sup_engine *e, const struct om_conf *conf)
+{
+	atomic_store(&e->admit->max[OM_ADMIT_CONN], conf->limits.connections);
+	atomic_store(&e->admit->max_uid[OM_ADMIT_CONN], conf->limits.connections_per_uid);
+	atomic_store(&e->admit->max[OM_ADMIT_PUT], conf->limits.put_sessions);
+	atomic_store(&e->admit->max_uid[OM_ADMIT_PUT], conf->limits.put_sessions_per_uid);
 }
 
 void sup_admit_free(struct sup_admit *a)
@@ -75,9 +84,8 @@ static bool exempt(uint32_t uid) { return uid == 0 || uid == (uint32_t)geteuid()
 
 enum om_admit_limit sup_admit(struct sup_engine *e, uint32_t place, uint32_t uid, enum om_admit what)
 {
-	const struct om_conf_limits *l = &e->conf->limits;
-	uint32_t total = what == OM_ADMIT_CONN ? l->connections : l->put_sessions;
-	uint32_t per_uid = what == OM_ADMIT_CONN ? l->connections_per_uid : l->put_sessions_per_uid;
+	uint32_t total = atomic_load_explicit(&e->admit->max[what], memory_order_relaxed);
+	uint32_t per_uid = atomic_load_explicit(&e->admit->max_uid[what], memory_order_relaxed);
 	struct admit_row *mine, *all;
 
 	if (e->admit->n[what] >= total)

@@ -641,6 +641,8 @@ void sup_watch_note(struct sup_engine *e, const struct sup_op *op, enum om_chang
 /* sup_engine_admit.c: limits that hold over all workers. OM_ADMIT_OK: it counts until it leaves. */
 int sup_admit_new(struct sup_admit **ret) OM_MUST_USE;
 void sup_admit_free(struct sup_admit *a);
+/* The limits in force from now on; main loop. */
+void sup_admit_conf(struct sup_engine *e, const struct om_conf *conf);
 enum om_admit_limit sup_admit(struct sup_engine *e, uint32_t place, uint32_t uid, enum om_admit what);
 /* False: it was not admitted. */
 bool sup_admit_leave(struct sup_engine *e, uint32_t place, uint32_t uid, enum om_admit what);

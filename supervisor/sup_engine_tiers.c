@@ -78,6 +78,7 @@ void sup_engine_conf(struct sup_engine *e, const struct om_conf *conf)
 	e->conf = conf;
 	atomic_store(&e->decay_s, conf->lifecycle.hotness_decay_s);
 	sup_rooms_conf(e, conf);
+	sup_admit_conf(e, conf);
 	for (size_t i = 0; i < conf->n_backends; i++) {
 		struct sup_tier *t = find(e, conf->backends[i].name);
 		if (t)
