@@ -200,7 +200,7 @@ static void scan_file(struct world *x, const char *dir, const char *file)
 {
 	struct om_op_found m = { .hdr.type = OM_OP_FOUND, .size = 5, .mtime_ns = 7, .rev = 1, .tier = x->l.scan.tier };
 	struct content c = { 0 };
-	char path[512];
+	char path[1024];
 
 	if (!om_obj_id(file, &m.id) || m.id < x->l.scan.id_from || m.id >= x->l.scan.id_to)
 		return;
