@@ -65,7 +65,8 @@ struct files {
 	int dirfd;
 	char **names; /* relative to it */
 	int *fds;     /* without --open: all of them, open */
-	size_t count;
+	size_t count; /* that are used */
+	size_t named; /* that have a name here */
 	char own[64]; /* directory to be removed; "": none */
 };
 
@@ -143,16 +144,22 @@ static bool files_open(const struct bench_opts *o, struct files *f)
 	} else if (!make_own(f, most, o->size)) {
 		return false;
 	}
+	f->named = f->count;
 	return f->count > 0 && (o->open || open_all(f));
 }
 
 static void files_close(struct files *f)
 {
-	for (size_t i = 0; f->own[0] && i < f->count; i++)
+	f->named = OM_MAX(f->named, f->count);
+	for (size_t i = 0; f->own[0] && i < f->named; i++)
 		(void)unlinkat(f->dirfd, f->names[i], 0);
 	if (f->own[0])
 		(void)rmdir(f->own);
-	om_close(&f->dirfd); /* names and descriptors go with the process, which ends */
+	om_close(&f->dirfd);
+	for (size_t i = 0; i < f->named; i++)
+		free(f->names[i]);
+	free(f->names);
+	free(f->fds);
 }
 
 static int pick_fd(const struct bench_opts *o, const struct files *f, uint64_t *random)
