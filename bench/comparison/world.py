@@ -61,6 +61,14 @@ class World:
         self.server_cpu, self.client_cpu, self.cpus = cpus[0], cpus[1 % len(cpus)], len(cpus)
 
     def __enter__(self):
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # servers and directories go then, too
+        try:
+            return self.prepare()
+        except BaseException:
+            self.__exit__()
+            raise
+
+    def prepare(self):
         if not install():
             print("bench/compare: without the packages named above their rows are left out", file=sys.stderr)
         built = self.built = build(self.args.build)
