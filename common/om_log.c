@@ -100,6 +100,7 @@ static void emit(enum om_msg id, om_log_sink_fn *fn, void *arg, const char *text
 	(fn ? fn : om_log_stderr)(id, om_msg_table[id].prio, text, arg);
 }
 
+OM_PRINTF(3, 0)
 static void log_line(enum om_msg id, const struct om_log_about *about, const char *fmt, va_list ap)
 {
 	char raw[OM_LOG_TEXT_MAX], text[OM_LOG_TEXT_MAX];

@@ -280,7 +280,7 @@ static void do_ask(struct sup_engine *e, struct sup_job *job)
 	struct idx_cat_snap *snaps[OM_TIERS_MAX];
 	struct sup_engine_answer a = { .status = 0 };
 	struct om_op_record heat = { .id = 0 };
-	struct om_rec rec, best;
+	struct om_rec rec, best = { .id = 0 };
 	unsigned serves = 0;
 	int err;
 	unsigned n = open_snaps(e, snaps, &err);
