@@ -46,3 +46,11 @@ uint64_t om_counter_read(const struct om_seg *seg, enum om_counter c)
 		return 0;
 	return atomic_load_explicit(&b->v[c], memory_order_relaxed);
 }
+
+uint64_t om_counter_tier(const struct om_seg *seg, unsigned tier)
+{
+	const struct om_counter_block *b = seg->base;
+
+	return b && seg->bytes >= sizeof(*b) && tier < OM_TIERS_MAX ?
+		       atomic_load_explicit(&b->tier_gets[tier], memory_order_relaxed) : 0;
+}

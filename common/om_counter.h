@@ -9,10 +9,11 @@
 
 #include <stdatomic.h>
 
+#include "common/om_obj.h"
 #include "common/om_seg.h"
 
 #define OM_COUNTER_MAGIC 0x746e756f632d6d6fu
-#define OM_COUNTER_LAYOUT 2u
+#define OM_COUNTER_LAYOUT 3u
 #define OM_HIST_BUCKETS 25u /* up to 8.4 s, and longer */
 
 enum om_counter {
@@ -50,6 +51,7 @@ struct om_counter_block {
 	uint64_t pad[5];
 	_Atomic uint64_t v[OM_C_COUNT];
 	struct om_hist_row hist[OM_H_COUNT];
+	_Atomic uint64_t tier_gets[OM_TIERS_MAX]; /* GETs answered with an object, by the tier that it came from */
 };
 
 /** Make the block of a child (the supervisor does). */
@@ -69,11 +71,21 @@ static inline void om_count_own(enum om_counter c, uint64_t n)
 	_Atomic uint64_t *p = &om_counter_self->v[c];
 	atomic_store_explicit(p, atomic_load_explicit(p, memory_order_relaxed) + n, memory_order_relaxed);
 }
+/* A GET was answered from this tier; one thread of the process counts. */
+static inline void om_count_tier(unsigned tier)
+{
+	if (tier >= OM_TIERS_MAX)
+		return;
+	_Atomic uint64_t *p = &om_counter_self->tier_gets[tier];
+	atomic_store_explicit(p, atomic_load_explicit(p, memory_order_relaxed) + 1, memory_order_relaxed);
+}
 static inline void om_gauge(enum om_counter c, uint64_t v)
 {
 	atomic_store_explicit(&om_counter_self->v[c], v, memory_order_relaxed);
 }
 /** Value in another process's block; 0 for a block that is too short. */
 uint64_t om_counter_read(const struct om_seg *seg, enum om_counter c);
+/** GETs from a tier, of another process. */
+uint64_t om_counter_tier(const struct om_seg *seg, unsigned tier);
 
 #endif

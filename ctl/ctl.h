@@ -59,7 +59,7 @@ struct ctl_column {
 	const char *key;
 	enum ctl_kind kind;
 };
-#define CTL_COLUMNS_MAX 12
+#define CTL_COLUMNS_MAX 16
 /** A value in words, in memory of its own; "-" for what is missing. NULL: out of memory. */
 char *ctl_cell(const json_t *value, enum ctl_kind kind);
 /** Rows of a JSON array of objects; widths follow from the contents. */

@@ -9,6 +9,7 @@ void ctl_print_TIER_LIST(const json_t *reply)
 	static const struct ctl_column columns[] = {
 		{"TIER", "name", CTL_TEXT},	 {"TYPE", "type", CTL_TEXT},	    {"STATE", "state", CTL_TEXT},
 		{"OBJECTS", "objects", CTL_NUMBER}, {"USED", "used_bytes", CTL_SIZE}, {"CAPACITY", "capacity_bytes", CTL_SIZE},
+		{"HITS", "hit_share", CTL_RATIO}, {"IN/S", "in_bytes_per_s", CTL_RATE}, {"OUT/S", "out_bytes_per_s", CTL_RATE},
 		{"FACTOR", "perf_factor", CTL_RATIO}, {"BOUND", "hard_bound", CTL_TEXT}, {"DRAINING", "draining", CTL_TEXT},
 		{"PATH", "path", CTL_TEXT},
 	};
@@ -23,7 +24,7 @@ void ctl_print_TIER_LIST(const json_t *reply)
 			(void)json_object_set_new(t, "state", json_sprintf("%s, %" JSON_INTEGER_FORMAT " files",
 									   json_string_value(json_object_get(t, "state")),
 									   json_integer_value(files)));
-	ctl_print_table(tiers, columns, OM_ARRAY_SIZE(columns) - (paths ? 0 : 4));
+	ctl_print_table(tiers, columns, OM_ARRAY_SIZE(columns) - (paths ? 0 : 7));
 }
 
 void ctl_print_WORKERS(const json_t *reply)

@@ -9,9 +9,11 @@
 #include "supervisor/sup_admin.h"
 #include "supervisor/sup_child.h"
 #include "supervisor/sup_notify.h"
+#include "supervisor/sup_rates.h"
 #include "supervisor/sup_scale.h"
 
 struct sup {
+	struct sup_rates rates; /* of the tiers */
 	struct om_conf *conf;
 	struct sup_user user; /* who we are now */
 	struct sup_socks socks;

@@ -18,6 +18,7 @@
 #include "common/om_fdpass.h"
 #include "supervisor/sup_loop.h"
 
+#define SUP_ADMIN_API 1u /* of the answers: rises when a member changes its meaning or goes, not when one is added */
 #define SUP_ADMIN_CONNS 16u
 #define SUP_ADMIN_LINE 32768u /* with its newline: a URI of 4096 bytes, each as \\uXXXX, fits */
 #define SUP_ADMIN_DEPTH 8u

@@ -189,6 +189,7 @@ json_t *sup_admin_cmd_answer(void *arg, const struct om_peer *peer, json_t *requ
 	*call = (struct sup_admin_call){ .sup = arg, .cmd = cmd, .peer = *peer, .ref = *ref, .request = json_incref(request),
 					 .reply = json_object() };
 	sup_admin_put(call->reply, "ok", json_true());
+	sup_admin_put(call->reply, "api", sup_admin_num(SUP_ADMIN_API));
 	int err = may(call);
 	if (err == 0)
 		err = check_args(call);

@@ -56,7 +56,9 @@ int sup_admin_run_TIER_LIST(struct sup_admin_call *call)
 	struct sup_engine_stat st = { 0 };
 
 	sup_engine_stat(sup->engine, &st);
-	sup_admin_put(reply, "tiers", sup_admin_tiers(&st, true));
+	json_t *tiers = sup_admin_tiers(&st, true);
+	sup_rates_put(sup, tiers);
+	sup_admin_put(reply, "tiers", tiers);
 	return 0;
 }
 

@@ -273,6 +273,8 @@ static void release(struct sup_place *p)
 				c->ended[i] += om_counter_read(&p->counters, (enum om_counter)i);
 		for (unsigned i = 0; i < OM_H_COUNT; i++)
 			om_hist_read(&p->counters, (enum om_hist)i, &c->ended_hist[i]);
+		for (unsigned i = 0; i < OM_TIERS_MAX; i++)
+			c->ended_gets[i] += om_counter_tier(&p->counters, i);
 		sup_engine_child_close(c->env->engine, p->no);
 	}
 	sup_post_forget(&c->post, p->no);

@@ -60,6 +60,7 @@ struct sup_children {
 	struct sup_place *place;
 	uint64_t ended[OM_C_COUNT]; /* what processes that have ended had counted (not the levels) */
 	struct om_hist_sum ended_hist[OM_H_COUNT];
+	uint64_t ended_gets[OM_TIERS_MAX];
 	void (*changed)(void *arg, struct sup_place *place); /* after a change of state; may be NULL */
 	void (*conns)(void *arg, struct sup_place *place, const struct om_proc_conns *m); /* an answer; may be NULL */
 	void (*tiers_changed)(void *arg); /* tiers have come or gone; may be NULL */

@@ -550,6 +550,8 @@ void sup_engine_stat(struct sup_engine *e, struct sup_engine_stat *ret)
 		s->durability = t->conf->durability;
 		s->rebuilding = s->state == OM_TIERS_REBUILDING;
 		s->rebuilt_files = atomic_load(&t->scan_found);
+		s->in_bytes = atomic_load(&t->stat_in);
+		s->out_bytes = atomic_load(&t->stat_out);
 	}
 }
 

@@ -60,6 +60,7 @@ struct sup_engine_tier_stat {
 	bool draining; /* by order: takes no new objects */
 	uint8_t durability; /* enum om_durability */
 	uint64_t rebuilt_files; /* so far */
+	uint64_t in_bytes, out_bytes; /* of objects that came onto the tier (puts, moves, copies) and left it, since the start */
 };
 
 struct sup_engine_stat {

@@ -84,6 +84,7 @@ struct sup_tier {
 	uint64_t reserved_pins; /* of them: of PREPAREs with PINNED */
 	_Atomic uint64_t cat_bytes;		  /* its catalog's file, where that lies on the tier */
 	struct sup_acct acct;			  /* publisher */
+	_Atomic uint64_t stat_in, stat_out; /* bytes of objects that came and went */
 	_Atomic uint64_t stat_used, stat_reserved, stat_copies, stat_evictable, stat_pinned, stat_removals; /* for figures */
 	bool owes_rebuild;	 /* its catalog is not complete */
 	_Atomic bool hides;	 /* absent, and it may hold objects: a miss proves nothing */

@@ -491,6 +491,7 @@ static void reap_old(struct sup_engine *e, struct sup_op *op)
 	for (unsigned i = 0; i < op->n_stages; i++) {
 		const struct sup_stage *s = &op->stages[i];
 		if (s->old.existed && !s->old.damaged && s->old.id && (s->act == SUP_ACT_DEL || s->act == SUP_ACT_GONE || s->old.id != op->rec.id)) {
+			atomic_fetch_add_explicit(&s->tier->stat_out, s->old.size, memory_order_relaxed);
 			unlink_volatile(s->tier, s->old.id, s->old.size);
 			sup_reap_add(e, s->tier, s->old.id, s->old.size, SUP_RM_PENDING);
 		}
@@ -576,6 +577,8 @@ static void finish(struct sup_engine *e, struct sup_op *op)
 	(void)om_fault(OM_FAULT_SUP_PUBLISHED);
 	if (op->change)
 		sup_watch_note(e, op, (enum om_change)(op->change - 1), &op->ent);
+	if (op->status == 0 && op->change && (op->kind == SUP_OP_PUT || op->kind == SUP_OP_MOVE))
+		atomic_fetch_add_explicit(&op->stages[0].tier->stat_in, op->ent.size, memory_order_relaxed);
 	reap_old(e, op);
 	if (op->kind == SUP_OP_PUT)
 		end_put(e, op);

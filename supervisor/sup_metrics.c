@@ -104,36 +104,44 @@ static void hists(struct out *o, const struct sup *sup)
 
 /* ---- tiers ---- */
 
-static void tier_family(struct out *o, const struct sup_engine_stat *st, const char *name, const char *type, const char *help,
-			uint64_t (*get)(const struct sup_engine_tier_stat *t))
+struct tier_row {
+	const char *name, *help;
+	bool total; /* a counter */
+	uint64_t (*get)(const struct sup *sup, const struct sup_engine_tier_stat *t);
+};
+
+static void tier_family(struct out *o, const struct sup *sup, const struct sup_engine_stat *st, const struct tier_row *r)
 {
-	family(o, name, type, help);
+	family(o, r->name, r->total ? "counter" : "gauge", r->help);
 	for (unsigned i = 0; i < st->n_tiers && i < OM_TIERS_MAX; i++)
-		fprintf(o->f, "%s{tier=\"%s\",type=\"%s\"} %llu\n", name, st->tiers[i].name, om_tier_type_name(st->tiers[i].type),
-			(unsigned long long)get(&st->tiers[i]));
+		fprintf(o->f, "%s%s{tier=\"%s\",type=\"%s\"} %llu\n", r->name, r->total ? "_total" : "", st->tiers[i].name,
+			om_tier_type_name(st->tiers[i].type), (unsigned long long)r->get(sup, &st->tiers[i]));
 }
 
-static uint64_t tier_capacity(const struct sup_engine_tier_stat *t) { return t->capacity_bytes; }
-static uint64_t tier_used(const struct sup_engine_tier_stat *t) { return t->used_bytes; }
-static uint64_t tier_objects(const struct sup_engine_tier_stat *t) { return t->objects; }
-static uint64_t tier_rebuilding(const struct sup_engine_tier_stat *t) { return t->rebuilding; }
+static uint64_t tier_capacity(const struct sup *sup, const struct sup_engine_tier_stat *t) { return (void)sup, t->capacity_bytes; }
+static uint64_t tier_used(const struct sup *sup, const struct sup_engine_tier_stat *t) { return (void)sup, t->used_bytes; }
+static uint64_t tier_objects(const struct sup *sup, const struct sup_engine_tier_stat *t) { return (void)sup, t->objects; }
+static uint64_t tier_rebuilding(const struct sup *sup, const struct sup_engine_tier_stat *t) { return (void)sup, t->rebuilding; }
+static uint64_t tier_in(const struct sup *sup, const struct sup_engine_tier_stat *t) { return (void)sup, t->in_bytes; }
+static uint64_t tier_out(const struct sup *sup, const struct sup_engine_tier_stat *t) { return (void)sup, t->out_bytes; }
+static uint64_t tier_gets(const struct sup *sup, const struct sup_engine_tier_stat *t) { return sup_rates_gets(sup, t->tier); }
 
-static const struct tier_row {
-	const char *name, *help;
-	uint64_t (*get)(const struct sup_engine_tier_stat *t);
-} tier_rows[] = {
-	{ "objmapper_tier_capacity_bytes", "what the tier may hold", tier_capacity },
-	{ "objmapper_tier_used_bytes", "what it holds", tier_used },
-	{ "objmapper_tier_objects", "its records", tier_objects },
-	{ "objmapper_tier_rebuilding", "1 while its catalog is made again from its files", tier_rebuilding },
+static const struct tier_row tier_rows[] = {
+	{ "objmapper_tier_capacity_bytes", "what the tier may hold", false, tier_capacity },
+	{ "objmapper_tier_used_bytes", "what it holds", false, tier_used },
+	{ "objmapper_tier_objects", "its records", false, tier_objects },
+	{ "objmapper_tier_rebuilding", "1 while its catalog is made again from its files", false, tier_rebuilding },
+	{ "objmapper_tier_in_bytes", "bytes of objects that came onto it: puts, moves, copies", true, tier_in },
+	{ "objmapper_tier_out_bytes", "bytes of objects that left it", true, tier_out },
+	{ "objmapper_tier_gets", "GETs answered from it", true, tier_gets },
 };
 #define TIER_STATE "objmapper_tier_state"
 #define TIER_STATE_HELP "1 for the state that the tier is in"
 
-static void tiers(struct out *o, const struct sup_engine_stat *st)
+static void tiers(struct out *o, const struct sup *sup, const struct sup_engine_stat *st)
 {
 	for (unsigned r = 0; r < OM_ARRAY_SIZE(tier_rows); r++)
-		tier_family(o, st, tier_rows[r].name, "gauge", tier_rows[r].help, tier_rows[r].get);
+		tier_family(o, sup, st, &tier_rows[r]);
 	family(o, TIER_STATE, "gauge", TIER_STATE_HELP);
 	for (unsigned i = 0; i < st->n_tiers && i < OM_TIERS_MAX; i++)
 		for (unsigned s = 0; s < OM_TIERS_COUNT; s++)
@@ -212,7 +220,7 @@ char *sup_metrics_text(const struct sup *sup, enum sup_metrics_form form)
 		return NULL;
 	sup_engine_stat(sup->engine, &st);
 	figures(&o, sup, &st);
-	tiers(&o, &st);
+	tiers(&o, sup, &st);
 	counters(&o, sup);
 	hists(&o, sup);
 	if (form == SUP_METRICS_OPEN)
@@ -233,7 +241,8 @@ void sup_metrics_dump(FILE *out)
 		fprintf(out, "| `%s%s` | %s | | %s |\n", daemon_rows[i].name, strcmp(daemon_rows[i].type, "counter") ? "" : "_total",
 			daemon_rows[i].type, daemon_rows[i].help);
 	for (unsigned i = 0; i < OM_ARRAY_SIZE(tier_rows); i++)
-		fprintf(out, "| `%s` | gauge | tier, type | %s |\n", tier_rows[i].name, tier_rows[i].help);
+		fprintf(out, "| `%s%s` | %s | tier, type | %s |\n", tier_rows[i].name, tier_rows[i].total ? "_total" : "",
+			tier_rows[i].total ? "counter" : "gauge", tier_rows[i].help);
 	fputs("| `" TIER_STATE "` | gauge | tier, state | " TIER_STATE_HELP " |\n", out);
 	for (unsigned i = 0; i < OM_C_COUNT; i++) {
 		char name[96];

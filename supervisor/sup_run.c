@@ -121,6 +121,7 @@ static void on_tick(struct sup_ev *ev, uint32_t events)
 	if (!sup_roll_tick(sup)) /* meanwhile there is one worker more, on purpose */
 		scale(sup);
 	sup_engine_asks(sup->engine, now);
+	sup_rates_tick(sup, now);
 	sup_conns_tick(sup, now);
 	if (sup->admin)
 		sup_admin_tick(sup->admin, now);
@@ -138,6 +139,7 @@ static int add_events(struct sup *sup)
 	struct sup_sock *admin = sup_sock_find(&sup->socks, SUP_SOCK_ADMIN);
 	int err = 0;
 
+	sup_rates_tick(sup, om_now_ns()); /* the first look, before anything is served */
 	sup->timerfd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
 	if (sup->timerfd < 0 || timerfd_settime(sup->timerfd, 0, &every, NULL) < 0)
 		err = -OBJM_STATUS_SYSTEM;

@@ -172,12 +172,14 @@ static unsigned wrk_hot_singles(struct wrk_conn *c, struct wrk_req_item *items, 
 		struct wrk_req_item *it = &items[k];
 
 		it->fde = NULL;
+		om_count_tier(it->ent.tier);
 		(void)wrk_hot_encode(p + k * OM_PROTO_GET_ANSWER, it->in.u.ext.id, 0, -1, &it->ent, idx_key_bucket(&it->key), it->gen);
 		wrk_hot.slot[k] = it->slot;
 	}
 	if (!k)
 		return 0;
 	om_count_own(OM_C_REQUESTS, k);
+	c->w->turn_ended[OM_H_GET] += k;
 	wrk_hot_count(c->w, wrk_hot.slot, k);
 	(void)wrk_hot_queue(c, OM_PROTO_GET_ANSWER, k);
 	return k;
@@ -230,6 +232,7 @@ static bool wrk_hot_group(struct wrk_conn *c, struct wrk_req_item *it)
 
 		if (!wrk_hot.done[i])
 			continue;
+		om_count_tier(wrk_hot.ent[i].tier);
 		(void)wrk_hot_encode(p + k * OM_PROTO_GET_ANSWER_MAX, it->in.u.ext.id, more, (int)i, &wrk_hot.ent[i],
 				     idx_key_bucket(&wrk_hot.key[i]), wrk_hot.gen[i]);
 		wrk_hot.slot[k++] = wrk_hot.slot[i];
@@ -241,6 +244,7 @@ static bool wrk_hot_group(struct wrk_conn *c, struct wrk_req_item *it)
 	if (hot < n)
 		return false;
 	om_count_own(OM_C_REQUESTS, 1);
+	c->w->turn_ended[OM_H_GET]++;
 	return true;
 }
 

@@ -135,3 +135,27 @@ find_promtool() {
 		assert not r["ok"] and "openmetrics or prometheus" in r["error"]["text"], r
 	P
 }
+
+@test "tier list: hit share and rates of each tier; the metrics count the same" {
+	head -c 1000000 /dev/urandom >"$T/files/big"
+	objm put --ephemeral /mem "$T/files/big"
+	objm put /disk "$T/files/big"
+	for _ in 1 2 3; do objm get /mem - >/dev/null; done
+	objm get /disk - >/dev/null
+	objmctl --json tier list >"$T/tiers"
+	python3 - "$T/tiers" <<-'P'
+		import json, sys
+		t = {x["type"]: x for x in json.load(open(sys.argv[1]))["tiers"]}
+		mem = t["memory"]
+		disk = next(x for k, x in t.items() if k != "memory")
+		assert abs(mem["hit_share"] - 0.75) < 1e-9 and abs(disk["hit_share"] - 0.25) < 1e-9, (mem, disk)
+		assert mem["in_bytes_per_s"] > 0 and disk["in_bytes_per_s"] > 0 and mem["out_bytes_per_s"] == 0
+	P
+	objm rm /mem
+	objmctl metrics prometheus >"$T/m"
+	[ "$(value "$T/m" 'objmapper_tier_gets_total{tier="memory",type="memory"}')" = 3 ]
+	[ "$(value "$T/m" 'objmapper_tier_in_bytes_total{tier="memory",type="memory"}')" = 1000000 ]
+	[ "$(value "$T/m" 'objmapper_tier_out_bytes_total{tier="memory",type="memory"}')" = 1000000 ]
+	objmctl tier list | head -n 1 | grep -q 'HITS.*IN/S.*OUT/S'
+	objmctl --json ping | grep -q '"api": 1'
+}
