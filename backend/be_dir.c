@@ -63,7 +63,8 @@ static int dir_usage(const struct be *be, struct be_usage *ret)
 	if (fstatvfs(be->objects_fd, &v) < 0)
 		return be_dir_errno();
 	ret->total_bytes = (uint64_t)v.f_blocks * v.f_frsize;
-	ret->avail_bytes = (uint64_t)v.f_bavail * v.f_frsize;
+	/* No inode is no room; a filesystem that makes them as it needs them says 0 of 0. */
+	ret->avail_bytes = v.f_files && !v.f_favail ? 0 : (uint64_t)v.f_bavail * v.f_frsize;
 	return 0;
 }
 

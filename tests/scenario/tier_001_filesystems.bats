@@ -97,3 +97,22 @@ round_trip() {
 no_staging() { [ "$(files_in "$T/below/disk/staging")" = 0 ]; }
 files_are() { [ "$(files_in "$T/below/disk/objects")" = "$1" ]; }
 listed() { [ "$(objm ls /odd/ 2>/dev/null | wc -l)" = "$1" ]; }
+
+@test "a tier without free inodes: the next one takes the objects" {
+	fs=$T/few.img
+	truncate -s 64M "$fs"
+	mkfs.ext4 -q -N 64 "$fs"
+	mount -o loop "$fs" "$T/odd" || skip "loop devices cannot be mounted here"
+	mkdir "$T/odd/few"
+	chown -R "$TEST_UID:$TEST_UID" "$T/odd/few"
+	write_conf
+	sed -i "s|^  - {name: disk,|  - {name: few, type: nvme, path: $T/odd/few, capacity: 32M, index_path: $T/run/few-index}\n&|; s|^default_tier:.*||" "$CONF"
+	mkdir -p "$T/run/few-index"
+	chown "$TEST_UID:$TEST_UID" "$T/run/few-index"
+	daemon_start
+	for i in $(seq 1 120); do echo "$i" | as_user objm put "/n/$i" - || { objmctl tier list; false; }; done
+	for i in 1 60 120; do [ "$(as_user objm cat "/n/$i")" = "$i" ]; done
+	few=$(objmctl --json tier list | python3 -c 'import json,sys; print(next(t["objects"] for t in json.load(sys.stdin)["tiers"] if t["name"]=="few"))')
+	[ "$few" -gt 5 ] && [ "$few" -lt 64 ]
+	daemon_stop
+}
