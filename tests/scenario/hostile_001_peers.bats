@@ -58,7 +58,14 @@ total() { objmctl --json counters | json "s['total']['$1']"; }
 used_bytes() { status_of "sum(t['used_bytes'] for t in s['tiers'])"; }
 
 fds() { find "/proc/$1/fd" -mindepth 1 2>/dev/null | wc -l; }
-all_fds() { local p; for p in $DPID $(pgrep -P "$DPID"); do echo "$p $(fds "$p")"; done; }
+# Without those of objects that a worker keeps to pass on again: their number is a gauge, and theirs to choose.
+all_fds() {
+	local p
+	objmctl --json counters >"$T/counters"
+	for p in $DPID $(pgrep -P "$DPID"); do
+		echo "$p $(($(fds "$p") - $(json "next((w['counters']['fd_cache'] for w in s['workers'] if w['pid'] == $p), 0)" <"$T/counters")))"
+	done
+}
 before() { all_fds >"$T/fds.before"; }
 # The same processes as before, and none holds more descriptors.
 as_before() {
