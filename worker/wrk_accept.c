@@ -80,6 +80,10 @@ static void wrk_accept_ready(void *arg, uint32_t events)
 	struct wrk_listener *l = arg;
 
 	(void)events;
+	if (wrk_conn_full(l->accept->w->conns)) { /* another worker takes it; when all are full it waits in the backlog */
+		wrk_accept_pause(l->accept);
+		return;
+	}
 	for (int i = 0; i < WRK_ACCEPT_TURN && l->src.fd >= 0; i++) {
 		int fd = accept4(l->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
 		int one = 1;

@@ -356,6 +356,7 @@ void wrk_conn_wake_all(struct wrk_conn_set *s)
 }
 
 unsigned wrk_conn_count(const struct wrk_conn_set *s) { return s->n; }
+bool wrk_conn_full(const struct wrk_conn_set *s) { return s->n >= s->nofile / 4; }
 struct wrk_conn *wrk_conn_first(const struct wrk_conn_set *s) { return s->head; }
 
 void wrk_conn_limits(struct wrk_conn_set *s, const struct om_boot_limits *l)

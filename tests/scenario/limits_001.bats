@@ -41,6 +41,20 @@ refused() { objmctl --json counters | json "s['total']['refused']"; }
 	as_other connections 20
 }
 
+@test "a worker that has no descriptors for more connections leaves them to another" {
+	MIN_WORKERS=2 MAX_WORKERS=2 write_conf "limits: {connections: 10000, connections_per_uid: 10000, put_sessions: 16}" "index: {max_open_fds: 64}"
+	(ulimit -n 1200; daemon_start; declare -p DPID >"$T/dpid")
+	. <(sed 's/declare --/DPID=;/; s/^DPID=; //' "$T/dpid")
+	read -r idle busy < <(worker_pids)
+	kill -STOP "$idle" # so that the other one gets all of them
+	limits served 400 </dev/null >"$T/served" 2>&1 3>&- & # of 2 x 300
+	full() { [ "$(objmctl --json counters | json "next(w['counters']['connections'] for w in s['workers'] if w['pid'] == $busy)")" = 300 ]; }
+	wait_until 20 full
+	kill -CONT "$idle"
+	wait $! || { cat "$T/served"; false; }
+	[ "$(refused)" = 0 ]
+}
+
 @test "open puts of one user, over four workers" {
 	need_root
 	MIN_WORKERS=4 MAX_WORKERS=4 write_conf "limits: {put_sessions: 100, put_sessions_per_uid: 20}"
