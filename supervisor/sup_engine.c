@@ -534,7 +534,6 @@ void sup_engine_stat(struct sup_engine *e, struct sup_engine_stat *ret)
 		s->type = t->conf->type;
 		s->state = (uint8_t)sup_tier_state(t);
 		s->flags = atomic_load(&t->flags);
-		s->caps = t->caps;
 		s->capacity_bytes = atomic_load(&t->capacity_bytes);
 		s->used_bytes = atomic_load(&t->stat_used);
 		s->object_bytes = atomic_load(&t->used_bytes);
@@ -544,7 +543,10 @@ void sup_engine_stat(struct sup_engine *e, struct sup_engine_stat *ret)
 		s->evictable_bytes = atomic_load(&t->stat_evictable);
 		s->pinned_bytes = atomic_load(&t->stat_pinned);
 		s->removal_bytes = atomic_load(&t->stat_removals);
+		pthread_mutex_lock(&e->dirs_lock); /* the publisher takes a tier over that has come back */
+		s->caps = t->caps;
 		s->unaccounted_bytes = sup_tier_unaccounted(t, s->used_bytes);
+		pthread_mutex_unlock(&e->dirs_lock);
 		s->objects = atomic_load(&t->objects);
 		s->draining = atomic_load(&t->draining);
 		s->durability = t->conf->durability;

@@ -101,6 +101,7 @@ round() {
 		round "$n"
 	done
 	echo "# $ROUNDS rounds, $MOVED moves seen, a fault point of a move struck in $HIT" >&3
-	[ "$MOVED" -gt 0 ] # by the processes that lived that long: there was something to be in the middle of
+	# by the processes that lived that long: there was something to be in the middle of. Of a few rounds none may have.
+	[ "$MOVED" -gt 0 ] || [ "$ROUNDS" -lt 6 ]
 	[ "$HIT" -gt $((ROUNDS / 6)) ]
 }
