@@ -1,7 +1,6 @@
 /*
  * sup_engine.c: the engine's life: opening, starting, stopping; children's places; figures. Main loop's thread.
  */
-#include <dirent.h>
 #include <sys/eventfd.h>
 
 #include "common/om_counter.h"
@@ -55,27 +54,6 @@ static int raise_max(void *ctx, const struct om_rec *rec)
 	return 0; /* the scan itself keeps the highest id */
 }
 
-/* The end of the highest id directory of a tier: no file of it has an id from there on. */
-static uint64_t dirs_end(int rootfd)
-{
-	uint64_t end = 0;
-	int fd = openat(rootfd, "objects", O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
-	DIR *dir = fd < 0 ? NULL : fdopendir(fd);
-
-	if (!dir) {
-		om_close(&fd);
-		return 0;
-	}
-	for (struct dirent *d; (d = readdir(dir));) {
-		char *rest;
-		uint64_t n = strtoull(d->d_name, &rest, 16);
-		if (*rest == '\0' && rest != d->d_name && n < UINT64_MAX >> OM_OBJ_DIR_SHIFT)
-			end = OM_MAX(end, (n + 1) << OM_OBJ_DIR_SHIFT);
-	}
-	(void)closedir(dir);
-	return end;
-}
-
 /*
  * The state was lost, or a tier came that it did not know: no id of any record or file may ever be given out again. Tiers
  * that were refused count, too.
@@ -89,7 +67,7 @@ static int raise_ids(struct sup_engine *e)
 		struct idx_cat_snap *snap;
 		struct idx_cat_scan_res res = { 0 };
 		if (t->rootfd >= 0)
-			floor = OM_MAX(floor, dirs_end(t->rootfd));
+			floor = OM_MAX(floor, sup_tier_dirs_end(t->rootfd));
 		if (!t->cat)
 			continue;
 		if (idx_cat_snap_open(t->cat, &snap) == 0) {

@@ -492,6 +492,9 @@ struct sup_engine {
 
 };
 
+/* sup_tier.c: the end of the highest id directory below a tier's root: no file of it has an id from there on. 0: none, or it cannot be
+ * read. Blocks on the disk. */
+uint64_t sup_tier_dirs_end(int rootfd);
 /* sup_tier.c: open a tier; logs. After it either cat is not NULL or the state is ABSENT. */
 void sup_tier_open(struct sup_engine *e, struct sup_tier *t);
 void sup_tier_close(struct sup_tier *t);

@@ -8,7 +8,6 @@
  *   PRESENT   here: root, marker or objects/ are not what they were: -> LEAVING
  *   LEAVING   the publisher stops lending it work; here: its committer ends, its catalog and directories are closed: -> ABSENT
  */
-#include <dirent.h>
 #include <sys/stat.h>
 
 #include "index/cat/idx_tier_mark.h"
@@ -124,26 +123,6 @@ static void leave(struct sup_engine *e, struct sup_tier *t, const char *why)
 
 /* ---- coming ---- */
 
-static uint64_t highest_dir(int rootfd)
-{
-	uint64_t end = 0;
-	int fd = openat(rootfd, "objects", O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
-	DIR *dir = fd < 0 ? NULL : fdopendir(fd);
-
-	if (!dir) {
-		om_close(&fd);
-		return 0;
-	}
-	for (struct dirent *d; (d = readdir(dir));) {
-		char *rest;
-		uint64_t n = strtoull(d->d_name, &rest, 16);
-		if (*rest == '\0' && rest != d->d_name && n < UINT64_MAX >> OM_OBJ_DIR_SHIFT)
-			end = OM_MAX(end, (n + 1) << OM_OBJ_DIR_SHIFT);
-	}
-	(void)closedir(dir);
-	return end;
-}
-
 static int any_rec(void *arg, const struct om_rec *rec)
 {
 	(void)arg, (void)rec;
@@ -160,7 +139,7 @@ static int raise_ids(struct sup_engine *e, struct sup_coming *c)
 		(void)idx_cat_scan(snap, any_rec, NULL, &res);
 		idx_cat_snap_close(snap);
 	}
-	c->id_floor = OM_MAX(highest_dir(c->fresh.rootfd), res.max_id + 1);
+	c->id_floor = OM_MAX(sup_tier_dirs_end(c->fresh.rootfd), res.max_id + 1);
 	return idx_state_ids_raise(e->state, c->id_floor);
 }
 

@@ -397,3 +397,23 @@ void sup_tier_close(struct sup_tier *t)
 	free(t->own.path);
 	free(t->own.index_path);
 }
+
+uint64_t sup_tier_dirs_end(int rootfd)
+{
+	uint64_t end = 0;
+	int fd = openat(rootfd, "objects", O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+	DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+
+	if (!dir) {
+		om_close(&fd);
+		return 0;
+	}
+	for (struct dirent *d; (d = readdir(dir));) {
+		char *rest;
+		uint64_t n = strtoull(d->d_name, &rest, 16);
+		if (*rest == '\0' && rest != d->d_name && n < UINT64_MAX >> OM_OBJ_DIR_SHIFT)
+			end = OM_MAX(end, (n + 1) << OM_OBJ_DIR_SHIFT);
+	}
+	(void)closedir(dir);
+	return end;
+}

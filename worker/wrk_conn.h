@@ -104,7 +104,7 @@ void wrk_conn_limits(struct wrk_conn_set *s, const struct om_boot_limits *l);
 /** Close all and free. */
 void wrk_conn_set_free(struct wrk_conn_set *s);
 unsigned wrk_conn_count(const struct wrk_conn_set *s);
-/** As many as this worker has descriptors for: others may have room, so it accepts no more for now. */
+/** True while it holds as many as its descriptors allow (a quarter of RLIMIT_NOFILE): accepting is left to other workers. */
 bool wrk_conn_full(const struct wrk_conn_set *s);
 /** The list of all, by `next` (tests). */
 struct wrk_conn *wrk_conn_first(const struct wrk_conn_set *s);

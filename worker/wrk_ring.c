@@ -17,16 +17,18 @@
 
 enum wrk_ring_kind { WRK_RING_FREE, WRK_RING_VERDICT, WRK_RING_RECORD, WRK_RING_LIST, WRK_RING_FORGOTTEN };
 
+union wrk_ring_fn { /* who takes the answer, by kind */
+	wrk_ring_verdict_fn *verdict;
+	wrk_ring_record_fn *record;
+	wrk_ring_list_fn *list;
+};
+
 struct wrk_ring_row {
 	enum wrk_ring_kind kind;
 	uint32_t uses;
 	uint32_t next_free;
 	bool is_list; /* of a forgotten row: it ends with LIST_END */
-	union {
-		wrk_ring_verdict_fn *verdict;
-		wrk_ring_record_fn *record;
-		wrk_ring_list_fn *list;
-	} fn;
+	union wrk_ring_fn fn;
 	void *arg;
 };
 
@@ -219,6 +221,25 @@ static void wrk_ring_hdr(struct om_op_hdr *hdr, uint16_t type, uint64_t req, con
 	*hdr = (struct om_op_hdr){ .len = (uint32_t)len, .type = type, .req = req };
 }
 
+/* A message that is answered: put its header right, note who takes the answer, send it. LIMIT_EXCEEDED and the like as wrk_ring_admit(). */
+static int wrk_ring_ask(struct wrk_ring *r, struct om_op_hdr *hdr, enum om_op op, struct iovec *iov, int n, enum wrk_ring_kind kind,
+			union wrk_ring_fn fn, void *arg, uint64_t *ret_req)
+{
+	struct wrk_ring_row *row;
+	uint64_t req;
+	int rc = wrk_ring_admit(r, WRK_RING_ROOM_OPS / 2, true);
+
+	if (rc < 0)
+		return rc;
+	req = wrk_ring_take_row(r, kind, arg, &row);
+	row->fn = fn;
+	wrk_ring_hdr(hdr, op, req, iov, n);
+	wrk_ring_send(r, iov, n);
+	if (ret_req)
+		*ret_req = req;
+	return 0;
+}
+
 int wrk_ring_prepare(struct wrk_ring *r, const struct wrk_ring_prepare *p, wrk_ring_verdict_fn *fn, void *arg,
 		     uint64_t *ret_req)
 {
@@ -226,19 +247,8 @@ int wrk_ring_prepare(struct wrk_ring *r, const struct wrk_ring_prepare *p, wrk_r
 				   .size = p->size, .flags = p->flags, .uid = p->uid, .tier = p->tier,
 				   .uri_len = p->uri_len, .room = p->room };
 	struct iovec iov[] = { WRK_RING_PIECE(&m, sizeof(m)), WRK_RING_PIECE(p->uri, p->uri_len) };
-	struct wrk_ring_row *row;
-	uint64_t req;
-	int rc = wrk_ring_admit(r, WRK_RING_ROOM_OPS / 2, true);
 
-	if (rc < 0)
-		return rc;
-	req = wrk_ring_take_row(r, WRK_RING_VERDICT, arg, &row);
-	row->fn.verdict = fn;
-	wrk_ring_hdr(&m.hdr, OM_OP_PREPARE, req, iov, OM_ARRAY_SIZE(iov));
-	wrk_ring_send(r, iov, OM_ARRAY_SIZE(iov));
-	if (ret_req)
-		*ret_req = req;
-	return 0;
+	return wrk_ring_ask(r, &m.hdr, OM_OP_PREPARE, iov, OM_ARRAY_SIZE(iov), WRK_RING_VERDICT, (union wrk_ring_fn){ .verdict = fn }, arg, ret_req);
 }
 
 int wrk_ring_commit(struct wrk_ring *r, const struct om_rec *rec, wrk_ring_verdict_fn *fn, void *arg, uint64_t *ret_req)
@@ -316,19 +326,8 @@ int wrk_ring_delete(struct wrk_ring *r, const char *uri, uint16_t uri_len, uint8
 {
 	struct om_op_delete m = { .cond = { .id = cond_id, .rev = cond_rev, .kind = cond_kind }, .uri_len = uri_len };
 	struct iovec iov[] = { WRK_RING_PIECE(&m, sizeof(m)), WRK_RING_PIECE(uri, uri_len) };
-	struct wrk_ring_row *row;
-	uint64_t req;
-	int rc = wrk_ring_admit(r, WRK_RING_ROOM_OPS / 2, true);
 
-	if (rc < 0)
-		return rc;
-	req = wrk_ring_take_row(r, WRK_RING_VERDICT, arg, &row);
-	row->fn.verdict = fn;
-	wrk_ring_hdr(&m.hdr, OM_OP_DELETE, req, iov, OM_ARRAY_SIZE(iov));
-	wrk_ring_send(r, iov, OM_ARRAY_SIZE(iov));
-	if (ret_req)
-		*ret_req = req;
-	return 0;
+	return wrk_ring_ask(r, &m.hdr, OM_OP_DELETE, iov, OM_ARRAY_SIZE(iov), WRK_RING_VERDICT, (union wrk_ring_fn){ .verdict = fn }, arg, ret_req);
 }
 
 int wrk_ring_set(struct wrk_ring *r, const struct wrk_ring_set *s, wrk_ring_verdict_fn *fn, void *arg, uint64_t *ret_req)
@@ -338,19 +337,8 @@ int wrk_ring_set(struct wrk_ring *r, const struct wrk_ring_set *s, wrk_ring_verd
 			       .has_expiry = s->has_expiry, .uri_len = s->uri_len, .type_len = s->type_len, .meta_len = s->meta_len };
 	struct iovec iov[] = { WRK_RING_PIECE(&m, sizeof(m)), WRK_RING_PIECE(s->uri, s->uri_len),
 			       WRK_RING_PIECE(s->type, s->type_len), WRK_RING_PIECE(s->meta, s->meta_len) };
-	struct wrk_ring_row *row;
-	uint64_t req;
-	int rc = wrk_ring_admit(r, WRK_RING_ROOM_OPS / 2, true);
 
-	if (rc < 0)
-		return rc;
-	req = wrk_ring_take_row(r, WRK_RING_VERDICT, arg, &row);
-	row->fn.verdict = fn;
-	wrk_ring_hdr(&m.hdr, OM_OP_SET, req, iov, OM_ARRAY_SIZE(iov));
-	wrk_ring_send(r, iov, OM_ARRAY_SIZE(iov));
-	if (ret_req)
-		*ret_req = req;
-	return 0;
+	return wrk_ring_ask(r, &m.hdr, OM_OP_SET, iov, OM_ARRAY_SIZE(iov), WRK_RING_VERDICT, (union wrk_ring_fn){ .verdict = fn }, arg, ret_req);
 }
 
 int wrk_ring_lookup(struct wrk_ring *r, const char *uri, uint16_t uri_len, bool full, wrk_ring_record_fn *fn, void *arg,
@@ -358,19 +346,8 @@ int wrk_ring_lookup(struct wrk_ring *r, const char *uri, uint16_t uri_len, bool 
 {
 	struct om_op_lookup m = { .uri_len = uri_len, .full = full };
 	struct iovec iov[] = { WRK_RING_PIECE(&m, sizeof(m)), WRK_RING_PIECE(uri, uri_len) };
-	struct wrk_ring_row *row;
-	uint64_t req;
-	int rc = wrk_ring_admit(r, WRK_RING_ROOM_OPS / 2, true);
 
-	if (rc < 0)
-		return rc;
-	req = wrk_ring_take_row(r, WRK_RING_RECORD, arg, &row);
-	row->fn.record = fn;
-	wrk_ring_hdr(&m.hdr, OM_OP_LOOKUP, req, iov, OM_ARRAY_SIZE(iov));
-	wrk_ring_send(r, iov, OM_ARRAY_SIZE(iov));
-	if (ret_req)
-		*ret_req = req;
-	return 0;
+	return wrk_ring_ask(r, &m.hdr, OM_OP_LOOKUP, iov, OM_ARRAY_SIZE(iov), WRK_RING_RECORD, (union wrk_ring_fn){ .record = fn }, arg, ret_req);
 }
 
 int wrk_ring_reserve(struct wrk_ring *r, uint32_t room, uint64_t bytes, uint8_t tier, uint32_t flags, bool wait,
@@ -378,19 +355,8 @@ int wrk_ring_reserve(struct wrk_ring *r, uint32_t room, uint64_t bytes, uint8_t 
 {
 	struct om_op_reserve m = { .bytes = bytes, .room = room, .flags = flags, .tier = tier, .wait = wait };
 	struct iovec iov = WRK_RING_PIECE(&m, sizeof(m));
-	struct wrk_ring_row *row;
-	uint64_t req;
-	int rc = wrk_ring_admit(r, WRK_RING_ROOM_OPS / 2, true);
 
-	if (rc < 0)
-		return rc;
-	req = wrk_ring_take_row(r, WRK_RING_VERDICT, arg, &row);
-	row->fn.verdict = fn;
-	wrk_ring_hdr(&m.hdr, OM_OP_RESERVE, req, &iov, 1);
-	wrk_ring_send(r, &iov, 1);
-	if (ret_req)
-		*ret_req = req;
-	return 0;
+	return wrk_ring_ask(r, &m.hdr, OM_OP_RESERVE, &iov, 1, WRK_RING_VERDICT, (union wrk_ring_fn){ .verdict = fn }, arg, ret_req);
 }
 
 void wrk_ring_release(struct wrk_ring *r, uint32_t room)
@@ -407,19 +373,8 @@ int wrk_ring_gone(struct wrk_ring *r, const char *uri, uint16_t uri_len, uint64_
 {
 	struct om_op_gone m = { .id = id, .tier = tier, .uri_len = uri_len };
 	struct iovec iov[] = { WRK_RING_PIECE(&m, sizeof(m)), WRK_RING_PIECE(uri, uri_len) };
-	struct wrk_ring_row *row;
-	uint64_t req;
-	int rc = wrk_ring_admit(r, WRK_RING_ROOM_OPS / 2, true);
 
-	if (rc < 0)
-		return rc;
-	req = wrk_ring_take_row(r, WRK_RING_VERDICT, arg, &row);
-	row->fn.verdict = fn;
-	wrk_ring_hdr(&m.hdr, OM_OP_GONE, req, iov, OM_ARRAY_SIZE(iov));
-	wrk_ring_send(r, iov, OM_ARRAY_SIZE(iov));
-	if (ret_req)
-		*ret_req = req;
-	return 0;
+	return wrk_ring_ask(r, &m.hdr, OM_OP_GONE, iov, OM_ARRAY_SIZE(iov), WRK_RING_VERDICT, (union wrk_ring_fn){ .verdict = fn }, arg, ret_req);
 }
 
 int wrk_ring_list(struct wrk_ring *r, const char *prefix, uint16_t prefix_len, const char *after, uint16_t after_len,
