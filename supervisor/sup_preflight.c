@@ -199,26 +199,9 @@ static void check_catalog(struct flight *f, const struct om_conf_backend *b, con
 	idx_cat_close(cat);
 }
 
-struct known {
-	const char *name;
-	bool found;
-	struct idx_state_tier tier;
-};
-
-static int match_name(void *arg, const struct idx_state_tier *tier)
+static void check_unmarked(struct flight *f, const struct om_conf_backend *b, bool known)
 {
-	struct known *k = arg;
-
-	if (!strcmp(tier->name, k->name)) {
-		k->found = true;
-		k->tier = *tier;
-	}
-	return 0;
-}
-
-static void check_unmarked(struct flight *f, const struct om_conf_backend *b, const struct known *k)
-{
-	if (k->found && b->type != OM_TIER_MEMORY)
+	if (known && b->type != OM_TIER_MEMORY)
 		PROBLEM("tier %s (%s): no marker in the directory: the disk is not mounted, or it is another directory; it would be absent",
 			b->name, b->path);
 	else
@@ -227,25 +210,26 @@ static void check_unmarked(struct flight *f, const struct om_conf_backend *b, co
 
 static void check_marked(struct flight *f, const struct om_conf_backend *b, int rootfd)
 {
-	struct known k = { .name = b->name };
+	struct idx_state_tier known;
 	struct idx_tier_mark mark;
+	int found = f->state ? idx_state_tier_known(f->state, b->name, &known) : 0;
 	int err = idx_tier_mark_read(rootfd, &mark);
 
-	if (f->state && idx_state_tier_iter(f->state, match_name, &k) < 0)
+	if (found < 0)
 		PROBLEM("state_dir %s: its tiers cannot be read: %s", f->conf->state_dir, idx_cat_message());
 	else if (err == -OBJM_STATUS_NOT_FOUND)
-		check_unmarked(f, b, &k);
+		check_unmarked(f, b, found > 0);
 	else if (err < 0)
 		PROBLEM("tier %s (%s): its marker: %s; it would be absent", b->name, b->path, idx_cat_message());
 	else if (!f->state || memcmp(mark.install_id, idx_state_identity(f->state)->install_id, sizeof(mark.install_id)))
 		PROBLEM("tier %s (%s): it belongs to another installation (state_dir %s is not the one it was made with); it would be absent, "
 			"or see --adopt", b->name, b->path, f->conf->state_dir);
-	else if (!k.found)
+	else if (!found)
 		NOTE("tier %s (%s): state_dir does not know it: a start takes it in", b->name, b->path);
-	else if (memcmp(mark.tier_id, k.tier.tier_id, sizeof(mark.tier_id)))
+	else if (memcmp(mark.tier_id, known.tier_id, sizeof(mark.tier_id)))
 		PROBLEM("tier %s (%s): it is another tier of this installation: correct `path`; it would be absent", b->name, b->path);
 	else
-		check_catalog(f, b, &k.tier);
+		check_catalog(f, b, &known);
 }
 
 static void check_tier(struct flight *f, const struct om_conf_backend *b)

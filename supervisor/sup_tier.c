@@ -54,23 +54,6 @@ static bool has_objects(const struct sup_tier *t)
 
 /* ---- whose is it ---- */
 
-struct known {
-	const char *name;
-	bool found;
-	struct idx_state_tier tier;
-};
-
-static int match_name(void *arg, const struct idx_state_tier *tier)
-{
-	struct known *k = arg;
-
-	if (!strcmp(tier->name, k->name)) {
-		k->found = true;
-		k->tier = *tier;
-	}
-	return 0;
-}
-
 /*
  * A marker for a directory that has none. It is written before the state environment knows the tier: a crash in between
  * leaves a marked, unknown tier, which the next start takes in; the other order would leave one that looks unmounted.
@@ -97,18 +80,18 @@ static bool bind_tier(struct sup_engine *e, struct sup_tier *t, const struct idx
 }
 
 /* A directory without a marker: new, or taken over; else what is missing is said. */
-static bool identify_unmarked(struct sup_engine *e, struct sup_tier *t, const struct known *k, bool adopt,
+static bool identify_unmarked(struct sup_engine *e, struct sup_tier *t, const struct idx_state_tier *known, bool adopt,
 			      struct idx_state_tier *ret, bool *ret_new)
 {
 	struct idx_tier_mark mark;
 
-	if (k->found && !t->is_volatile && !adopt)
+	if (known && !t->is_volatile && !adopt)
 		return absent(t, "no marker in the directory", "the disk is not mounted, or it is another directory (objmapperd --adopt "
 			      "takes it over as it is)");
 	if (has_objects(t) && !adopt)
 		return absent(t, "there are objects, but no marker", "whose they are is not known; move objects/ away, or take them over "
 			      "with objmapperd --adopt");
-	if (k->found && idx_state_tomb_clear(e->state, k->tier.number) < 0)
+	if (known && idx_state_tomb_clear(e->state, known->number) < 0)
 		return absent(t, "the state environment cannot be written", idx_cat_message());
 	*ret_new = !has_objects(t);
 	return mark_new(e, t, &mark, adopt) && bind_tier(e, t, &mark, ret);
@@ -117,27 +100,28 @@ static bool identify_unmarked(struct sup_engine *e, struct sup_tier *t, const st
 /* Decides by marker and state environment; *ret_new: it holds nothing yet. */
 static bool identify(struct sup_engine *e, struct sup_tier *t, bool adopt, struct idx_state_tier *ret, bool *ret_new)
 {
-	struct known k = { .name = t->conf->name };
+	struct idx_state_tier known;
 	struct idx_tier_mark mark;
-	int err = idx_tier_mark_read(t->rootfd, &mark);
+	int found, err = idx_tier_mark_read(t->rootfd, &mark);
 
 	*ret_new = false;
 	if (err < 0 && err != -OBJM_STATUS_NOT_FOUND && !adopt)
 		return absent(t, "cannot read its marker", idx_cat_message());
-	if (idx_state_tier_iter(e->state, match_name, &k) < 0)
+	found = idx_state_tier_known(e->state, t->conf->name, &known);
+	if (found < 0)
 		return absent(t, "the state environment cannot be read", idx_cat_message());
 	if (err < 0)
-		return identify_unmarked(e, t, &k, adopt, ret, ret_new);
+		return identify_unmarked(e, t, found ? &known : NULL, adopt, ret, ret_new);
 	if (memcmp(mark.install_id, idx_state_identity(e->state)->install_id, sizeof(mark.install_id))) {
 		if (!adopt)
 			return absent(t, "it belongs to another installation", "use the state_dir that it was made with, or take it over "
 				      "with objmapperd --adopt");
 		return mark_new(e, t, &mark, true) && bind_tier(e, t, &mark, ret);
 	}
-	if (!k.found) /* the state environment was lost, or a crash came between marker and state */
+	if (!found) /* the state environment was lost, or a crash came between marker and state */
 		return bind_tier(e, t, &mark, ret);
-	*ret = k.tier;
-	if (memcmp(mark.tier_id, k.tier.tier_id, sizeof(mark.tier_id)))
+	*ret = known;
+	if (memcmp(mark.tier_id, known.tier_id, sizeof(mark.tier_id)))
 		return absent(t, "it is another tier of this installation", "correct `path` in the configuration");
 	return true;
 }
@@ -346,20 +330,19 @@ static bool open_all(struct sup_engine *e, struct sup_tier *t)
 
 void sup_tier_open(struct sup_engine *e, struct sup_tier *t)
 {
-	struct known k = { .name = t->conf->name };
+	struct idx_state_tier row;
 
 	t->is_volatile = t->conf->type == OM_TIER_MEMORY;
 	t->no = OM_TIER_NONE;
 	if (!open_all(e, t)) {
 		/* one that is known, or refused with what lies there, may hold what a miss cannot see: it has a number */
-		bool known = idx_state_tier_iter(e->state, match_name, &k) == 0 && k.found;
+		bool known = idx_state_tier_known(e->state, t->conf->name, &row) == 1;
 		if (!known && t->rootfd >= 0 && has_objects(t))
-			known = idx_state_tier_get(e->state, t->conf->name, &k.tier) == 0;
+			known = idx_state_tier_get(e->state, t->conf->name, &row) == 0;
 		/* what a memory tier held is gone with it, unless it was refused with objects in it */
 		t->hides = known && (!t->is_volatile || (t->rootfd >= 0 && has_objects(t)));
-		if (known) {
-			t->no = k.tier.number;
-		}
+		if (known)
+			t->no = row.number;
 		om_close(&t->objectsfd);
 		om_close(&t->stagingfd);
 		atomic_store(&t->state, OM_TIERS_ABSENT);

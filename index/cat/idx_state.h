@@ -97,6 +97,8 @@ int idx_state_tier_get(struct idx_state *state, const char *name, struct idx_sta
 int idx_state_tier_bind(struct idx_state *state, const struct idx_state_tier *tier);
 /** Forget a tier that no object refers to any more, with its pending removals and tombstones; frees its number. -NOT_FOUND. */
 int idx_state_tier_forget(struct idx_state *state, const char *name);
+/** Is there a tier of this name? Nothing is made. 1 and *ret_tier, 0, or negative as idx_state_tier_iter(). */
+int idx_state_tier_known(struct idx_state *state, const char *name, struct idx_state_tier *ret_tier);
 typedef int idx_state_tier_cb(void *ctx, const struct idx_state_tier *tier);
 /** All tiers that are known, by name. */
 int idx_state_tier_iter(struct idx_state *state, idx_state_tier_cb *cb, void *ctx);

@@ -212,3 +212,15 @@ int idx_state_tier_forget(struct idx_state *state, const char *name)
 		rc = idx_state_run(state, tier_forget_step, &f);
 	return rc;
 }
+
+int idx_state_tier_known(struct idx_state *state, const char *name, struct idx_state_tier *ret_tier)
+{
+	struct idx_state_txn *txn;
+	int rc = idx_state_txn_begin(state, true, &txn);
+
+	if (rc != 0)
+		return rc;
+	rc = tier_find(txn, name, ret_tier);
+	idx_state_txn_abort(txn);
+	return rc == 0 ? 1 : rc == -OBJM_STATUS_NOT_FOUND ? 0 : rc;
+}
