@@ -1,10 +1,9 @@
 /*
  * objm_cache.c: see objm_cache.h. Runs in clients, on the session's thread.
  *
- * An open hash table of cache lines with five places each (linear probing by lines; a deletion moves up what was pushed on: no
- * tombstones) points into an array of entries. A place has the bucket, so the generation's word and the entry are fetched
- * side by side. Eviction: a hand goes
- * round the array; an entry that was used since it came by last is passed once (second chance).
+ * The hash table (objm_cache_lines.h) gives the number of an entry in an array. What a hit needs of an object is in the entry, one
+ * cache line; what else is known of it in an array of its own. Eviction: a hand goes round the array; an entry that was used since
+ * it came by last is passed once (second chance).
  */
 #include "client/objm_cache.h"
 
@@ -14,45 +13,53 @@
 #define XXH_INLINE_ALL /* a few instructions for a short URI; no library to link */
 #include <xxhash.h>
 
-static_assert(sizeof(struct objm_cache_entry) == 64, "one line");
-static_assert(sizeof(struct objm_cache_line) == 64, "one line");
+#define HUGE_BYTES (2u << 20)
 
 /* ---------------------------------------------------------------- memory */
 
-/* Zeroed, page-aligned, huge pages where the kernel gives them: a hit on a large cache is otherwise two page walks more. */
-static void *pages(size_t bytes)
-{
-	void *p = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-
-	if (p == MAP_FAILED)
-		return NULL;
-	(void)madvise(p, bytes, MADV_HUGEPAGE); /* refused: slower, not wrong */
-	return p;
-}
-
 static size_t entries_bytes(const struct objm_cache *c) { return ((size_t)c->max + 1) * sizeof(*c->entries); }
 static size_t rests_bytes(const struct objm_cache *c) { return ((size_t)c->max + 1) * sizeof(*c->rests); }
-static size_t lines_bytes(const struct objm_cache *c) { return ((size_t)c->mask + 1) * sizeof(*c->lines); }
+static size_t lines_bytes(const struct objm_cache *c) { return (size_t)c->lines.count * sizeof(*c->lines.line); }
+
+/* Of a large cache whole huge pages: a hit is otherwise a page walk or two more. */
+static size_t memory_bytes(const struct objm_cache *c)
+{
+	size_t n = lines_bytes(c) + entries_bytes(c) + rests_bytes(c);
+
+	return n < HUGE_BYTES ? n : (n + HUGE_BYTES - 1) & ~(size_t)(HUGE_BYTES - 1);
+}
+
+/* Zeroed and page-aligned, in one piece: a large one is aligned to huge pages by the kernel. */
+static bool memory_new(struct objm_cache *c)
+{
+	size_t n = memory_bytes(c);
+	char *p = mmap(NULL, n, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	if (p == MAP_FAILED)
+		return false;
+	if (n >= HUGE_BYTES)
+		(void)madvise(p, n, MADV_HUGEPAGE); /* refused: slower, not wrong */
+	c->memory = p;
+	c->lines.line = (struct objm_cache_line *)(void *)p;
+	c->entries = (struct objm_cache_entry *)(void *)(p + lines_bytes(c));
+	c->rests = (struct objm_cache_rest *)(void *)(p + lines_bytes(c) + entries_bytes(c));
+	c->lines.hashes = &c->rests[0].hash;
+	c->lines.stride = sizeof(c->rests[0]);
+	return true;
+}
 
 struct objm_cache *objm_cache_new(uint32_t max, uint32_t fds_max, uint64_t bytes_max)
 {
 	struct objm_cache *c = calloc(1, sizeof(*c));
-	uint32_t lines = 16;
 
 	if (!c)
 		return NULL;
-	/* At most four fifths of the places are taken: there is always a line that is not full. */
-	while ((uint64_t)lines * (OBJM_CACHE_WAYS - 1) < max)
-		lines *= 2;
 	c->max = max;
-	c->mask = lines - 1;
 	c->fds_max = OM_MAX(fds_max, 1u);
 	c->bytes_max = bytes_max;
-	c->entries = pages(entries_bytes(c));
-	c->rests = pages(rests_bytes(c));
-	c->lines = pages(lines_bytes(c));
-	if (!c->entries || !c->rests || !c->lines) {
-		objm_cache_free(c);
+	c->lines.count = objm_cache_lines_for(max);
+	if (!memory_new(c)) {
+		free(c);
 		return NULL;
 	}
 	/* Without random bytes the table is still right, only easier to fill badly on purpose. */
@@ -69,8 +76,51 @@ static struct objm_cache_rest *rest_of(const struct objm_cache *c, const struct 
 	return is_lone(c, e) ? &((struct objm_cache_lone *)(uintptr_t)e)->r : &c->rests[number_of(c, e)];
 }
 
+/* ---------------------------------------------------------------- URIs */
+
+static const char *uri_at(const struct objm_cache_entry *e, const struct objm_cache_rest *r)
+{
+	const char *p;
+
+	if (OM_LIKELY(e->uri_len <= OBJM_CACHE_INLINE))
+		return e->text;
+	if (e->uri_len <= OBJM_CACHE_NEAR)
+		return r->text;
+	memcpy(&p, r->text, sizeof(p));
+	return p;
+}
+
+const char *objm_cache_uri(const struct objm_cache *c, const struct objm_cache_entry *e) { return uri_at(e, rest_of(c, e)); }
+
+/* `own`: memory for one that fits nowhere. e->uri_len is set. */
+static void uri_set(struct objm_cache_entry *e, struct objm_cache_rest *r, const char *uri, char *own)
+{
+	if (own)
+		memcpy(r->text, &own, sizeof(own));
+	memcpy((char *)(uintptr_t)uri_at(e, r), uri, e->uri_len);
+}
+
+/* Words that overlap at the end instead of a call: nearly all URIs are of this kind. */
+static bool same_bytes(const char *a, const char *b, size_t len)
+{
+	uint64_t x, y, differ = 0;
+
+	if (OM_UNLIKELY(len < sizeof(x) || len > OBJM_CACHE_NEAR))
+		return memcmp(a, b, len) == 0;
+	for (size_t i = 0; i + sizeof(x) < len; i += sizeof(x)) {
+		memcpy(&x, a + i, sizeof(x));
+		memcpy(&y, b + i, sizeof(y));
+		differ |= x ^ y;
+	}
+	memcpy(&x, a + len - sizeof(x), sizeof(x));
+	memcpy(&y, b + len - sizeof(y), sizeof(y));
+	return (differ | (x ^ y)) == 0;
+}
+
+/* ---------------------------------------------------------------- what is let go */
+
 /* What an entry holds goes. */
-static void empty(struct objm_cache_entry *e)
+static void empty(struct objm_cache *c, struct objm_cache_entry *e)
 {
 	if (e->has & OBJM_CACHE_HAS_FD)
 		om_close(&e->pub.fd);
@@ -78,15 +128,15 @@ static void empty(struct objm_cache_entry *e)
 		(void)munmap((void *)(uintptr_t)e->pub.data, (size_t)e->pub.size);
 	else if (e->has & OBJM_CACHE_HAS_DATA)
 		free((void *)(uintptr_t)e->pub.data);
-	if (e->uri_len > OBJM_CACHE_INLINE)
-		free((char *)(uintptr_t)objm_cache_uri(e));
+	if (e->uri_len > OBJM_CACHE_NEAR)
+		free((char *)(uintptr_t)objm_cache_uri(c, e));
 	e->uri_len = 0;
 	e->has = 0;
 }
 
 static void give_back(struct objm_cache *c, struct objm_cache_entry *e)
 {
-	empty(e);
+	empty(c, e);
 	if (is_lone(c, e)) {
 		free(e);
 		return;
@@ -101,91 +151,18 @@ void objm_cache_free(struct objm_cache *c)
 		return;
 	for (uint32_t i = 1; i <= c->used; i++)
 		if (c->entries[i].uri_len)
-			empty(&c->entries[i]);
-	if (c->entries)
-		(void)munmap(c->entries, entries_bytes(c));
-	if (c->rests)
-		(void)munmap(c->rests, rests_bytes(c));
-	if (c->lines)
-		(void)munmap(c->lines, lines_bytes(c));
+			empty(c, &c->entries[i]);
+	(void)munmap(c->memory, memory_bytes(c));
 	idx_gen_unmap(c->table);
 	free(c);
-}
-
-/* ---------------------------------------------------------------- the hash table */
-
-static uint32_t tag_of(const struct objm_cache *c, const char *uri, size_t len)
-{
-	uint32_t tag = (uint32_t)(XXH3_64bits_withSeed(uri, len, c->seed) >> 32);
-
-	return tag ? tag : 1;
-}
-
-static bool full(const struct objm_cache_line *l) { return l->tag[OBJM_CACHE_WAYS - 1] != 0; }
-
-static void place_copy(struct objm_cache_line *to, unsigned i, const struct objm_cache_line *from, unsigned j)
-{
-	to->tag[i] = from->tag[j];
-	to->entry[i] = from->entry[j];
-	to->bucket[i] = from->bucket[j];
-}
-
-/* Take place i out of a line: its last one moves there. */
-static void place_drop(struct objm_cache_line *l, unsigned i)
-{
-	unsigned last = OBJM_CACHE_WAYS - 1;
-
-	while (l->tag[last] == 0)
-		last--;
-	place_copy(l, i, l, last);
-	l->tag[last] = l->entry[last] = 0;
-}
-
-/* The place of line `at` that was pushed on from line `hole` or before it; OBJM_CACHE_WAYS: none. */
-static unsigned pushed_on(const struct objm_cache *c, uint32_t at, uint32_t hole)
-{
-	const struct objm_cache_line *l = &c->lines[at];
-
-	for (unsigned i = 0; i < OBJM_CACHE_WAYS && l->tag[i]; i++)
-		if (((at - l->tag[i]) & c->mask) >= ((at - hole) & c->mask))
-			return i;
-	return OBJM_CACHE_WAYS;
-}
-
-/* A line that was full has room: what was pushed on because of it comes back, and so on. */
-static void pull_back(struct objm_cache *c, uint32_t hole)
-{
-	for (uint32_t at = (hole + 1) & c->mask;; at = (at + 1) & c->mask) {
-		bool was_full = full(&c->lines[at]);
-		unsigned i = pushed_on(c, at, hole);
-
-		if (i < OBJM_CACHE_WAYS) {
-			place_copy(&c->lines[hole], OBJM_CACHE_WAYS - 1, &c->lines[at], i);
-			place_drop(&c->lines[at], i);
-			hole = at;
-		}
-		if (!was_full)
-			return;
-	}
 }
 
 /* It is found no more; it goes with its last reference. */
 static void unlink_entry(struct objm_cache *c, struct objm_cache_entry *e)
 {
 	struct objm_cache_rest *r = rest_of(c, e);
-	uint32_t number = number_of(c, e), at = r->tag & c->mask;
-	unsigned i;
 
-	for (;; at = (at + 1) & c->mask) {
-		for (i = 0; i < OBJM_CACHE_WAYS && c->lines[at].entry[i] != number; i++)
-			;
-		if (i < OBJM_CACHE_WAYS)
-			break;
-	}
-	bool was_full = full(&c->lines[at]);
-	place_drop(&c->lines[at], i);
-	if (was_full)
-		pull_back(c, at);
+	objm_cache_lines_drop(&c->lines, r->hash, number_of(c, e));
 	r->linked = false;
 	c->count--;
 	c->bytes -= e->pub.size;
@@ -196,50 +173,41 @@ static void unlink_entry(struct objm_cache *c, struct objm_cache_entry *e)
 		give_back(c, e);
 }
 
-/* Places of a line that have this tag, a bit each. */
-static unsigned matches(const struct objm_cache_line *l, uint32_t tag)
-{
-	unsigned m = 0;
+/* ---------------------------------------------------------------- the hash table */
 
-	for (unsigned i = 0; i < OBJM_CACHE_WAYS; i++)
-		m |= (unsigned)(l->tag[i] == tag) << i;
-	return m;
+static struct objm_cache_place place_of(const struct objm_cache *c, const char *uri, size_t len)
+{
+	return objm_cache_place(XXH3_64bits_withSeed(uri, len, c->seed));
 }
 
 /* *ret_bucket: where its generation is. */
-static struct objm_cache_entry *lookup(struct objm_cache *c, const char *uri, size_t len, uint32_t tag, uint32_t *ret_bucket)
+static struct objm_cache_entry *lookup(struct objm_cache *c, const char *uri, size_t len, struct objm_cache_place p, uint32_t *ret_bucket)
 {
-	for (uint32_t at = tag & c->mask;; at = (at + 1) & c->mask) {
-		const struct objm_cache_line *l = &c->lines[at];
+	for (uint32_t at = objm_cache_home(&c->lines, p.hash);; at = objm_cache_next(&c->lines, at)) {
+		const struct objm_cache_line *l = &c->lines.line[at];
 
-		for (unsigned m = matches(l, tag); m; m &= m - 1) {
-			unsigned i = (unsigned)__builtin_ctz(m);
-			struct objm_cache_entry *e = &c->entries[l->entry[i]];
+		for (uint64_t m = objm_cache_matches(l, p.tag); m; m &= m - 1) {
+			unsigned i = objm_cache_first(m);
+			uint32_t number = objm_cache_number(l, i);
+			struct objm_cache_entry *e = &c->entries[number];
 
-			__builtin_prefetch(&c->table->gen[l->bucket[i]]);
-			if (OM_LIKELY(e->uri_len == len && memcmp(objm_cache_uri(e), uri, len) == 0)) {
-				*ret_bucket = l->bucket[i];
+			if (len > OBJM_CACHE_INLINE) /* both lines at once */
+				__builtin_prefetch(c->rests[number].text);
+			if (OM_LIKELY(e->uri_len == len && same_bytes(uri_at(e, &c->rests[number]), uri, len))) {
+				*ret_bucket = objm_cache_bucket(l, i);
 				return e;
 			}
 		}
-		if (!full(l))
+		if (!objm_cache_full(l))
 			return NULL;
 	}
 }
 
-static void link_entry(struct objm_cache *c, struct objm_cache_entry *e)
+static void link_entry(struct objm_cache *c, struct objm_cache_entry *e, struct objm_cache_place p)
 {
 	struct objm_cache_rest *r = rest_of(c, e);
-	uint32_t at = r->tag & c->mask;
-	unsigned i = 0;
 
-	while (full(&c->lines[at]))
-		at = (at + 1) & c->mask;
-	while (c->lines[at].tag[i])
-		i++;
-	c->lines[at].tag[i] = r->tag;
-	c->lines[at].entry[i] = number_of(c, e);
-	c->lines[at].bucket[i] = r->bucket;
+	objm_cache_lines_add(&c->lines, p, number_of(c, e), r->bucket);
 	r->linked = true;
 	c->count++;
 	c->bytes += e->pub.size;
@@ -249,11 +217,22 @@ static void link_entry(struct objm_cache *c, struct objm_cache_entry *e)
 
 /* ---------------------------------------------------------------- hits */
 
-/* The proof: see the top of objm_cache.h. The generation is loaded before the table's life is looked at: a table that is alive
- * after the load was alive at it. */
-static bool current(const struct objm_cache *c, const struct objm_cache_entry *e, uint32_t bucket, uint64_t *ret_now)
+/* The group's word has moved, or was never compared under: the bucket's own. */
+static __attribute__((noinline)) bool prove(struct objm_cache *c, struct objm_cache_entry *e, uint32_t bucket, uint64_t group)
 {
-	bool same = idx_gen_load(c->table, bucket) == e->gen;
+	if (idx_gen_load(c->table, bucket) != rest_of(c, e)->gen)
+		return false;
+	if (c->groups)
+		e->proven = group;
+	return true;
+}
+
+/* The proof: see the top of objm_cache.h. Words are loaded before the table's life is looked at: a table that is alive
+ * after the load was alive at it. */
+static bool current(struct objm_cache *c, struct objm_cache_entry *e, uint32_t bucket, uint64_t *ret_now)
+{
+	uint64_t group = idx_gen_group_load(c->table, bucket); /* before prove() loads the bucket's */
+	bool same = OM_LIKELY(group == e->proven) || prove(c, e, bucket, group);
 	uint64_t until = atomic_load_explicit(&c->table->valid_until_ns, memory_order_acquire);
 	bool alive = atomic_load_explicit(&c->table->state, memory_order_acquire) == IDX_GEN_ALIVE;
 
@@ -274,7 +253,7 @@ struct objm_cache_entry *objm_cache_find(struct objm_cache *c, const char *uri, 
 
 	if (OM_UNLIKELY(!c->table))
 		return NULL;
-	e = lookup(c, uri, len, tag_of(c, uri, len), &bucket);
+	e = lookup(c, uri, len, place_of(c, uri, len), &bucket);
 	if (!e) {
 		c->misses++;
 		return NULL;
@@ -385,14 +364,15 @@ struct objm_cache_entry *objm_cache_insert(struct objm_cache *c, const char *uri
 					   void *data, uint32_t has)
 {
 	struct objm_cache_entry *e = NULL, *old;
-	uint32_t tag = tag_of(c, uri, len), bucket;
+	struct objm_cache_place place = place_of(c, uri, len);
+	uint32_t bucket;
 	bool lone;
 
-	old = c->table ? lookup(c, uri, len, tag, &bucket) : NULL;
+	old = c->table ? lookup(c, uri, len, place, &bucket) : NULL;
 	if (old)
 		unlink_entry(c, old);
-	char *own = len > OBJM_CACHE_INLINE ? malloc(len) : NULL;
-	if (!own && len > OBJM_CACHE_INLINE)
+	char *own = len > OBJM_CACHE_NEAR ? malloc(len) : NULL;
+	if (!own && len > OBJM_CACHE_NEAR)
 		return NULL;
 	if (keepable(c, info))
 		e = entry_new(c, info->size, has & OBJM_CACHE_HAS_FD);
@@ -403,23 +383,22 @@ struct objm_cache_entry *objm_cache_insert(struct objm_cache *c, const char *uri
 	}
 	*e = (struct objm_cache_entry){
 		.pub = {.data = data, .size = info->size, .fd = has & OBJM_CACHE_HAS_FD ? fd : -1, .flags = info->flags},
-		.gen = info->gen,
+		.proven = OBJM_CACHE_UNPROVEN,
 		.refs = 1,
+		.uri_len = (uint16_t)len,
 		.has = (uint8_t)(has | (info->expiry_s ? OBJM_CACHE_HAS_EXPIRY : 0) | (lone ? OBJM_CACHE_HAS_LEFT : 0))};
-	e->uri_len = (uint16_t)len;
-	if (own)
-		memcpy(e->text, &own, sizeof(own));
-	memcpy(own ? own : e->text, uri, len);
 	*rest_of(c, e) = (struct objm_cache_rest){.id = info->id,
 						  .mtime_ns = info->mtime_ns,
 						  .expiry_s = info->expiry_s,
+						  .gen = info->gen,
 						  .rev = info->rev,
-						  .tag = tag,
 						  .bucket = info->bucket,
+						  .hash = place.hash,
 						  .tier = info->tier,
 						  .home = info->home};
+	uri_set(e, rest_of(c, e), uri, own);
 	if (!lone)
-		link_entry(c, e);
+		link_entry(c, e, place);
 	return e;
 }
 
@@ -431,7 +410,7 @@ void objm_cache_entry_info(const struct objm_cache *c, const struct objm_cache_e
 				       .size = e->pub.size,
 				       .mtime_ns = r->mtime_ns,
 				       .expiry_s = r->expiry_s,
-				       .gen = e->gen,
+				       .gen = r->gen,
 				       .rev = r->rev,
 				       .flags = e->pub.flags,
 				       .bucket = r->bucket,
@@ -454,5 +433,6 @@ int objm_cache_attach(struct objm_cache *c, int fd)
 	idx_gen_unmap(c->table);
 	c->table = t;
 	c->epoch = t ? t->epoch : 0;
+	c->groups = t && t->groups == IDX_GEN_GROUPS;
 	return r;
 }

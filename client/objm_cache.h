@@ -15,6 +15,9 @@
  *  - A word that was even when the worker loaded it and whose change began afterwards is another number by step 1, so what was
  *    looked up half way through a change does not prove anything later; an odd g proves nothing at all and is not kept.
  *  - Nobody gets the new version while another still trusts the old one: the slot is stored after the word went odd.
+ *  - Most hits look at the word of the bucket's group instead, which is in the processor's first cache when the bucket's is not:
+ *    as long as it is the one that was loaded before the bucket's word was last compared with g, the comparison still holds
+ *    (GROUPS in idx_gen.h). Else the bucket's word is compared again.
  *  - A table whose supervisor is gone does not move any more: it is alive only while the coarse monotonic clock is below
  *    valid_until, which the supervisor renews, and its successor acknowledges nothing before that time (and a tick) has passed,
  *    unless the table was RETIRED. Entries belong to one table, known by its epoch; another table drops them all.
@@ -26,6 +29,7 @@
 #define OBJM_CACHE_H
 
 #include "client/objm.h"
+#include "client/objm_cache_lines.h"
 #include "common/om_base.h"
 #include "index/idx_gen.h"
 
@@ -38,39 +42,34 @@
 #define OBJM_CACHE_HAS_EXPIRY 0x8u
 #define OBJM_CACHE_HAS_LEFT 0x10u /* not found by its URI (any more): it goes with its last reference */
 
-#define OBJM_CACHE_INLINE 22u
-#define OBJM_CACHE_WAYS 5u
+#define OBJM_CACHE_INLINE 22u /* bytes of a URI in the entry itself */
+#define OBJM_CACHE_NEAR 76u   /* in the rest of it; longer ones have memory of their own */
+#define OBJM_CACHE_UNPROVEN UINT64_MAX
 
 /* What a hit looks at and hands out: one cache line. */
 struct objm_cache_entry {
 	struct objm_cached pub; /* must be first */
-	uint64_t gen;
+	uint64_t proven;	/* the group's word when the generation was last compared; or OBJM_CACHE_UNPROVEN */
 	uint32_t refs;
 	uint16_t touches; /* hits since they were last reported; stops at its maximum */
 	uint8_t visited;  /* since the hand came by */
 	uint8_t has;	  /* OBJM_CACHE_HAS_... */
-	char text[OBJM_CACHE_INLINE]; /* the URI, or the pointer to a longer one: objm_cache_uri() */
+	char text[OBJM_CACHE_INLINE]; /* the URI, if it fits: objm_cache_uri() */
 	uint16_t uri_len; /* 0: the entry is free */
 } __attribute__((aligned(64)));
-
-static inline const char *objm_cache_uri(const struct objm_cache_entry *e)
-{
-	const char *p;
-
-	if (OM_LIKELY(e->uri_len <= OBJM_CACHE_INLINE))
-		return e->text;
-	memcpy(&p, e->text, sizeof(p));
-	return p;
-}
+static_assert(sizeof(struct objm_cache_entry) == 64, "one line");
 
 /* The rest of it, in an array of its own. */
 struct objm_cache_rest {
 	uint64_t id, mtime_ns, expiry_s;
-	uint32_t rev, tag, bucket;
+	uint64_t gen; /* of the answer */
+	uint32_t rev, bucket;
+	uint32_t hash;	    /* half of the URI's: where it is found */
 	uint32_t next_free; /* number of the next free entry; 0: none */
 	bool linked;	    /* found by its URI */
 	uint8_t tier, home;
-};
+	char text[OBJM_CACHE_NEAR]; /* a URI that the entry has no room for, or the pointer to it */
+} __attribute__((aligned(64)));
 
 /* An entry that cannot be kept. */
 struct objm_cache_lone {
@@ -78,24 +77,14 @@ struct objm_cache_lone {
 	struct objm_cache_rest r;
 };
 
-/*
- * A line of the hash table. The tags of a line are compared at once: a branch for each would be guessed wrong so often that the
- * processor could not fetch for the next look-up while it waits for this one. Filled from the front; full: [OBJM_CACHE_WAYS - 1]
- * is taken, and the search goes on in the next line.
- */
-struct objm_cache_line {
-	uint32_t tag[OBJM_CACHE_WAYS];	  /* of the URI's hash, never 0; its low bits say in which line the search begins. 0: empty */
-	uint32_t entry[OBJM_CACHE_WAYS];  /* number */
-	uint32_t bucket[OBJM_CACHE_WAYS]; /* here too, so that the generation and the entry are fetched side by side */
-} __attribute__((aligned(64)));
-
 struct objm_cache {
 	const struct idx_gen_table *table; /* NULL: nothing can be kept */
 	uint64_t epoch;
-	struct objm_cache_line *lines;
-	uint32_t mask;
+	bool groups; /* the table has words of groups */
+	struct objm_cache_lines lines;
 	struct objm_cache_entry *entries; /* [1..max] */
 	struct objm_cache_rest *rests;	  /* of the same numbers */
+	void *memory;			  /* of lines, entries and rests */
 	uint32_t max, used, free_head, hand; /* used: entries [1..used] were in use once */
 	uint32_t count, fds, fds_max;
 	uint64_t bytes, bytes_max, seed;
@@ -126,6 +115,8 @@ struct objm_cache_entry *objm_cache_find(struct objm_cache *c, const char *uri, 
  */
 struct objm_cache_entry *objm_cache_insert(struct objm_cache *c, const char *uri, size_t len, const struct objm_info *info, int fd,
 					   void *data, uint32_t has);
+/** Its URI: uri_len bytes. */
+const char *objm_cache_uri(const struct objm_cache *c, const struct objm_cache_entry *e);
 /** What was said of it. */
 void objm_cache_entry_info(const struct objm_cache *c, const struct objm_cache_entry *e, struct objm_info *ret_info);
 /** A reference less. */

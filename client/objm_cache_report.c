@@ -97,7 +97,7 @@ static size_t build(objm_t *s, uint64_t *ret_hits)
 		data[8] = data[9] = 0;
 		data[10] = (uint8_t)(e->touches >> 8);
 		data[11] = (uint8_t)e->touches;
-		memcpy(data + 12, objm_cache_uri(e), e->uri_len);
+		memcpy(data + 12, objm_cache_uri(c, e), e->uri_len);
 		om_proto_tlv_put(&wr, OM_PROTO_TAG_TOUCHED, data, 12u + e->uri_len);
 		*ret_hits += e->touches;
 		e->touches = 0;

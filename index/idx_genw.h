@@ -24,7 +24,7 @@ int idx_genw_fd(const struct idx_genw *g);
 /** The supervisor's own view, for idx_gen_load() and friends; borrowed. */
 const struct idx_gen_table *idx_genw_table(const struct idx_genw *g);
 
-/** A change of a URI of this bucket begins: the word is odd when this returns. Before the catalog commit; once per change
+/** A change of a URI of this bucket begins: the word is odd and its group's raised when this returns. Before the catalog commit; once per change
  * (several may be under way in one bucket). */
 void idx_genw_open(struct idx_genw *g, uint32_t bucket);
 

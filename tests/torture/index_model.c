@@ -30,6 +30,9 @@ enum breakage {
 	KEEP_ODD,	      /* a client keeps an answer given under an odd generation */
 	FILL_IN_FLIGHT,	      /* the filler does not look whether a change of the key is under way */
 	NO_SECOND_LOOK,	      /* a miss that asked the catalog does not look at the slot again */
+	GROUP_FIRST,	      /* the group's word is raised before the bucket's is odd */
+	GROUP_LATE,	      /* the group's word is raised behind the slot */
+	GROUP_AFTER_BUCKET,   /* a client loads the group's word after it has compared the bucket's */
 	BREAKAGE_COUNT
 };
 static const struct {
@@ -46,24 +49,30 @@ static const struct {
 	[KEEP_ODD] = {"answers of an odd generation kept", false},
 	[FILL_IN_FLIGHT] = {"filler puts a snapshot's record in while a change of the key is under way", false},
 	[NO_SECOND_LOOK] = {"no second look at the slot after the catalog", false},
+	[GROUP_FIRST] = {"group raised before the bucket is odd", false},
+	[GROUP_LATE] = {"group raised after the slot is published", false},
+	[GROUP_AFTER_BUCKET] = {"group loaded after the bucket was compared", false},
 };
 
-enum step { OPEN, COMMIT, PUBLISH, CLOSE, ACK, JUMP, STEPS = 5 };
+enum step { OPEN, RAISE, COMMIT, PUBLISH, CLOSE, ACK, JUMP, STEPS = 6 };
 static const enum step orders[BREAKAGE_COUNT][STEPS] = {
-	[RIGHT] = {OPEN, COMMIT, PUBLISH, CLOSE, ACK},
-	[CLOSE_BEFORE_PUBLISH] = {OPEN, COMMIT, CLOSE, PUBLISH, ACK},
-	[NO_ODD] = {COMMIT, PUBLISH, JUMP, ACK, ACK},
-	[BUMP_FIRST] = {JUMP, COMMIT, PUBLISH, ACK, ACK},
-	[PUBLISH_BEFORE_OPEN] = {COMMIT, PUBLISH, OPEN, CLOSE, ACK},
-	[ACK_BEFORE_PUBLISH] = {OPEN, COMMIT, ACK, PUBLISH, CLOSE},
-	[LOAD_AFTER_LOOK] = {OPEN, COMMIT, PUBLISH, CLOSE, ACK},
-	[KEEP_ODD] = {OPEN, COMMIT, PUBLISH, CLOSE, ACK},
-	[FILL_IN_FLIGHT] = {OPEN, COMMIT, PUBLISH, CLOSE, ACK},
-	[NO_SECOND_LOOK] = {OPEN, COMMIT, PUBLISH, CLOSE, ACK},
+	[RIGHT] = {OPEN, RAISE, COMMIT, PUBLISH, CLOSE, ACK},
+	[CLOSE_BEFORE_PUBLISH] = {OPEN, RAISE, COMMIT, CLOSE, PUBLISH, ACK},
+	[NO_ODD] = {COMMIT, PUBLISH, JUMP, RAISE, ACK, ACK},
+	[BUMP_FIRST] = {JUMP, RAISE, COMMIT, PUBLISH, ACK, ACK},
+	[PUBLISH_BEFORE_OPEN] = {COMMIT, PUBLISH, OPEN, RAISE, CLOSE, ACK},
+	[ACK_BEFORE_PUBLISH] = {OPEN, RAISE, COMMIT, ACK, PUBLISH, CLOSE},
+	[LOAD_AFTER_LOOK] = {OPEN, RAISE, COMMIT, PUBLISH, CLOSE, ACK},
+	[KEEP_ODD] = {OPEN, RAISE, COMMIT, PUBLISH, CLOSE, ACK},
+	[FILL_IN_FLIGHT] = {OPEN, RAISE, COMMIT, PUBLISH, CLOSE, ACK},
+	[NO_SECOND_LOOK] = {OPEN, RAISE, COMMIT, PUBLISH, CLOSE, ACK},
+	[GROUP_FIRST] = {RAISE, OPEN, COMMIT, PUBLISH, CLOSE, ACK},
+	[GROUP_LATE] = {OPEN, COMMIT, PUBLISH, RAISE, CLOSE, ACK},
+	[GROUP_AFTER_BUCKET] = {OPEN, RAISE, COMMIT, PUBLISH, CLOSE, ACK},
 };
 
 /* Where a client is in its get. */
-enum at { IDLE, HIT, LOAD, LOOK, CATALOG, AGAIN, LATE_LOAD, ANSWER };
+enum at { IDLE, GROUP, HIT, LATE_GROUP, LOAD, LOOK, CATALOG, AGAIN, LATE_LOAD, ANSWER };
 
 struct client {
 	uint8_t gets;	   /* done */
@@ -73,10 +82,12 @@ struct client {
 	uint8_t version;   /* found by this get */
 	uint8_t kept_gen;  /* NOTHING: nothing kept */
 	uint8_t kept_version;
+	uint8_t group;	   /* loaded for this get */
+	uint8_t proven;	   /* the group's word under which what is kept was compared; NOTHING: not yet */
 };
 struct state {
 	uint8_t change, step; /* the supervisor's next */
-	uint8_t gen, catalog, slot, acked, seen;
+	uint8_t gen, group, catalog, slot, acked, seen;
 	uint8_t filled;
 	struct client c[CLIENTS];
 };
@@ -119,6 +130,9 @@ static void supervisor(struct state *s, enum breakage b)
 	case JUMP:
 		s->gen = (uint8_t)(s->gen + 2);
 		break;
+	case RAISE:
+		s->group++;
+		break;
 	case COMMIT:
 		s->catalog = (uint8_t)(s->change + 1);
 		break;
@@ -154,7 +168,7 @@ static bool answer(struct state *s, struct client *c, uint8_t version)
 		s->seen = version;
 	c->gets++;
 	c->at = IDLE;
-	c->floor = c->gen = c->version = 0; /* fewer states */
+	c->floor = c->gen = c->version = c->group = 0; /* fewer states */
 	return ok;
 }
 
@@ -164,13 +178,27 @@ static bool client(struct state *s, struct client *c, enum breakage b)
 	switch ((enum at)c->at) {
 	case IDLE: /* begin */
 		c->floor = s->acked > s->seen ? s->acked : s->seen;
-		c->at = c->kept_gen == NOTHING ? LOAD : HIT;
+		c->at = c->kept_gen == NOTHING ? LOAD : GROUP;
+		return true;
+	case GROUP:
+		if (c->proven == s->group)
+			return answer(s, c, c->kept_version);
+		c->group = s->group;
+		c->at = HIT;
 		return true;
 	case HIT:
-		if (c->kept_gen == s->gen)
-			return answer(s, c, c->kept_version);
 		c->at = LOAD;
-		return true;
+		if (c->kept_gen != s->gen)
+			return true;
+		if (b == GROUP_AFTER_BUCKET) {
+			c->at = LATE_GROUP;
+			return true;
+		}
+		c->proven = c->group;
+		return answer(s, c, c->kept_version);
+	case LATE_GROUP:
+		c->proven = s->group;
+		return answer(s, c, c->kept_version);
 	case LOAD: /* the worker's first step */
 		c->gen = s->gen;
 		c->at = LOOK;
@@ -196,6 +224,7 @@ static bool client(struct state *s, struct client *c, enum breakage b)
 		if (b == KEEP_ODD || c->gen % 2 == 0) {
 			c->kept_gen = c->gen;
 			c->kept_version = c->version;
+			c->proven = NOTHING;
 		}
 		return answer(s, c, c->version);
 	}
@@ -244,7 +273,7 @@ int main(void)
 		memset(&start, 0, sizeof(start));
 		start.slot = ABSENT;
 		for (unsigned i = 0; i < CLIENTS; i++)
-			start.c[i].kept_gen = NOTHING;
+			start.c[i].kept_gen = start.c[i].proven = NOTHING;
 		memset(used, 0, TABLE);
 		states = 0;
 		holds = explore(&start, (enum breakage)b);

@@ -130,19 +130,40 @@ static void test_hit_and_miss(void **state)
 	assert_int_equal(c->bytes, 50);
 }
 
-static void test_long_uris(void **state)
+static bool hit_of(const char *uri, size_t len)
 {
-	char a[OBJM_URI_MAX + 1], b[OBJM_URI_MAX + 1];
+	bool due = false;
+	struct objm_cache_entry *e = objm_cache_find(c, uri, len, 0, &due);
+
+	if (e)
+		objm_cache_unref(c, e);
+	return e;
+}
+
+/* Wherever a URI is kept, every byte of it counts, and its length. */
+static void test_uris_of_every_length(void **state)
+{
+	char a[OBJM_URI_MAX + 2];
 
 	(void)state;
-	for (size_t len = 20; len <= OBJM_URI_MAX; len = len * 3 / 2) {
-		memset(a, 'x', len);
+	for (size_t len = 1; len <= OBJM_URI_MAX; len = len < 100 ? len + 1 : len * 3 / 2) {
+		memset(a, 'x', len + 1);
 		a[len] = '\0';
-		memcpy(b, a, len + 1);
-		b[len - 1] = 'y';
 		keep(a, len, 1, 1, 0);
-		assert_true(hit(a));
-		assert_false(hit(b));
+		assert_true(hit_of(a, len));
+		for (size_t i = 0; i < len; i = i < 100 ? i + 1 : i * 3 / 2) {
+			a[i] = 'y';
+			assert_false(hit_of(a, len));
+			a[i] = 'x';
+		}
+		a[len - 1] = 'y';
+		assert_false(hit_of(a, len));
+		a[len - 1] = 'x';
+		struct objm_cache_entry *e = find(a, 0);
+		assert_memory_equal(objm_cache_uri(c, e), a, len);
+		objm_cache_unref(c, e);
+		objm_cache_drop_all(c);
+		assert_false(hit_of(a, len));
 	}
 }
 
@@ -164,11 +185,63 @@ static void test_a_change_ends_it(void **state)
 	assert_false(hit("/d"));
 }
 
+/* Hits that look at the group's word alone: neighbours in one group, one of another. */
+static void test_a_change_in_the_group(void **state)
+{
+	const uint32_t far = 6u << IDX_GEN_GROUP_SHIFT;
+	uint64_t before;
+	struct objm_cache_entry *e;
+
+	(void)state;
+	keep("/a", 1, 1, 5, 0);
+	keep("/b", 2, 1, 6, 0);
+	keep("/far", 3, 1, far, 0);
+	for (int i = 0; i < 3; i++)
+		assert_true(hit("/a") && hit("/b") && hit("/far"));
+	e = find("/far", 0);
+	before = e->proven;
+	assert_true(before != OBJM_CACHE_UNPROVEN);
+	objm_cache_unref(c, e);
+	idx_genw_open(g, 5);
+	assert_false(hit("/a"));
+	assert_true(hit("/b")); /* compared anew */
+	idx_genw_close(g, 5);
+	assert_true(hit("/b") && hit("/far"));
+	keep("/a", 4, 1, 5, 2);
+	assert_true(hit("/a") && hit("/a"));
+	change(5);
+	assert_false(hit("/a"));
+	e = find("/far", 0);
+	assert_int_equal(e->proven, before);
+	objm_cache_unref(c, e);
+	change(far);
+	assert_false(hit("/far"));
+	assert_true(hit("/b"));
+}
+
+/* A supervisor of before there were groups: their words prove nothing. */
+static void test_a_table_without_groups(void **state)
+{
+	struct objm_cache_entry *e;
+
+	(void)state;
+	((struct idx_gen_table *)(uintptr_t)idx_genw_table(g))->groups = 0;
+	fresh(16, 16, 1 << 20);
+	keep("/a", 1, 1, 5, 0);
+	assert_true(hit("/a") && hit("/a"));
+	e = find("/a", 0);
+	assert_true(e->proven == OBJM_CACHE_UNPROVEN);
+	objm_cache_unref(c, e);
+	change(5);
+	assert_false(hit("/a"));
+}
+
 static void test_everything_is_revoked_at_once(void **state)
 {
 	(void)state;
 	keep("/a", 1, 1, 5, 0);
 	keep("/b", 2, 1, 6, 0);
+	assert_true(hit("/a") && hit("/b"));
 	idx_genw_bump_all(g);
 	assert_false(hit("/a"));
 	assert_false(hit("/b"));
@@ -344,6 +417,9 @@ static void test_table_against_a_reference(void **state)
 static _Atomic uint64_t slot[KEYS], acked[KEYS]; /* what a look-up finds; what has been acknowledged to anyone */
 static atomic_bool stop;
 
+/* Two keys to a bucket, two buckets to a group. */
+static uint32_t bucket_of(uint32_t k) { return (k / 4) << IDX_GEN_GROUP_SHIFT | (k / 2 % 2); }
+
 /* The supervisor's order. */
 static void *writer(void *arg)
 {
@@ -351,9 +427,9 @@ static void *writer(void *arg)
 
 	for (uint64_t v = 1; v <= n; v++) {
 		uint32_t k = (uint32_t)(v * 7 % KEYS);
-		idx_genw_open(g, k / 2); /* two keys to a bucket */
+		idx_genw_open(g, bucket_of(k));
 		atomic_store_explicit(&slot[k], v, memory_order_release);
-		idx_genw_close(g, k / 2);
+		idx_genw_close(g, bucket_of(k));
 		atomic_store_explicit(&acked[k], v, memory_order_release);
 		if (v % 8 == 0)
 			(void)sched_yield(); /* time for readers to hit what they have just got */
@@ -374,7 +450,7 @@ static void *reader(void *arg)
 
 	OM_ASSERT(own && objm_cache_attach(own, idx_genw_fd(g)) == 0);
 	for (uint64_t i = (uint64_t)(uintptr_t)arg; !atomic_load(&stop); i++) {
-		uint32_t k = (uint32_t)(i / 3 * 13 % KEYS); /* three times in a row, or there would be few hits */
+		uint32_t k = (uint32_t)(i / 4 * 13 % KEYS); /* four times in a row: kept, compared, by its group twice */
 		int len = snprintf(uri, sizeof(uri), "/%u", k);
 		uint64_t least = atomic_load_explicit(&acked[k], memory_order_acquire), got;
 		struct objm_cache_entry *e = objm_cache_find(own, uri, (size_t)len, 0, &due);
@@ -382,9 +458,9 @@ static void *reader(void *arg)
 		if (e) {
 			hits++;
 		} else {
-			struct objm_info info = {.bucket = k / 2, .size = 1};
+			struct objm_info info = {.bucket = bucket_of(k), .size = 1};
 
-			info.gen = idx_gen_load(idx_genw_table(g), k / 2);
+			info.gen = idx_gen_load(idx_genw_table(g), bucket_of(k));
 			(void)sched_yield(); /* a worker is not always quick; the wrong order of these two shows here */
 			info.id = atomic_load_explicit(&slot[k], memory_order_acquire);
 			e = objm_cache_insert(own, uri, (size_t)len, &info, -1, NULL, 0);
@@ -422,8 +498,10 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_hit_and_miss, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_long_uris, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_uris_of_every_length, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_a_change_ends_it, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_a_change_in_the_group, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_a_table_without_groups, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_everything_is_revoked_at_once, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_a_dead_table_proves_nothing, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_another_table_drops_all, setup, teardown),

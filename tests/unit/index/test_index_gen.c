@@ -40,6 +40,33 @@ static void odd_while_under_way(void **state)
 	idx_genw_free(g);
 }
 
+/* One word stands for many buckets: it moves once the bucket is odd, and no other one does. */
+static void a_group_says_that_something_moved(void **state)
+{
+	const uint32_t last = (1u << IDX_GEN_GROUP_SHIFT) - 1;
+	const struct idx_gen_table *t;
+	struct idx_genw *g = NULL;
+
+	(void)state;
+	assert_int_equal(idx_genw_new(&g), 0);
+	t = idx_genw_table(g);
+	assert_int_equal(t->groups, IDX_GEN_GROUPS);
+	idx_genw_open(g, last);
+	assert_int_equal(idx_gen_group_load(t, 0), 1);
+	idx_genw_open(g, last); /* odd already */
+	idx_genw_close(g, last);
+	idx_genw_close(g, last);
+	assert_int_equal(idx_gen_group_load(t, last), 1);
+	assert_int_equal(idx_gen_group_load(t, last + 1), 0);
+	idx_genw_open(g, IDX_GEN_BUCKETS - 1);
+	assert_int_equal(idx_gen_group_load(t, IDX_GEN_BUCKETS - 1), 1);
+	idx_genw_close(g, IDX_GEN_BUCKETS - 1);
+	idx_genw_bump_all(g);
+	for (uint32_t b = 0; b < IDX_GEN_BUCKETS; b += last + 1)
+		assert_int_equal(idx_gen_group_load(t, b), b == 0 || b == IDX_GEN_BUCKETS - last - 1 ? 2 : 1);
+	idx_genw_free(g);
+}
+
 static void bump_all_moves_every_bucket(void **state)
 {
 	struct idx_genw *g = NULL;
@@ -194,6 +221,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(odd_while_under_way),
+		cmocka_unit_test(a_group_says_that_something_moved),
 		cmocka_unit_test(bump_all_moves_every_bucket),
 		cmocka_unit_test(dies_by_silence_and_by_retiring),
 		cmocka_unit_test(map_refuses),
