@@ -252,12 +252,15 @@ void sup_move_end_intent(struct sup_engine *e, struct sup_op *op)
 {
 	struct sup_move *m = op->move;
 
-	(void)om_fault(OM_FAULT_SUP_MOVE_INTENT);
+	int injected = om_fault(OM_FAULT_SUP_MOVE_INTENT);
+
 	m->state = SUP_MOVE_OPEN;
-	if (op->status < 0)
+	if (op->status < 0) {
 		move_free(e, m);
-	else if (m->lost)
+	} else if (m->lost || injected) { /* the intent is durable: it ends as that of a move that was given up */
 		give_up(e, m);
+		op->status = injected ? -om_status_errno(injected) : 0;
+	}
 	sup_pub_verdict(e, op->place, op->serial, op->req, op->status, op->status ? 0 : op->rec.id, 0, 0, 0);
 }
 

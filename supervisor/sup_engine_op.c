@@ -661,14 +661,17 @@ static void half_done(struct sup_engine *e, struct sup_op *op)
 void sup_op_stage_done(struct sup_engine *e, struct sup_op *op)
 {
 	sup_commit_lent(op, -1);
-	if (op->status < 0 || ++op->stage == op->n_stages) {
-		if (op->status < 0)
-			half_done(e, op);
-		publish_and_finish(e, op);
-		return;
+	if (op->status == 0 && ++op->stage < op->n_stages) {
+		int injected = om_fault(op->kind == SUP_OP_MOVE ? OM_FAULT_SUP_MOVE_TARGET : OM_FAULT_DEL_SECOND);
+		op->status = injected ? -om_status_errno(injected) : 0;
+		if (op->status == 0) {
+			sup_commit_queue(op->stages[op->stage].tier, op);
+			return;
+		}
 	}
-	(void)om_fault(op->kind == SUP_OP_MOVE ? OM_FAULT_SUP_MOVE_TARGET : OM_FAULT_DEL_SECOND);
-	sup_commit_queue(op->stages[op->stage].tier, op);
+	if (op->status < 0)
+		half_done(e, op);
+	publish_and_finish(e, op);
 }
 
 /* Those that waited for room in the index, and those that waited for listings. */

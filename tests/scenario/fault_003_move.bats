@@ -67,3 +67,39 @@ whole() { objm cat /o | cmp - "$T/files/o" && [ "$(objm ls / | wc -l)" = 1 ]; }
 	[ -z "$(objm ls)" ]
 	wait_until 10 tidy
 }
+
+@test "an error behind the intent: the move is given up, what it may have left is removed, the next one goes" {
+	[ -n "$(points)" ] || skip "built without fault points"
+	daemon_start env OBJM_FAULT=sup.move_intent:error:1
+	objm put /o "$T/files/o"
+	r=0
+	objmctl migrate /o slow >"$T/out" 2>&1 || r=$?
+	[ $r != 0 ]
+	[ "$(tier_of /o)" = fast ]
+	whole
+	wait_until 10 tidy
+	wait_until 10 objmctl migrate /o slow # an id is free for a move again when its removal is forgotten
+	[ "$(tier_of /o)" = slow ]
+	whole
+	wait_until 10 tidy
+}
+
+@test "an error between the two records of a move: it stands on the target, and one of the two goes at the next start" {
+	[ -n "$(points)" ] || skip "built without fault points"
+	daemon_start env OBJM_FAULT=sup.move_target:error:1
+	objm put /o "$T/files/o"
+	objmctl migrate /o slow
+	grep -q "stands, but an older record on tier fast could not be removed" "$LOG"
+	[ "$(tier_of /o)" = slow ]
+	whole
+	daemon_stop
+	daemon_start # both are the same version: any one of them may win
+	whole
+	wait_until 10 tidy
+	[ "$(objects_on fast)$(objects_on slow)" = 01 ] || [ "$(objects_on fast)$(objects_on slow)" = 10 ]
+	objm rm /o
+	daemon_stop
+	daemon_start
+	[ -z "$(objm ls)" ]
+	wait_until 10 tidy
+}
