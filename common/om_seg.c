@@ -18,6 +18,9 @@ static int seal(int fd, enum om_seg_kind kind)
 	return 0;
 }
 
+#ifndef MADV_COLLAPSE
+#define MADV_COLLAPSE 25 /* Linux 6.1; older headers lack it */
+#endif
 #define HUGE_BYTES ((size_t)2 << 20)
 
 /* mmap, but a segment of several huge pages begins on the boundary of one: the kernel backs it with huge pages
@@ -105,6 +108,25 @@ int om_seg_attach(int fd, size_t min_bytes, bool writable, struct om_seg *ret)
 	*(writable ? &seg.fd : &seg.rofd) = fd;
 	*ret = seg;
 	return 0;
+}
+
+bool om_seg_huge(void *base, size_t bytes, size_t *at, size_t max_bytes)
+{
+	uintptr_t begin = (uintptr_t)base, first = (begin + *at + HUGE_BYTES - 1) / HUGE_BYTES * HUGE_BYTES;
+	uintptr_t end = (begin + bytes) / HUGE_BYTES * HUGE_BYTES;
+
+	if (first >= end)
+		return false;
+	size_t now = OM_MIN(OM_MAX(max_bytes / HUGE_BYTES * HUGE_BYTES, HUGE_BYTES), (size_t)(end - first));
+	/* The kernel takes a range without a single page for a truncated one (EINVAL): one load makes a page in each. */
+	for (uintptr_t p = first; p < first + now; p += HUGE_BYTES)
+		(void)*(const volatile char *)p;
+	if (madvise((void *)first, now, MADV_COLLAPSE) < 0 && errno != EAGAIN) {
+		*at = bytes; /* not on this kernel, or no huge page to be had: small pages do */
+		return false;
+	}
+	*at = first + now - begin;
+	return first + now < end;
 }
 
 void om_seg_close(struct om_seg *seg)

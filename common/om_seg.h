@@ -36,6 +36,17 @@ int om_seg_create(const char *name, size_t bytes, enum om_seg_kind kind, struct 
  */
 int om_seg_attach(int fd, size_t min_bytes, bool writable, struct om_seg *ret) OM_MUST_USE;
 
+/**
+ * Ask the kernel to back a mapping of a segment of ours, a writer's or a reader's, with huge pages (MADV_COLLAPSE, Linux 6.1; no
+ * privilege is needed). What lies there stays, and whoever uses the segment meanwhile only waits for the page that is moved.
+ * @param at         in and out: bytes dealt with, 0 at first
+ * @param max_bytes  of this call: 32 MiB take some milliseconds
+ * @return true while there is more to do; false: done, or this kernel will not
+ *
+ * Context: any thread; the mapping must stay.
+ */
+bool om_seg_huge(void *base, size_t bytes, size_t *at, size_t max_bytes);
+
 /** Unmap and close. Fine on OM_SEG_INIT. */
 void om_seg_close(struct om_seg *seg);
 

@@ -7,14 +7,7 @@
  */
 #include "index/idxw.h"
 
-#include <sys/mman.h>
-
 #include "index/idxw_table.h"
-
-#ifndef MADV_COLLAPSE
-#define MADV_COLLAPSE 25 /* Linux 6.1; older headers lack it */
-#endif
-#define HUGE_BYTES (2u << 20)
 
 struct idxw {
 	struct idxw_table cur;
@@ -400,21 +393,6 @@ void idxw_tier(struct idxw *w, unsigned tier, const struct idxr_tier *row)
 bool idxw_collapse(struct idxw *w, size_t max_bytes)
 {
 	struct idxw_table *t = w->state == IDXW_STEADY ? &w->cur : &w->next;
-	uintptr_t base = (uintptr_t)t->seg.base;
-	uintptr_t first = (base + t->collapsed + HUGE_BYTES - 1) & ~(uintptr_t)(HUGE_BYTES - 1);
-	uintptr_t end = (base + t->seg.bytes) & ~(uintptr_t)(HUGE_BYTES - 1);
-	size_t bytes = max_bytes & ~(size_t)(HUGE_BYTES - 1);
 
-	if (first >= end)
-		return false;
-	bytes = OM_MIN(OM_MAX(bytes, (size_t)HUGE_BYTES), (size_t)(end - first));
-	/* The kernel takes a range without a single page for a truncated one (EINVAL): one load makes a page in each. */
-	for (uintptr_t at = first; at < first + bytes; at += HUGE_BYTES)
-		(void)atomic_load_explicit((_Atomic uint64_t *)at, memory_order_relaxed);
-	if (madvise((void *)first, bytes, MADV_COLLAPSE) < 0 && errno != EAGAIN) {
-		t->collapsed = t->seg.bytes; /* not on this kernel, or no huge page to be had: small pages do */
-		return false;
-	}
-	t->collapsed = first + bytes - base;
-	return first + bytes < end;
+	return om_seg_huge(t->seg.base, t->seg.bytes, &t->collapsed, max_bytes);
 }

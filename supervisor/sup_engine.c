@@ -123,8 +123,6 @@ static int make_segments(struct sup_engine *e)
 	int err = idxw_new(OM_MAX(objects + objects / 16, UINT64_C(49152)), &e->index);
 	if (err < 0)
 		return err;
-	while (objects > 100000 && idxw_collapse(e->index, 32u << 20))
-		;
 	err = idx_genw_new(&e->gens);
 	if (err < 0)
 		return err;

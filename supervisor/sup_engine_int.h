@@ -41,6 +41,8 @@
 #define SUP_ASKS_MAX 64u /* questions of the main loop that are open */
 #define SUP_FILL_CHUNK 4096u
 #define SUP_FILL_AHEAD 8u
+#define SUP_HUGE_FROM (8u << 20)  /* an index of fewer bytes is as fast with small pages */
+#define SUP_HUGE_PIECE (32u << 20) /* of it at once */
 #define SUP_GROW_STEP 16384u
 #define SUP_SETTLE_MS 200u
 

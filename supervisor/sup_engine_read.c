@@ -515,10 +515,34 @@ static void fill_tier(struct fill_ctx *c, struct sup_tier *t)
 	sup_mail_post(c->e, mail);
 }
 
+/*
+ * Huge pages before the rows come: filling touches the index in no order, and a fault for each small page would cost more. Here and
+ * not before the start, because zeroing a gigabyte takes longer than the first answer may. Through a mapping of our own: the
+ * publisher's goes with its segment, should that grow meanwhile.
+ */
+static void index_huge(struct sup_engine *e)
+{
+	struct idxr view = IDXR_INIT;
+	size_t at = 0;
+
+	pthread_mutex_lock(&e->seg_lock);
+	int fd = fcntl(e->cur_index_fd, F_DUPFD_CLOEXEC, 3);
+	pthread_mutex_unlock(&e->seg_lock);
+	if (fd < 0 || idxr_attach(fd, &view) < 0) { /* small pages do */
+		om_close(&fd);
+		return;
+	}
+	while (view.bytes >= SUP_HUGE_FROM && !atomic_load(&e->stopping) &&
+	       om_seg_huge((void *)(uintptr_t)view.base, view.bytes, &at, SUP_HUGE_PIECE))
+		;
+	idxr_detach(&view);
+}
+
 void *sup_fill_main(void *arg)
 {
 	struct fill_ctx c = { .e = arg };
 
+	index_huge(c.e);
 	/* homes first: what is met on a memory tier after them is known to be a copy, or not to be one (fill_meets) */
 	for (int is_volatile = 0; is_volatile < 2; is_volatile++)
 		for (unsigned i = 0; i < c.e->n_tiers; i++)
