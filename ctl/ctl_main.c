@@ -66,6 +66,23 @@ static const struct ctl_cmd *find(int argc, char **argv, int *ret_used)
 	return NULL;
 }
 
+/* Of a word that begins commands of two words: which second words there are. */
+static int unknown(int argc, char **argv)
+{
+	char words[128];
+	size_t len = 0;
+
+	for (size_t i = 0; i < ctl_table_len && len < sizeof(words); i++)
+		if (strcmp(argv[0], ctl_table[i].words[0]) == 0)
+			len += (size_t)snprintf(words + len, sizeof(words) - len, "%s%s", len ? ", " : "", ctl_table[i].words[1]);
+	if (len == 0)
+		return usage("no such command", argv[0]);
+	OM_AUTO_FREE char *second = argc > 1 ? om_text_quote(argv[1], strlen(argv[1])) : NULL;
+	fprintf(stderr, "objmctl: %s %s%s%s: one of %s\nTry: objmctl --help\n", argv[0], second ? "has no \"" : "needs a second word",
+		second ? second : "", second ? "\"" : "", words);
+	return CTL_USAGE;
+}
+
 static int flush(void)
 {
 	if (fflush(stdout) == 0 && !ferror(stdout))
@@ -272,6 +289,6 @@ int main(int argc, char **argv)
 					       ctl_monitor(opts.socket, opts.watch_s ? opts.watch_s : 2);
 	cmd = find(argc, argv, &used);
 	if (!cmd)
-		return usage("no such command", argv[argc > 1 && (strcmp(argv[0], "tier") == 0 || strcmp(argv[0], "lifecycle") == 0)]);
+		return unknown(argc, argv);
 	return run(cmd, &opts, argc - used, argv + used);
 }

@@ -91,37 +91,57 @@ void ctl_print_TOP(const json_t *reply)
 	ctl_print_table(json_object_get(reply, "objects"), columns, OM_ARRAY_SIZE(columns));
 }
 
-/* What the lifecycle process says of itself, member by member: it may learn to say more. */
-static void print_any(const json_t *o, int indent)
+/* "name value, name value" of the members that are numbers, in one line. */
+static void print_numbers(const char *title, const json_t *o, const struct ctl_column *columns, size_t n)
 {
-	const json_t *v;
-	const char *key;
-
-	json_object_foreach((json_t *)o, key, v) {
-		OM_AUTO_FREE char *name = om_text_quote(key, strlen(key));
-		OM_AUTO_FREE char *text = json_is_array(v) ? joined(v) : ctl_cell(v, CTL_NUMBER);
-		const json_t *one;
-		size_t i;
-
-		if (indent == 0 && strcmp(key, "ok") == 0)
-			continue;
-		if (json_is_object(v) && indent < 8) {
-			printf("%*s%s\n", indent, "", name ? name : "?");
-			print_any(v, indent + 2);
-		} else if (json_is_object(json_array_get(v, 0)) && indent < 8) {
-			printf("%*s%s\n", indent, "", name ? name : "?");
-			json_array_foreach(v, i, one) {
-				if (i)
-					putchar('\n');
-				print_any(one, indent + 2);
-			}
-		} else {
-			printf("%*s%-*s  %s\n", indent, "", OM_MAX(20 - indent, 1), name ? name : "?", text ? text : "?");
-		}
+	printf("%-10s", title);
+	for (size_t i = 0; i < n; i++) {
+		OM_AUTO_FREE char *text = ctl_cell(json_object_get(o, columns[i].key), columns[i].kind);
+		printf("%s %s %s", i ? "," : "", text ? text : "?", columns[i].title);
 	}
+	putchar('\n');
 }
 
-void ctl_print_LIFECYCLE_STATUS(const json_t *reply) { print_any(reply, 0); }
+void ctl_print_LIFECYCLE_STATUS(const json_t *reply)
+{
+	static const struct ctl_column now[] = {
+		{"under way", "jobs", CTL_NUMBER}, {"waiting", "waiting", CTL_NUMBER}, {"more may begin in this cycle", "budget", CTL_NUMBER},
+	};
+	static const struct ctl_column done[] = {
+		{"up", "moved_up", CTL_NUMBER}, {"down", "moved_down", CTL_NUMBER}, {"copied", "cached", CTL_NUMBER},
+		{"dropped", "dropped", CTL_NUMBER}, {"expired", "expired", CTL_NUMBER}, {"refused", "refused", CTL_NUMBER},
+		{"failed", "failed", CTL_NUMBER}, {"in all", "moved_bytes", CTL_SIZE},
+	};
+	static const struct ctl_column tiers[] = {
+		{"TIER", "name", CTL_TEXT}, {"OBJECTS", "objects", CTL_NUMBER}, {"USED", "used", CTL_SIZE}, {"CAPACITY", "capacity", CTL_SIZE},
+		{"COMING", "inbound", CTL_SIZE}, {"LEAVING", "outbound", CTL_SIZE}, {"MUST GO", "need", CTL_SIZE}, {"FAILED", "fails", CTL_NUMBER},
+		{"DEAD", "dead", CTL_TEXT},
+	};
+	static const struct ctl_column drains[] = {
+		{"DRAINED", "name", CTL_TEXT}, {"LEFT", "objects_left", CTL_NUMBER}, {"BYTES LEFT", "bytes_left", CTL_SIZE},
+		{"MOVED", "moved", CTL_NUMBER}, {"BYTES MOVED", "moved_bytes", CTL_SIZE}, {"CAN GO NOWHERE", "stuck", CTL_NUMBER}, {"DONE", "done", CTL_TEXT},
+	};
+	const json_t *policy = json_object_get(reply, "policy");
+	OM_AUTO_FREE char *cycle = ctl_cell(json_object_get(reply, "cycle"), CTL_NUMBER);
+	OM_AUTO_FREE char *next = ctl_cell(json_object_get(reply, "next_cycle_ms"), CTL_NUMBER);
+	OM_AUTO_FREE char *objects = ctl_cell(json_object_get(reply, "objects"), CTL_NUMBER);
+	OM_AUTO_FREE char *leader = text_of(policy, "leader");
+
+	printf("%-10s %s\n", "state", json_is_true(json_object_get(reply, "paused")) ? "paused: \"objmctl lifecycle resume\" ends that" :
+			      json_is_true(json_object_get(reply, "scanning")) ? "looks at all objects" : "running");
+	printf("%-10s %s so far, the next in %s ms; the last saw %s objects\n", "cycles", cycle ? cycle : "?", next ? next : "?", objects ? objects : "?");
+	print_numbers("moves", reply, now, OM_ARRAY_SIZE(now));
+	print_numbers("moved", reply, done, OM_ARRAY_SIZE(done));
+	if (json_is_object(policy))
+		printf("%-10s %s decides which objects get a copy%s\n", "policy", leader ? leader : "?",
+		       json_is_true(json_object_get(policy, "active")) ? "" : "; it is still learning what is there");
+	putchar('\n');
+	ctl_print_table(json_object_get(reply, "tiers"), tiers, OM_ARRAY_SIZE(tiers));
+	if (json_array_size(json_object_get(reply, "drains"))) {
+		putchar('\n');
+		ctl_print_table(json_object_get(reply, "drains"), drains, OM_ARRAY_SIZE(drains));
+	}
+}
 void ctl_print_LIFECYCLE_PAUSE(const json_t *reply)
 {
 	(void)reply;
@@ -132,9 +152,27 @@ void ctl_print_LIFECYCLE_RESUME(const json_t *reply)
 	(void)reply;
 	puts("Objects move by themselves again.");
 }
-void ctl_print_MIGRATE(const json_t *reply) { print_any(reply, 0); }
-void ctl_print_PROMOTE(const json_t *reply) { print_any(reply, 0); }
-void ctl_print_DEMOTE(const json_t *reply) { print_any(reply, 0); }
+/* One sentence: the three differ in how the target is chosen only. */
+void ctl_print_MIGRATE(const json_t *reply)
+{
+	OM_AUTO_FREE char *uri = text_of(reply, "uri"), *state = text_of(reply, "state"), *kind = text_of(reply, "kind");
+	OM_AUTO_FREE char *from = text_of(reply, "from"), *to = text_of(reply, "to");
+	OM_AUTO_FREE char *size = ctl_cell(json_object_get(reply, "size"), CTL_SIZE);
+
+	if (!uri || !state || !kind || !from || !to || !size)
+		return;
+	if (strcmp(state, "there") == 0)
+		printf("%s is on tier %s already.\n", uri, to);
+	else if (strcmp(kind, "drop") == 0)
+		printf("%s: its copy on tier %s is gone (%s); tier %s, its home, serves it.\n", uri, from, size, to);
+	else if (strcmp(kind, "copy") == 0)
+		printf("%s: copied to tier %s (%s), which serves it; its home stays tier %s.\n", uri, to, size, from);
+	else
+		printf("%s: moved from tier %s to tier %s (%s).\n", uri, from, to, size);
+}
+
+void ctl_print_PROMOTE(const json_t *reply) { ctl_print_MIGRATE(reply); }
+void ctl_print_DEMOTE(const json_t *reply) { ctl_print_MIGRATE(reply); }
 
 void ctl_print_TIER_DRAIN(const json_t *reply)
 {
@@ -148,5 +186,11 @@ void ctl_print_TIER_DRAIN(const json_t *reply)
 		printf("Tier %s is no longer drained.\n", name ? name : "?");
 }
 
-void ctl_print_PIN(const json_t *reply) { print_any(reply, 0); }
-void ctl_print_UNPIN(const json_t *reply) { print_any(reply, 0); }
+void ctl_print_PIN(const json_t *reply)
+{
+	OM_AUTO_FREE char *uri = text_of(reply, "uri");
+
+	printf("%s %s\n", uri ? uri : "?", json_is_true(json_object_get(reply, "pinned")) ? "is pinned: it stays on its tier." : "may move again.");
+}
+
+void ctl_print_UNPIN(const json_t *reply) { ctl_print_PIN(reply); }

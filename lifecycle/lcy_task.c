@@ -107,9 +107,9 @@ static void top_answer(struct lcy *l, struct lcy_ask *a)
 		if (!uri || idxr_slot(&l->idx, slot, &s) < 0 || s.state != IDXR_LIVE || s.ent.id != a->top->row[i].id ||
 		    idx_heat_get(&l->heat, slot, now_s, s.ent.since_s, &v) < 0)
 			continue; /* gone since */
-		json_t *row = json_pack("{s:s%, s:I, s:I, s:I, s:I, s:f, s:f, s:I}", "uri", uri, strlen(uri), "id", (json_int_t)s.ent.id, "size",
+		json_t *row = json_pack("{s:s%, s:I, s:I, s:I, s:I, s:f, s:I, s:I}", "uri", uri, strlen(uri), "id", (json_int_t)s.ent.id, "size",
 					(json_int_t)s.ent.size, "tier", (json_int_t)s.ent.tier, "home", (json_int_t)s.ent.home, "heat",
-					v.heat, "count", v.count, "last_access", (json_int_t)v.last_s);
+					v.heat, "accesses", (json_int_t)(v.count + 0.5), "last_access", (json_int_t)v.last_s);
 		OM_AUTO_FREE char *text = row ? json_dumps(row, JSON_COMPACT | JSON_REAL_PRECISION(6)) : NULL;
 		if (!text || strlen(text) + 1 > room) { /* as many as one answer holds */
 			json_decref(row);

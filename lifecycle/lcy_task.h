@@ -1,7 +1,7 @@
 /*
  * lcy_task.h: what the lifecycle process answers an administrator: the members of its JSON texts (msg_ring.h, TASK, TASKED).
  *
- * With a status other than 0 there is one member, "text": why. The supervisor adds names of tiers where a number stands; members are
+ * With a status other than 0 there is one member, "text": why. In TOP, MIGRATE, PROMOTE and DEMOTE the supervisor puts the names of tiers for their numbers; members are
  * added in later versions, never changed.
  *
  * STATUS   {"paused": bool, "cycle": n so far, "next_cycle_ms": n, "scanning": bool, "scan_ms": of the last whole one, "objects": seen by it,
@@ -13,8 +13,8 @@
  *	     "tiers": [{"tier": number, "name", "used", "capacity", "objects", "inbound", "outbound": bytes under way, "need": bytes that must go,
  *			"fails": in a row, "dead": bool, "drain": bool}],
  *	     "drains": [{"tier", "name", "objects_left", "bytes_left", "moved", "moved_bytes", "stuck": objects that can go nowhere, "done": bool}]}
- * TOP      {"objects": [{"uri", "id", "size", "tier", "home", "heat", "count", "last_access": seconds since 1970}], hottest first}
- * EXPLAIN  {"id", "size", "tier", "home", "heat", "count", "last_access", "pinned", "ephemeral", "evictable", "expires": or 0,
+ * TOP      {"objects": [{"uri", "id", "size", "tier", "home", "heat", "accesses", "last_access": seconds since 1970}], hottest first}
+ * EXPLAIN  {"id", "size", "tier", "home", "heat", "accesses", "last_access", "pinned", "ephemeral", "evictable", "expires": or 0,
  *	     "copy": bool, "why": a sentence, "next": a sentence, "working": a sentence or null}
  * MIGRATE, PROMOTE, DEMOTE
  *	    {"state": "done"|"under way"|"there", "from", "to", "kind": "home"|"copy"|"drop", "id", "size"}

@@ -136,8 +136,8 @@ json_t *lcy_tell_explain(struct lcy *l, uint32_t slot, const struct idx_ent *e)
 	if (job)
 		(void)snprintf(working, sizeof(working), job->kind == LCY_JOB_DROP ? "it is being removed from tier %s%.0s" : "it is on its way from tier %s to tier %s",
 			       lcy_task_tier(l, job->from), lcy_task_tier(l, job->to));
-	return json_pack("{s:I, s:I, s:I, s:I, s:f, s:f, s:I, s:b, s:b, s:b, s:I, s:b, s:s, s:s, s:s?}", "id", num(e->id), "size", num(e->size), "tier",
-			 (json_int_t)e->tier, "home", (json_int_t)e->home, "heat", v.heat, "count", v.count, "last_access", num(v.last_s), "pinned",
+	return json_pack("{s:I, s:I, s:I, s:I, s:f, s:I, s:I, s:b, s:b, s:b, s:I, s:b, s:s, s:s, s:s?}", "id", num(e->id), "size", num(e->size), "tier",
+			 (json_int_t)e->tier, "home", (json_int_t)e->home, "heat", v.heat, "accesses", num((uint64_t)(v.count + 0.5)), "last_access", num(v.last_s), "pinned",
 			 (e->flags & OM_OBJ_PINNED) != 0, "ephemeral", (e->flags & OM_OBJ_EPHEMERAL) != 0, "evictable",
 			 (e->flags & OM_OBJ_EVICTABLE) != 0, "expires", num(e->expiry_s), "copy", e->tier != e->home, "why", why, "next", next,
 			 "working", job ? working : NULL);

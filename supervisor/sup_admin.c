@@ -49,10 +49,13 @@ json_t *sup_admin_text(const char *s)
 	return json_string(plain);
 }
 
-json_t *sup_admin_error(int status, const char *text)
+json_t *sup_admin_error(int status, const char *text, const char *todo)
 {
+	/* "Malformed" is for programs; a text that says what is wrong says it better. */
+	if (!todo)
+		todo = text && (status == OBJM_STATUS_INVALID_REQUEST || status == -OBJM_STATUS_INVALID_REQUEST) ? "" : om_status_todo(status);
 	return json_pack("{s:b, s:{s:s, s:o, s:s}}", "ok", 0, "error", "status", om_status_name(status), "text",
-			 sup_admin_text(text ? text : om_status_text(status)), "todo", om_status_todo(status));
+			 sup_admin_text(text ? text : om_status_text(status)), "todo", todo);
 }
 
 static void drop(struct conn *c)
@@ -117,7 +120,7 @@ static json_t *judge(struct conn *c, const char *line, size_t len)
 	c->ref = (struct sup_admin_ref){ .conn = (unsigned)(c - c->a->conn), .serial = ++c->a->serial };
 	if (!req) {
 		(void)snprintf(text, sizeof(text), "the request %s", why);
-		return sup_admin_error(OBJM_STATUS_INVALID_REQUEST, text);
+		return sup_admin_error(OBJM_STATUS_INVALID_REQUEST, text, NULL);
 	}
 	json_t *reply = c->a->answer(c->a->arg, &c->peer, req, &c->ref);
 	json_decref(req);
@@ -197,7 +200,7 @@ static bool work(struct conn *c)
 			if (c->in_len < SUP_ADMIN_LINE)
 				break;
 			c->last = true; /* where the next request begins cannot be known */
-			answer = sup_admin_error(OBJM_STATUS_TOO_LARGE, "a request has at most 32768 bytes");
+			answer = sup_admin_error(OBJM_STATUS_TOO_LARGE, "a request has at most 32768 bytes", NULL);
 			if (!answer) {
 				drop(c);
 				return false;
@@ -360,7 +363,7 @@ void sup_admin_tick(struct sup_admin *a, uint64_t now_ns)
 			continue;
 		if (c->waiting) {
 			if (now_ns >= c->wait_due_ns)
-				answer_waiting(c, sup_admin_error(OBJM_STATUS_TIMEOUT, "what was asked has not been answered in time"));
+				answer_waiting(c, sup_admin_error(OBJM_STATUS_TIMEOUT, "what was asked has not been answered in time", NULL));
 			continue;
 		}
 		/* requests that wait, wait for room towards the peer: it does not read */

@@ -53,8 +53,9 @@ void sup_admin_reply(struct sup_admin *a, const struct sup_admin_ref *ref, json_
 /** Parse a text that another process wrote: a JSON object no deeper than SUP_ADMIN_DEPTH; else NULL and why. */
 json_t *sup_admin_parse(const char *text, size_t len, char *ret_why, size_t cap);
 
-/** An answer that says no. `text`: what, on which object, why; NULL: the status says it. */
-json_t *sup_admin_error(int status, const char *text);
+/** An answer that says no. `text`: what, on which object, why; NULL: the status says it. `todo`: what helps; NULL: what
+ * helps with this status. */
+json_t *sup_admin_error(int status, const char *text, const char *todo);
 /** A JSON text; of one that is not UTF-8 (a name cut in the middle), every byte beyond ASCII becomes "?". */
 json_t *sup_admin_text(const char *s);
 

@@ -43,6 +43,12 @@ int sup_admin_say(struct sup_admin_call *call, int status, const char *fmt, ...)
 	return status;
 }
 
+int sup_admin_no_tier(struct sup_admin_call *call, const char *name)
+{
+	call->todo = "objmctl tier list names them";
+	return sup_admin_say(call, -OBJM_STATUS_NOT_FOUND, "there is no tier \"%.64s\"", name);
+}
+
 int sup_admin_find_tier(struct sup_admin_call *call, const char *name, struct sup_engine_tier_stat *ret)
 {
 	struct sup_engine_stat st = { 0 };
@@ -54,7 +60,7 @@ int sup_admin_find_tier(struct sup_admin_call *call, const char *name, struct su
 		*ret = st.tiers[i];
 		return 0;
 	}
-	return sup_admin_say(call, -OBJM_STATUS_NOT_FOUND, "there is no tier \"%.64s\"; tier-list names them", name);
+	return sup_admin_no_tier(call, name);
 }
 
 /* ---- arguments ---- */
@@ -148,7 +154,7 @@ static json_t *finish(struct sup_admin_call *call, int err)
 		om_log(OM_MSG_ADMIN, "uid %u, pid %d: %s %.200s: %s%s%s", (unsigned)call->peer.uid, (int)call->peer.pid, call->cmd->name,
 		       operand(call), err < 0 ? om_status_text(err) : "done", err < 0 && *call->text ? ": " : "",
 		       err < 0 ? call->text : "");
-	answer = err < 0 ? sup_admin_error(err, *call->text ? call->text : NULL) : json_incref(call->reply);
+	answer = err < 0 ? sup_admin_error(err, *call->text ? call->text : NULL, call->todo) : json_incref(call->reply);
 	json_decref(call->request);
 	json_decref(call->reply);
 	free(call);
@@ -177,15 +183,15 @@ json_t *sup_admin_cmd_answer(void *arg, const struct om_peer *peer, json_t *requ
 	char text[160];
 
 	if (!name)
-		return sup_admin_error(OBJM_STATUS_INVALID_REQUEST, "the request has no \"cmd\"; {\"cmd\":\"help\"} lists them");
+		return sup_admin_error(OBJM_STATUS_INVALID_REQUEST, "the request has no \"cmd\"; {\"cmd\":\"help\"} lists them", NULL);
 	const struct sup_admin_cmd *cmd = find(name);
 	if (!cmd) {
 		(void)snprintf(text, sizeof(text), "there is no command \"%.64s\"; {\"cmd\":\"help\"} lists them", name);
-		return sup_admin_error(OBJM_STATUS_UNSUPPORTED_OP, text);
+		return sup_admin_error(OBJM_STATUS_UNSUPPORTED_OP, text, NULL);
 	}
 	struct sup_admin_call *call = calloc(1, sizeof(*call));
 	if (!call)
-		return sup_admin_error(OBJM_STATUS_OUT_OF_MEMORY, NULL);
+		return sup_admin_error(OBJM_STATUS_OUT_OF_MEMORY, NULL, NULL);
 	*call = (struct sup_admin_call){ .sup = arg, .cmd = cmd, .peer = *peer, .ref = *ref, .request = json_incref(request),
 					 .reply = json_object() };
 	sup_admin_put(call->reply, "ok", json_true());

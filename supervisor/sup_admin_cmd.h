@@ -20,6 +20,7 @@ struct sup_admin_call {
 	json_t *request; /* checked against `args` */
 	json_t *reply;	 /* to be filled */
 	char text[512];	 /* of a failure: what, on which object, why; "": the status says it */
+	const char *todo; /* what helps, a constant; NULL: what the status says */
 	uint8_t tier;	 /* for the command's own use */
 };
 
@@ -54,6 +55,8 @@ const char *sup_admin_str(const struct sup_admin_call *call, const char *key);
 bool sup_admin_flag(const struct sup_admin_call *call, const char *key);
 /** call->text by printf; returns `status`. */
 int sup_admin_say(struct sup_admin_call *call, int status, const char *fmt, ...) OM_PRINTF(3, 4);
+/** -NOT_FOUND, and that no tier has this name. */
+int sup_admin_no_tier(struct sup_admin_call *call, const char *name);
 /** A tier's figures by name; -NOT_FOUND, said. */
 int sup_admin_find_tier(struct sup_admin_call *call, const char *name, struct sup_engine_tier_stat *ret);
 

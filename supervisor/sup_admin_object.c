@@ -11,6 +11,20 @@
 #define TOP_DEFAULT 20u
 #define TOP_MAX 1000u
 
+static const struct sup_engine_tier_stat *tier_of(const struct sup_engine_stat *st, uint8_t no)
+{
+	for (unsigned i = 0; i < st->n_tiers; i++)
+		if (st->tiers[i].tier == no && no != OM_TIER_NONE)
+			return &st->tiers[i];
+	return NULL;
+}
+
+static json_t *tier_name(const struct sup_engine_stat *st, uint8_t no)
+{
+	const struct sup_engine_tier_stat *t = tier_of(st, no);
+	return t ? json_string(t->name) : json_null();
+}
+
 /* ---- what others answer ---- */
 
 static int say_failed(struct sup_admin_call *call, int status)
@@ -46,6 +60,19 @@ static int merge(struct sup_admin_call *call, const struct sup_engine_answer *a)
 	return status < 0 ? say_failed(call, status) : 0;
 }
 
+/* Numbers of tiers mean nothing outside: names for them. */
+static void name_tiers(const struct sup_engine_stat *st, json_t *o)
+{
+	static const char *const members[] = { "tier", "home", "from", "to" };
+
+	for (size_t i = 0; i < OM_ARRAY_SIZE(members); i++) {
+		const json_t *v = json_object_get(o, members[i]);
+
+		if (json_is_integer(v))
+			sup_admin_put(o, members[i], tier_name(st, (uint8_t)OM_MIN(json_integer_value(v), (json_int_t)OM_TIER_NONE)));
+	}
+}
+
 static void on_task(void *arg, const struct sup_engine_answer *a)
 {
 	struct sup_admin_call *call = arg;
@@ -53,11 +80,28 @@ static void on_task(void *arg, const struct sup_engine_answer *a)
 	sup_admin_done(call, merge(call, a));
 }
 
+/* The answer speaks of objects and where they are. */
+static void on_objects(void *arg, const struct sup_engine_answer *a)
+{
+	struct sup_admin_call *call = arg;
+	int err = merge(call, a);
+	struct sup_engine_stat st = { 0 };
+	json_t *o;
+	size_t i;
+
+	sup_engine_stat(call->sup->engine, &st);
+	name_tiers(&st, call->reply);
+	json_array_foreach(json_object_get(call->reply, "objects"), i, o)
+		name_tiers(&st, o);
+	sup_admin_done(call, err);
+}
+
 static int ask(struct sup_admin_call *call, enum om_task_kind kind, uint8_t tier, uint64_t n, const char *uri)
 {
+	bool objects = kind == OM_TASK_TOP || uri != NULL;
 	const struct sup_engine_task t = { .kind = kind, .tier = tier, .arg = n, .uri = uri, .uri_len = uri ? strlen(uri) : 0,
 					   .wait_ms = WAIT_MS };
-	int err = sup_engine_task(call->sup->engine, &t, on_task, call);
+	int err = sup_engine_task(call->sup->engine, &t, objects ? on_objects : on_task, call);
 
 	return err < 0 ? say_failed(call, err) : SUP_ADMIN_LATER;
 }
@@ -196,20 +240,6 @@ int sup_admin_run_TOP(struct sup_admin_call *call)
 
 /* ---- one object ---- */
 
-static const struct sup_engine_tier_stat *tier_of(const struct sup_engine_stat *st, uint8_t no)
-{
-	for (unsigned i = 0; i < st->n_tiers; i++)
-		if (st->tiers[i].tier == no && no != OM_TIER_NONE)
-			return &st->tiers[i];
-	return NULL;
-}
-
-static json_t *tier_name(const struct sup_engine_stat *st, uint8_t no)
-{
-	const struct sup_engine_tier_stat *t = tier_of(st, no);
-	return t ? json_string(t->name) : json_null();
-}
-
 static json_t *file_path(const struct sup_engine_stat *st, const struct sup_engine_record *r)
 {
 	const struct sup_engine_tier_stat *t = tier_of(st, r->tier);
@@ -288,7 +318,7 @@ static int object_failed(struct sup_admin_call *call, int status)
 		return sup_admin_say(call, status, "there is no object \"%.200s\"", uri);
 	if (status == -OBJM_STATUS_UNAVAILABLE)
 		return sup_admin_say(call, status, "\"%.200s\" is not on the tiers that are here; one that may hold it is absent or being "
-				     "rebuilt (tier-list)", uri);
+				     "rebuilt (objmctl tier list)", uri);
 	if (status == -OBJM_STATUS_TIMEOUT)
 		return sup_admin_say(call, status, "the catalogs have not answered within %u s", WAIT_MS / 1000u);
 	return status;

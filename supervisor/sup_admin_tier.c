@@ -68,11 +68,11 @@ int sup_admin_run_TIER_REBUILD(struct sup_admin_call *call)
 	int err = sup_engine_rebuild(call->sup->engine, name);
 
 	if (err == -OBJM_STATUS_NOT_FOUND)
-		return sup_admin_say(call, err, "there is no tier \"%.64s\"; tier-list names them", name);
+		return sup_admin_no_tier(call, name);
 	if (err == -OBJM_STATUS_UNAVAILABLE)
 		return sup_admin_say(call, err, "tier \"%.64s\" is not there", name);
 	if (err == -OBJM_STATUS_BUSY)
-		return sup_admin_say(call, err, "a rebuild of tier \"%.64s\" is under way; tier-list shows its progress", name);
+		return sup_admin_say(call, err, "a rebuild of tier \"%.64s\" is under way; objmctl tier list shows its progress", name);
 	if (err == 0)
 		sup_admin_put(call->reply, "tier", sup_admin_text(name));
 	return err;
@@ -90,7 +90,7 @@ static void on_order(void *arg, const struct sup_engine_answer *a)
 	if (a->status < 0 && a->text_len)
 		(void)sup_admin_say(call, a->status, "tier \"%.64s\": %.*s", name, (int)OM_MIN(a->text_len, (size_t)300), a->text);
 	else if (a->status == -OBJM_STATUS_TIMEOUT)
-		(void)sup_admin_say(call, a->status, "tier \"%.64s\": it takes longer than %u s; tier-list shows what comes of it", name,
+		(void)sup_admin_say(call, a->status, "tier \"%.64s\": it takes longer than %u s; objmctl tier list shows what comes of it", name,
 				    ORDER_WAIT_MS / 1000u);
 	sup_admin_done(call, a->status);
 }

@@ -19,6 +19,9 @@ teardown() { scenario_teardown; }
 	objmctl explain /a/d | grep -q '^why'
 	fails 1 'there is no object "/none"' objmctl object /none
 	fails 1 'there is no object "/none"' objmctl explain /none
+	fails 2 "no such command: \"frob\"" objmctl frob
+	fails 2 "tier needs a second word: one of add, " objmctl tier
+	fails 2 "lifecycle has no \"frob\": one of pause, resume, status" objmctl lifecycle frob
 	fails 2 "operand is missing" objmctl object
 	fails 2 "one operand too many" objmctl object /a /b
 	fails 2 "no such option" objmctl object --odd /a
@@ -50,7 +53,23 @@ teardown() { scenario_teardown; }
 	objmctl pin /x >/dev/null
 	[ "$(objmctl --json object /x | json "s['flags']")" = '["pinned"]' ]
 	objmctl explain /x | grep -q "it is pinned"
-	objmctl unpin /x >/dev/null
+	objmctl unpin /x | grep -q "may move again"
 	[ "$(objmctl --json object /x | json "s['flags']")" = '[]' ]
 	fails 1 'no object "/none"' objmctl pin /none
+}
+
+@test "top and moves by hand: people and programs are told tiers by name" {
+	printf 12345 | objm put /hot -
+	for _ in 1 2 3; do objm cat /hot >/dev/null; done
+	hot() { objmctl --json top | json "[[o['uri'], o['tier'], o['home'], o['accesses'] >= 3] for o in s['objects']]" | grep -qF '["/hot", "disk", "disk", true]'; }
+	wait_until 20 hot
+	objmctl top | grep -qE '^ *[0-9.]+ +[0-9]+ +5 +disk +disk +/hot$'
+	wait_until 20 objmctl migrate /hot memory
+	[ "$(objmctl migrate /hot memory)" = "/hot is on tier memory already." ]
+	copied() { objmctl demote /hot >"$T/said" || [ "$(objmctl --json object /hot | json "s['tier']")" = disk ]; }
+	wait_until 20 copied
+	[ ! -s "$T/said" ] || grep -q "^/hot: its copy on tier memory is gone (5); tier disk, its home, serves it.$" "$T/said"
+	fails 1 'there is no tier "nowhere"; objmctl tier list names them' objmctl migrate /hot nowhere
+	objmctl lifecycle status | grep -qE '^moved +[0-9]+ up, [0-9]+ down'
+	objmctl lifecycle status | grep -qE '^disk +1 '
 }
