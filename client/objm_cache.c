@@ -78,30 +78,36 @@ static struct objm_cache_rest *rest_of(const struct objm_cache *c, const struct 
 
 /* ---------------------------------------------------------------- URIs */
 
+static uint8_t short_len(size_t len) { return (uint8_t)OM_MIN(len, (size_t)UINT8_MAX); }
+
 static const char *uri_at(const struct objm_cache_entry *e, const struct objm_cache_rest *r)
 {
 	const char *p;
 
-	if (OM_LIKELY(e->uri_len <= OBJM_CACHE_INLINE))
+	if (OM_LIKELY(e->len <= OBJM_CACHE_INLINE))
 		return e->text;
-	if (e->uri_len <= OBJM_CACHE_NEAR)
+	if (e->len <= OBJM_CACHE_NEAR)
 		return r->text;
 	memcpy(&p, r->text, sizeof(p));
 	return p;
 }
 
-const char *objm_cache_uri(const struct objm_cache *c, const struct objm_cache_entry *e) { return uri_at(e, rest_of(c, e)); }
+const char *objm_cache_uri(const struct objm_cache *c, const struct objm_cache_entry *e, size_t *ret_len)
+{
+	*ret_len = rest_of(c, e)->uri_len;
+	return uri_at(e, rest_of(c, e));
+}
 
-/* `own`: memory for one that fits nowhere. e->uri_len is set. */
+/* `own`: memory for one that fits nowhere. The lengths are set. */
 static void uri_set(struct objm_cache_entry *e, struct objm_cache_rest *r, const char *uri, char *own)
 {
 	if (own)
 		memcpy(r->text, &own, sizeof(own));
-	memcpy((char *)(uintptr_t)uri_at(e, r), uri, e->uri_len);
+	memcpy((char *)(uintptr_t)uri_at(e, r), uri, r->uri_len);
 }
 
 /* Words that overlap at the end instead of a call: nearly all URIs are of this kind. */
-static bool same_bytes(const char *a, const char *b, size_t len)
+static inline bool same_bytes(const char *a, const char *b, size_t len)
 {
 	uint64_t x, y, differ = 0;
 
@@ -128,9 +134,9 @@ static void empty(struct objm_cache *c, struct objm_cache_entry *e)
 		(void)munmap((void *)(uintptr_t)e->pub.data, (size_t)e->pub.size);
 	else if (e->has & OBJM_CACHE_HAS_DATA)
 		free((void *)(uintptr_t)e->pub.data);
-	if (e->uri_len > OBJM_CACHE_NEAR)
-		free((char *)(uintptr_t)objm_cache_uri(c, e));
-	e->uri_len = 0;
+	if (e->len > OBJM_CACHE_NEAR)
+		free((char *)(uintptr_t)uri_at(e, rest_of(c, e)));
+	e->len = 0;
 	e->has = 0;
 }
 
@@ -150,7 +156,7 @@ void objm_cache_free(struct objm_cache *c)
 	if (!c)
 		return;
 	for (uint32_t i = 1; i <= c->used; i++)
-		if (c->entries[i].uri_len)
+		if (c->entries[i].len)
 			empty(c, &c->entries[i]);
 	(void)munmap(c->memory, memory_bytes(c));
 	idx_gen_unmap(c->table);
@@ -180,8 +186,13 @@ static struct objm_cache_place place_of(const struct objm_cache *c, const char *
 	return objm_cache_place(XXH3_64bits_withSeed(uri, len, c->seed));
 }
 
-/* *ret_bucket: where its generation is. */
-static struct objm_cache_entry *lookup(struct objm_cache *c, const char *uri, size_t len, struct objm_cache_place p, uint32_t *ret_bucket)
+static inline bool named(const struct objm_cache_entry *e, const struct objm_cache_rest *r, const char *uri, size_t len)
+{
+	return e->len == short_len(len) && (OM_LIKELY(len <= OBJM_CACHE_NEAR) || r->uri_len == len) && same_bytes(uri_at(e, r), uri, len);
+}
+
+/* *ret_bucket: where its generation is. Inline: what the compiler can keep in registers here counts in a hit. */
+static inline __attribute__((always_inline)) struct objm_cache_entry *lookup(struct objm_cache *c, const char *uri, size_t len, struct objm_cache_place p, uint32_t *ret_bucket)
 {
 	for (uint32_t at = objm_cache_home(&c->lines, p.hash);; at = objm_cache_next(&c->lines, at)) {
 		const struct objm_cache_line *l = &c->lines.line[at];
@@ -193,7 +204,7 @@ static struct objm_cache_entry *lookup(struct objm_cache *c, const char *uri, si
 
 			if (len > OBJM_CACHE_INLINE) /* both lines at once */
 				__builtin_prefetch(c->rests[number].text);
-			if (OM_LIKELY(e->uri_len == len && same_bytes(uri_at(e, &c->rests[number]), uri, len))) {
+			if (OM_LIKELY(named(e, &c->rests[number], uri, len))) {
 				*ret_bucket = objm_cache_bucket(l, i);
 				return e;
 			}
@@ -217,21 +228,21 @@ static void link_entry(struct objm_cache *c, struct objm_cache_entry *e, struct 
 
 /* ---------------------------------------------------------------- hits */
 
-/* The group's word has moved, or was never compared under: the bucket's own. */
-static __attribute__((noinline)) bool prove(struct objm_cache *c, struct objm_cache_entry *e, uint32_t bucket, uint64_t group)
+/* The group's word has moved, or nothing was compared yet: the bucket's own. */
+static __attribute__((noinline)) bool prove(const struct objm_cache *c, struct objm_cache_entry *e, uint32_t bucket, uint32_t group)
 {
-	if (idx_gen_load(c->table, bucket) != rest_of(c, e)->gen)
+	if (idx_gen_load(c->table, bucket) != e->gen)
 		return false;
-	if (c->groups)
+	if (group != 0)
 		e->proven = group;
 	return true;
 }
 
 /* The proof: see the top of objm_cache.h. Words are loaded before the table's life is looked at: a table that is alive
  * after the load was alive at it. */
-static bool current(struct objm_cache *c, struct objm_cache_entry *e, uint32_t bucket, uint64_t *ret_now)
+static inline bool current(const struct objm_cache *c, struct objm_cache_entry *e, uint32_t bucket, uint64_t *ret_now)
 {
-	uint64_t group = idx_gen_group_load(c->table, bucket); /* before prove() loads the bucket's */
+	uint32_t group = idx_gen_group_load(c->table, bucket); /* before prove() loads the bucket's */
 	bool same = OM_LIKELY(group == e->proven) || prove(c, e, bucket, group);
 	uint64_t until = atomic_load_explicit(&c->table->valid_until_ns, memory_order_acquire);
 	bool alive = atomic_load_explicit(&c->table->state, memory_order_acquire) == IDX_GEN_ALIVE;
@@ -270,7 +281,7 @@ struct objm_cache_entry *objm_cache_find(struct objm_cache *c, const char *uri, 
 	}
 	c->hits++;
 	e->refs++;
-	e->visited = 1;
+	e->has |= OBJM_CACHE_VISITED;
 	if (e->touches == 0 && c->touched_count < OBJM_CACHE_TOUCHED_MAX)
 		c->touched[c->touched_count++] = (uint32_t)(e - c->entries);
 	e->touches += e->touches < UINT16_MAX;
@@ -301,8 +312,8 @@ bool objm_cache_shrink(struct objm_cache *c, uint32_t n)
 		e = &c->entries[c->hand];
 		if (!c->rests[c->hand].linked || e->refs > 0)
 			continue;
-		if (e->visited) {
-			e->visited = 0;
+		if (e->has & OBJM_CACHE_VISITED) {
+			e->has &= (uint8_t)~OBJM_CACHE_VISITED;
 			continue;
 		}
 		unlink_entry(c, e);
@@ -383,17 +394,18 @@ struct objm_cache_entry *objm_cache_insert(struct objm_cache *c, const char *uri
 	}
 	*e = (struct objm_cache_entry){
 		.pub = {.data = data, .size = info->size, .fd = has & OBJM_CACHE_HAS_FD ? fd : -1, .flags = info->flags},
+		.gen = info->gen,
 		.proven = OBJM_CACHE_UNPROVEN,
 		.refs = 1,
-		.uri_len = (uint16_t)len,
+		.len = short_len(len),
 		.has = (uint8_t)(has | (info->expiry_s ? OBJM_CACHE_HAS_EXPIRY : 0) | (lone ? OBJM_CACHE_HAS_LEFT : 0))};
 	*rest_of(c, e) = (struct objm_cache_rest){.id = info->id,
 						  .mtime_ns = info->mtime_ns,
 						  .expiry_s = info->expiry_s,
-						  .gen = info->gen,
 						  .rev = info->rev,
 						  .bucket = info->bucket,
 						  .hash = place.hash,
+						  .uri_len = (uint16_t)len,
 						  .tier = info->tier,
 						  .home = info->home};
 	uri_set(e, rest_of(c, e), uri, own);
@@ -410,7 +422,7 @@ void objm_cache_entry_info(const struct objm_cache *c, const struct objm_cache_e
 				       .size = e->pub.size,
 				       .mtime_ns = r->mtime_ns,
 				       .expiry_s = r->expiry_s,
-				       .gen = r->gen,
+				       .gen = e->gen,
 				       .rev = r->rev,
 				       .flags = e->pub.flags,
 				       .bucket = r->bucket,
@@ -433,6 +445,5 @@ int objm_cache_attach(struct objm_cache *c, int fd)
 	idx_gen_unmap(c->table);
 	c->table = t;
 	c->epoch = t ? t->epoch : 0;
-	c->groups = t && t->groups == IDX_GEN_GROUPS;
 	return r;
 }

@@ -41,34 +41,35 @@
 #define OBJM_CACHE_HAS_MAPPING 0x4u /* data is a mapping; else it is from malloc */
 #define OBJM_CACHE_HAS_EXPIRY 0x8u
 #define OBJM_CACHE_HAS_LEFT 0x10u /* not found by its URI (any more): it goes with its last reference */
+#define OBJM_CACHE_VISITED 0x20u  /* since the hand came by */
 
-#define OBJM_CACHE_INLINE 22u /* bytes of a URI in the entry itself */
-#define OBJM_CACHE_NEAR 76u   /* in the rest of it; longer ones have memory of their own */
-#define OBJM_CACHE_UNPROVEN UINT64_MAX
+#define OBJM_CACHE_INLINE 20u /* bytes of a URI in the entry itself */
+#define OBJM_CACHE_NEAR 64u   /* in the rest of it; longer ones have memory of their own */
+#define OBJM_CACHE_UNPROVEN UINT32_MAX /* a group's word is never this */
 
 /* What a hit looks at and hands out: one cache line. */
 struct objm_cache_entry {
 	struct objm_cached pub; /* must be first */
-	uint64_t proven;	/* the group's word when the generation was last compared; or OBJM_CACHE_UNPROVEN */
+	uint64_t gen;		/* of the answer */
+	uint32_t proven;	/* the group's word when the generation was last compared; or OBJM_CACHE_UNPROVEN */
 	uint32_t refs;
 	uint16_t touches; /* hits since they were last reported; stops at its maximum */
-	uint8_t visited;  /* since the hand came by */
-	uint8_t has;	  /* OBJM_CACHE_HAS_... */
+	uint8_t has;	  /* OBJM_CACHE_HAS_..., VISITED */
+	uint8_t len;	  /* of the URI, 255: 255 or more; 0: the entry is free */
 	char text[OBJM_CACHE_INLINE]; /* the URI, if it fits: objm_cache_uri() */
-	uint16_t uri_len; /* 0: the entry is free */
 } __attribute__((aligned(64)));
 static_assert(sizeof(struct objm_cache_entry) == 64, "one line");
 
 /* The rest of it, in an array of its own. */
 struct objm_cache_rest {
+	char text[OBJM_CACHE_NEAR]; /* a URI that the entry has no room for, or the pointer to it */
 	uint64_t id, mtime_ns, expiry_s;
-	uint64_t gen; /* of the answer */
 	uint32_t rev, bucket;
 	uint32_t hash;	    /* half of the URI's: where it is found */
 	uint32_t next_free; /* number of the next free entry; 0: none */
-	bool linked;	    /* found by its URI */
+	uint16_t uri_len;
+	bool linked; /* found by its URI */
 	uint8_t tier, home;
-	char text[OBJM_CACHE_NEAR]; /* a URI that the entry has no room for, or the pointer to it */
 } __attribute__((aligned(64)));
 
 /* An entry that cannot be kept. */
@@ -80,7 +81,6 @@ struct objm_cache_lone {
 struct objm_cache {
 	const struct idx_gen_table *table; /* NULL: nothing can be kept */
 	uint64_t epoch;
-	bool groups; /* the table has words of groups */
 	struct objm_cache_lines lines;
 	struct objm_cache_entry *entries; /* [1..max] */
 	struct objm_cache_rest *rests;	  /* of the same numbers */
@@ -115,8 +115,8 @@ struct objm_cache_entry *objm_cache_find(struct objm_cache *c, const char *uri, 
  */
 struct objm_cache_entry *objm_cache_insert(struct objm_cache *c, const char *uri, size_t len, const struct objm_info *info, int fd,
 					   void *data, uint32_t has);
-/** Its URI: uri_len bytes. */
-const char *objm_cache_uri(const struct objm_cache *c, const struct objm_cache_entry *e);
+/** Its URI, which has no NUL at its end. */
+const char *objm_cache_uri(const struct objm_cache *c, const struct objm_cache_entry *e, size_t *ret_len);
 /** What was said of it. */
 void objm_cache_entry_info(const struct objm_cache *c, const struct objm_cache_entry *e, struct objm_info *ret_info);
 /** A reference less. */

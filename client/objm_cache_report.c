@@ -89,16 +89,19 @@ static size_t build(objm_t *s, uint64_t *ret_hits)
 	for (uint32_t i = 0; i < c->touched_count && wr.len < REPORT_BYTES; i++) {
 		struct objm_cache_entry *e = &c->entries[c->touched[i]];
 		const struct objm_cache_rest *r = &c->rests[c->touched[i]];
+		const char *uri;
+		size_t len;
 
-		if (e->touches == 0 || e->uri_len == 0)
+		if (e->touches == 0 || e->len == 0)
 			continue; /* its place has gone to another object */
 		for (int b = 0; b < 8; b++)
 			data[b] = (uint8_t)(r->id >> (56 - 8 * b));
 		data[8] = data[9] = 0;
 		data[10] = (uint8_t)(e->touches >> 8);
 		data[11] = (uint8_t)e->touches;
-		memcpy(data + 12, objm_cache_uri(c, e), e->uri_len);
-		om_proto_tlv_put(&wr, OM_PROTO_TAG_TOUCHED, data, 12u + e->uri_len);
+		uri = objm_cache_uri(c, e, &len);
+		memcpy(data + 12, uri, len);
+		om_proto_tlv_put(&wr, OM_PROTO_TAG_TOUCHED, data, (uint32_t)(12u + len));
 		*ret_hits += e->touches;
 		e->touches = 0;
 	}

@@ -11,7 +11,9 @@
  *          Why a hit is never stale: a change acknowledged before the look ended its bucket on a g above the one that any
  *          worker could have loaded before the change's slot was published.
  * GROUPS   a word for each group of neighbouring buckets, raised (release) once the bucket's word has gone odd, before the
- *          commit; it never says which bucket moved. They are 2 KiB, so a reader's first cache has them, which it has not of 8 MiB.
+ *          commit; it does not say which bucket moved. They are 4 KiB, so a reader's first cache has them, which it has not of 8 MiB.
+ *          0 says nothing, for ever: a word that has gone through all others (after 2^32 changes), or a supervisor that knows no
+ *          groups. So no word ever stands for two moments.
  *          client: loads the group's word (acquire) BEFORE it compares the bucket's, and remembers it. While the group's word
  *          is the one remembered, the bucket's has not moved since it was compared:
  *          a change of the bucket that was published or acknowledged before this look raised the group's word before, to v
@@ -36,8 +38,8 @@
 #define IDX_GEN_LAYOUT 1u
 #define IDX_GEN_BUCKETS (1u << 20)
 #define IDX_GEN_HEADER_BYTES 4096u
-#define IDX_GEN_GROUPS 256u
-#define IDX_GEN_GROUP_SHIFT 12 /* buckets to a group: 2^12 */
+#define IDX_GEN_GROUPS 1008u /* what the header has room for */
+#define IDX_GEN_GROUP_LAST (UINT32_MAX - 1) /* after it comes 0; UINT32_MAX is none, for readers to use as "nothing" */
 #define IDX_GEN_VALID_NS 200000000ull /* a table not renewed for this long is dead */
 #define IDX_GEN_RENEW_NS 50000000ull
 /* What a successor that could not retire the old table waits before its first acknowledgement: the validity, and the
@@ -53,13 +55,12 @@ struct idx_gen_table {
 	uint64_t epoch; /* random; never 0 */
 	_Atomic uint64_t state;
 	_Atomic uint64_t valid_until_ns; /* CLOCK_MONOTONIC_COARSE */
-	uint64_t groups; /* IDX_GEN_GROUPS; 0: a supervisor that does not write them, they prove nothing */
-	uint64_t pad[IDX_GEN_HEADER_BYTES / 8 - IDX_GEN_GROUPS - 7];
-	_Atomic uint64_t group[IDX_GEN_GROUPS];
+	uint64_t pad[2];
+	_Atomic uint32_t group[IDX_GEN_GROUPS];
 	_Atomic uint64_t gen[IDX_GEN_BUCKETS];
 };
 static_assert(offsetof(struct idx_gen_table, gen) == IDX_GEN_HEADER_BYTES, "the header has its own page");
-static_assert(IDX_GEN_BUCKETS >> IDX_GEN_GROUP_SHIFT == IDX_GEN_GROUPS, "every bucket is of one group");
+static_assert(offsetof(struct idx_gen_table, group) == OM_CACHELINE, "the words of groups share no line with what is renewed");
 static_assert(sizeof(struct idx_gen_table) == IDX_GEN_HEADER_BYTES + 8ull * IDX_GEN_BUCKETS, "no hidden padding");
 
 /**
@@ -103,10 +104,15 @@ static inline uint64_t idx_gen_load(const struct idx_gen_table *t, uint32_t buck
 	return atomic_load_explicit(&t->gen[bucket & (IDX_GEN_BUCKETS - 1)], memory_order_acquire);
 }
 
-/** The word of a bucket's group. Load it before the generation that it is to stand for. */
-static inline uint64_t idx_gen_group_load(const struct idx_gen_table *t, uint32_t bucket)
+static inline uint32_t idx_gen_group(uint32_t bucket)
 {
-	return atomic_load_explicit(&t->group[(bucket >> IDX_GEN_GROUP_SHIFT) & (IDX_GEN_GROUPS - 1)], memory_order_acquire);
+	return (uint32_t)((uint64_t)(bucket & (IDX_GEN_BUCKETS - 1)) * IDX_GEN_GROUPS / IDX_GEN_BUCKETS);
+}
+
+/** The word of a bucket's group; 0: it stands for nothing. Load it before the generation that it is to stand for. */
+static inline uint32_t idx_gen_group_load(const struct idx_gen_table *t, uint32_t bucket)
+{
+	return atomic_load_explicit(&t->group[idx_gen_group(bucket)], memory_order_acquire);
 }
 
 /** Start loading a bucket's line. */

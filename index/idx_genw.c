@@ -49,7 +49,8 @@ int idx_genw_new(struct idx_genw **ret_g)
 	g->table->layout = IDX_GEN_LAYOUT;
 	g->table->buckets = IDX_GEN_BUCKETS;
 	g->table->epoch = new_epoch();
-	g->table->groups = IDX_GEN_GROUPS;
+	for (uint32_t i = 0; i < IDX_GEN_GROUPS; i++)
+		atomic_store_explicit(&g->table->group[i], 1, memory_order_relaxed); /* the state below is stored with release */
 	atomic_store_explicit(&g->table->valid_until_ns, om_coarse_ns() + IDX_GEN_VALID_NS, memory_order_release);
 	atomic_store_explicit(&g->table->state, IDX_GEN_ALIVE, memory_order_release);
 	*ret_g = g;
@@ -71,12 +72,21 @@ int idx_genw_fd(const struct idx_genw *g) { return g->seg.rofd; }
 const struct idx_gen_table *idx_genw_table(const struct idx_genw *g) { return g->table; }
 
 /* Callers hold the lock. */
-static void raise_word(_Atomic uint64_t *word, uint64_t by)
+static void raise_by(struct idx_genw *g, uint32_t bucket, uint64_t by)
 {
+	_Atomic uint64_t *word = &g->table->gen[bucket];
+
 	atomic_store_explicit(word, atomic_load_explicit(word, memory_order_relaxed) + by, memory_order_release);
 }
 
-static void raise_by(struct idx_genw *g, uint32_t bucket, uint64_t by) { raise_word(&g->table->gen[bucket], by); }
+static void raise_group(struct idx_genw *g, uint32_t group)
+{
+	_Atomic uint32_t *word = &g->table->group[group];
+	uint32_t was = atomic_load_explicit(word, memory_order_relaxed);
+
+	if (was != 0)
+		atomic_store_explicit(word, was == IDX_GEN_GROUP_LAST ? 0 : was + 1, memory_order_release);
+}
 
 void idx_genw_open(struct idx_genw *g, uint32_t bucket)
 {
@@ -88,7 +98,7 @@ void idx_genw_open(struct idx_genw *g, uint32_t bucket)
 	if (g->in_flight[bucket]++ == 0) {
 		raise_by(g, bucket, 1);
 		/* After it: who loads the new word of the group finds the bucket odd, or later. */
-		raise_word(&g->table->group[bucket >> IDX_GEN_GROUP_SHIFT], 1);
+		raise_group(g, idx_gen_group(bucket));
 	}
 	(void)pthread_mutex_unlock(&g->lock);
 }
@@ -127,6 +137,6 @@ void idx_genw_bump_all(struct idx_genw *g)
 		if (g->in_flight[b] == 0) /* an odd one moves on by itself, to an even one that nobody has seen */
 			raise_by(g, b, 2);
 	for (uint32_t i = 0; i < IDX_GEN_GROUPS; i++)
-		raise_word(&g->table->group[i], 1);
+		raise_group(g, i);
 	(void)pthread_mutex_unlock(&g->lock);
 }

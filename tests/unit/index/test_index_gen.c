@@ -43,27 +43,46 @@ static void odd_while_under_way(void **state)
 /* One word stands for many buckets: it moves once the bucket is odd, and no other one does. */
 static void a_group_says_that_something_moved(void **state)
 {
-	const uint32_t last = (1u << IDX_GEN_GROUP_SHIFT) - 1;
+	const uint32_t last = IDX_GEN_BUCKETS / IDX_GEN_GROUPS; /* the last one of the first group */
 	const struct idx_gen_table *t;
 	struct idx_genw *g = NULL;
 
 	(void)state;
+	assert_int_equal(idx_gen_group(last), 0);
+	assert_int_equal(idx_gen_group(last + 1), 1);
+	assert_int_equal(idx_gen_group(IDX_GEN_BUCKETS - 1), IDX_GEN_GROUPS - 1);
 	assert_int_equal(idx_genw_new(&g), 0);
 	t = idx_genw_table(g);
-	assert_int_equal(t->groups, IDX_GEN_GROUPS);
 	idx_genw_open(g, last);
-	assert_int_equal(idx_gen_group_load(t, 0), 1);
+	assert_int_equal(idx_gen_group_load(t, 0), 2);
 	idx_genw_open(g, last); /* odd already */
 	idx_genw_close(g, last);
 	idx_genw_close(g, last);
-	assert_int_equal(idx_gen_group_load(t, last), 1);
-	assert_int_equal(idx_gen_group_load(t, last + 1), 0);
-	idx_genw_open(g, IDX_GEN_BUCKETS - 1);
-	assert_int_equal(idx_gen_group_load(t, IDX_GEN_BUCKETS - 1), 1);
-	idx_genw_close(g, IDX_GEN_BUCKETS - 1);
+	assert_int_equal(idx_gen_group_load(t, last), 2);
+	assert_int_equal(idx_gen_group_load(t, last + 1), 1);
 	idx_genw_bump_all(g);
-	for (uint32_t b = 0; b < IDX_GEN_BUCKETS; b += last + 1)
-		assert_int_equal(idx_gen_group_load(t, b), b == 0 || b == IDX_GEN_BUCKETS - last - 1 ? 2 : 1);
+	for (uint32_t i = 0; i < IDX_GEN_GROUPS; i++)
+		assert_int_equal(atomic_load(&t->group[i]), i == 0 ? 3 : 2);
+	idx_genw_free(g);
+}
+
+/* A word that would come to a value that it has had stands for nothing from then on. */
+static void a_group_never_comes_round(void **state)
+{
+	struct idx_genw *g = NULL;
+	struct idx_gen_table *t;
+
+	(void)state;
+	assert_int_equal(idx_genw_new(&g), 0);
+	t = (struct idx_gen_table *)(uintptr_t)idx_genw_table(g);
+	atomic_store(&t->group[0], IDX_GEN_GROUP_LAST - 1);
+	for (unsigned i = 0; i < 4; i++) {
+		idx_genw_open(g, 0);
+		idx_genw_close(g, 0);
+		assert_int_equal(idx_gen_group_load(t, 0), i == 0 ? IDX_GEN_GROUP_LAST : 0);
+	}
+	idx_genw_bump_all(g);
+	assert_int_equal(idx_gen_group_load(t, 0), 0);
 	idx_genw_free(g);
 }
 
@@ -222,6 +241,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(odd_while_under_way),
 		cmocka_unit_test(a_group_says_that_something_moved),
+		cmocka_unit_test(a_group_never_comes_round),
 		cmocka_unit_test(bump_all_moves_every_bucket),
 		cmocka_unit_test(dies_by_silence_and_by_retiring),
 		cmocka_unit_test(map_refuses),
