@@ -3,7 +3,7 @@
  *
  * Input is read into one buffer of the whole worker; what cannot be used yet (half a message, or messages that must wait)
  * is kept in a buffer of the connection's own, of just that size. Requests are decoded in batches (wrk_decode.c) and done
- * by wrk_req.c and its neighbours, which queue answers in c->out and call wrk_conn_touch(); everything is sent once, at the
+ * by wrk_begin.c and its neighbours, which queue answers in c->out and call wrk_conn_touch(); everything is sent once, at the
  * end of the turn. A connection that is closed stays a valid structure until then, so no caller is left with a dangling one.
  */
 #include "worker/wrk_conn_int.h"

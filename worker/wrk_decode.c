@@ -6,8 +6,8 @@
  */
 #include "worker/wrk_decode.h"
 
+#include "worker/wrk_begin.h"
 #include "worker/wrk_hot.h"
-#include "worker/wrk_req.h"
 #include "worker/wrk_write.h"
 
 #define WRK_DECODE_BATCH 64u
@@ -164,7 +164,7 @@ static size_t wrk_decode_begin(struct wrk_conn *c, struct wrk_req_item *items, u
 		if (!hot) {
 			if (items[i].plain)
 				wrk_decode_body(&items[i]);
-			wrk_req_begin(c, &items[i]);
+			wrk_begin(c, &items[i]);
 			hot = 1;
 		}
 		i += hot;

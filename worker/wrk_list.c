@@ -1,5 +1,5 @@
 /*
- * wrk_list.c: LIST (process objmapper-worker, loop thread). Called by wrk_req.c.
+ * wrk_list.c: LIST (process objmapper-worker, loop thread). Called by wrk_begin.c.
  *
  * The peer's ranges (wrk_range.h) are asked for one after the other; one that has more than OM_LIST_BYTES_MAX bytes of names
  * is asked for again behind the last of them. What comes becomes TLVs in a buffer of the request, which leaves as a frame

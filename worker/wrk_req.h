@@ -21,7 +21,6 @@
 #define WRK_REQ_SPARE_MAX 1024u
 
 struct wrk_list_page; /* wrk_list.c */
-struct wrk_req_item; /* a decoded message (wrk_decode.h) */
 
 /* Content type, metadata and heat, where asked for. */
 struct wrk_req_full {
@@ -84,6 +83,9 @@ struct wrk_req {
 struct wrk_req *wrk_req_new(struct wrk_conn *c);
 /** It is going to wait: copy the URI, count it as unanswered. @return false: out of memory, and answered so */
 bool wrk_req_wait(struct wrk_req *r);
+/** Its answer must keep its order, and others are still due before it: it is gathered apart. @return false: out of memory, the
+ * connection was closed */
+bool wrk_req_stage(struct wrk_req *r);
 /** Answered, or given up: free it, or park it until its turn. The connection goes on at the end of the turn. */
 void wrk_req_end(struct wrk_req *r);
 /** The loop's turn ends: what ended in it is counted by how long it took. */
@@ -94,8 +96,5 @@ void wrk_req_conn_gone(struct wrk_conn *c);
 static inline struct wrk_out *wrk_req_out(const struct wrk_req *r) { return r->stage ? r->stage : &r->conn->out; }
 /** Free the spare ones (tests). */
 void wrk_req_fini(void);
-
-/** Begin what a decoded message asks. */
-void wrk_req_begin(struct wrk_conn *c, struct wrk_req_item *item);
 
 #endif

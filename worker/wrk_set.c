@@ -1,5 +1,5 @@
 /*
- * wrk_set.c: see wrk_set.h (process objmapper-worker, loop thread). Called by wrk_req.c.
+ * wrk_set.c: see wrk_set.h (process objmapper-worker, loop thread). Called by wrk_begin.c.
  *
  * The right `write` is needed for all of it. PINNED and EVICTABLE are rights of their own: who has not got one may name the
  * flag only as it is, which the supervisor judges (flags_keep), since only it knows what stands when the change is made.

@@ -1,5 +1,5 @@
 /*
- * wrk_touch.c: see wrk_touch.h (process objmapper-worker, loop thread). Called by wrk_req.c.
+ * wrk_touch.c: see wrk_touch.h (process objmapper-worker, loop thread). Called by wrk_begin.c.
  *
  * A client says what it likes, so a report counts for no more than requests would: only objects that it may read, only the
  * version that stands, only what the index knows (nobody is asked), and a bounded number of accesses a second.

@@ -1,6 +1,6 @@
 /*
- * wrk_watch.c: see wrk_watch.h (process objmapper-worker, loop thread). Called by wrk_req.c, wrk_conn.c and, for each change,
- * by wrk_ring.c.
+ * wrk_watch.c: see wrk_watch.h (process objmapper-worker, loop thread). Called by wrk_begin.c, wrk_conn.c and, for each change,
+ * by wrk_ring_rx.c.
  */
 #include "worker/wrk_watch.h"
 

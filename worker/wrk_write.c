@@ -1,5 +1,5 @@
 /*
- * wrk_write.c: requests that change the store (process objmapper-worker, loop thread). Called by wrk_req.c and wrk_get.c.
+ * wrk_write.c: requests that change the store (process objmapper-worker, loop thread). Called by wrk_begin.c and wrk_get.c.
  *
  * A put's callbacks carry its request; they stop coming when the connection closes (wrk_put_owner_close), and then
  * wrk_req_conn_gone() frees the request.
