@@ -2,8 +2,7 @@
  * objm_get.c: reading objects: descriptors, mappings, copies; one or many.
  *
  * Runs in clients. Every function is a request with a frame handler (objm_session.c runs them). A descriptor that was
- * received
- * lies in exactly one place: in the frame, in the handler's structure, or with the caller.
+ * received lies in exactly one place: in the frame, in the handler's structure, or with the caller.
  */
 #include "client/objm_priv.h"
 
@@ -33,10 +32,22 @@ static int get_frame(void *arg, const struct objm_frame *f)
 	return objm_frame_info(&g->info, f);
 }
 
+static int get_object(void *arg, int index, const struct om_proto_obj *obj, int fd)
+{
+	struct objm_got *g = arg;
+
+	(void)index;
+	om_close(&g->fd);
+	g->fd = fd;
+	g->info = (struct objm_info){0};
+	objm_info_obj(obj, &g->info);
+	return 0;
+}
+
 int objm_get_one(objm_t *s, const char *uri, uint32_t flags, struct objm_got *g)
 {
 	struct objm_req req = {
-		.op = OM_PROTO_OP_GET, .flags = frame_flags(flags), .uri = uri, .frame = get_frame, .arg = g};
+		.op = OM_PROTO_OP_GET, .flags = frame_flags(flags), .uri = uri, .frame = get_frame, .object = get_object, .arg = g};
 	int r;
 
 	g->fd = -1;
@@ -69,9 +80,30 @@ struct many {
 	const char *const *uris;
 	struct objm_result *results;
 	size_t *index; /* of the frame's n-th URI among the caller's */
-	const char **batch;
+	struct om_proto_str *batch;
 	size_t count; /* URIs of this frame */
 };
+
+/* Whose answer this is; NULL: nobody's. */
+static struct objm_result *many_result(const struct many *m, size_t i)
+{
+	return i < m->count ? &m->results[m->index[i]] : NULL;
+}
+
+static int many_object(void *arg, int index, const struct om_proto_obj *obj, int fd)
+{
+	const struct many *m = arg;
+	struct objm_result *res = index < 0 && m->count > 1 ? NULL : many_result(m, index < 0 ? 0 : (size_t)index);
+
+	if (!res || res->status != PENDING) { /* answered before the connection broke: the newer descriptor is closed */
+		(void)close(fd);
+		return res ? 0 : -OBJM_STATUS_PROTO_ERROR;
+	}
+	objm_info_obj(obj, &res->info); /* the rest of it was cleared by objm_get_many() */
+	res->fd = fd;
+	res->status = 0;
+	return 0;
+}
 
 static int many_frame(void *arg, const struct objm_frame *f)
 {
@@ -84,9 +116,9 @@ static int many_frame(void *arg, const struct objm_frame *f)
 		i = f->body->index;
 	else if (m->count > 1)
 		return f->status < 0 ? f->status : -OBJM_STATUS_PROTO_ERROR; /* the request as a whole was refused */
-	if (i >= m->count)
+	res = many_result(m, i);
+	if (!res)
 		return -OBJM_STATUS_PROTO_ERROR;
-	res = &m->results[m->index[i]];
 	if (res->status != PENDING)
 		return 0; /* answered before the connection broke: the newer descriptor is closed */
 	if (f->status < 0) {
@@ -112,12 +144,12 @@ static void next_batch(const objm_t *s, struct many *m, size_t n, size_t *at)
 	for (; *at < n && m->count < most; (*at)++) {
 		if (m->results[*at].status != PENDING)
 			continue;
-		len = OM_PROTO_TLV_HDR + strlen(m->uris[*at]);
-		if (m->count > 0 && s->limits.tlv_max - bytes < len)
+		len = strlen(m->uris[*at]);
+		if (m->count > 0 && s->limits.tlv_max - bytes < OM_PROTO_TLV_HDR + len)
 			break;
-		bytes += OM_MIN(len, (size_t)s->limits.tlv_max - bytes);
+		bytes += OM_MIN(OM_PROTO_TLV_HDR + len, (size_t)s->limits.tlv_max - bytes);
 		m->index[m->count] = *at;
-		m->batch[m->count++] = m->uris[*at];
+		m->batch[m->count++] = (struct om_proto_str){m->uris[*at], (uint32_t)len};
 	}
 }
 
@@ -125,7 +157,7 @@ static void next_batch(const objm_t *s, struct many *m, size_t n, size_t *at)
 static int many_pass(objm_t *s, struct many *m, size_t n, uint32_t flags)
 {
 	struct objm_req req = {
-		.op = OM_PROTO_OP_GET, .flags = frame_flags(flags), .frame = many_frame, .arg = m, .many = true};
+		.op = OM_PROTO_OP_GET, .flags = frame_flags(flags), .frame = many_frame, .object = many_object, .arg = m, .many = true};
 	size_t at = 0, i;
 	int r;
 
@@ -197,7 +229,7 @@ static int get_many(objm_t *s, struct many *m, size_t n, uint32_t flags)
 int objm_get_many(objm_t *s, const char *const *uris, size_t n, uint32_t flags, struct objm_result *ret_results)
 {
 	size_t index[OM_PROTO_URIS_MAX];
-	const char *batch[OM_PROTO_URIS_MAX];
+	struct om_proto_str batch[OM_PROTO_URIS_MAX];
 	struct many m = {.uris = uris, .results = ret_results, .index = index, .batch = batch};
 	struct om_proto_body body;
 	size_t i;

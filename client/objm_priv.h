@@ -1,9 +1,8 @@
 /*
  * objm_priv.h: what the files of libobjm share and programs do not see.
  *
- * struct objm_connection is of objm_conn.c and objm_server.c; struct objm and the call engine are of objm_session.c,
- * used
- * by objm_get.c, objm_put.c, objm_meta.c and objm_list.c.
+ * struct objm_connection is of objm_conn.c and objm_server.c; struct objm and the call engine are of objm_session.c and
+ * objm_exchange.c, used by objm_get.c, objm_put.c, objm_meta.c and objm_list.c.
  */
 #ifndef OBJM_PRIV_H
 #define OBJM_PRIV_H
@@ -79,7 +78,7 @@ struct objm_req {
 	uint16_t flags;
 	struct om_proto_body body;
 	const char *uri;	   /* for messages; NULL: none */
-	const char *const *uris;   /* GET of many: URI TLVs, instead of one in `body` */
+	const struct om_proto_str *uris; /* GET of many: URI TLVs, instead of one in `body` */
 	size_t uris_count;
 	const void *payload;
 	size_t payload_len;
@@ -91,6 +90,11 @@ struct objm_req {
 	 * Called for every frame of the answer, errors included; a negative return ends the call with it. NULL: none.
 	 */
 	int (*frame)(void *arg, const struct objm_frame *f);
+	/*
+	 * GET: an answer that is an object and one descriptor and no more (om_proto_get_answer_read()) comes here instead, for
+	 * speed. `fd` is the handler's. 0, or negative: the answer makes no sense. NULL: all go through `frame`.
+	 */
+	int (*object)(void *arg, int index, const struct om_proto_obj *obj, int fd);
 	void *arg;
 	bool many; /* the frames have a status each; the call's own is of the exchange */
 	/* Written by objm_call(). */
@@ -104,6 +108,8 @@ struct objm_req {
  * s->err.
  */
 int objm_call(objm_t *s, struct objm_req *req);
+/** Send a request and receive its answer, once (objm_exchange.c). *ret_sent: the server may have the whole request. As objm_call(). */
+int objm_exchange(objm_t *s, struct objm_req *req, bool *ret_sent);
 /*
  * Pieces of objm_call(), for who has several requests under way (objm_put_many.c).
  * connect: 0 if there is a connection that shook hands, as objm_open(). disconnect: close it; no more of it comes.
@@ -154,6 +160,8 @@ const char *objm_quote(const char *uri, char buf[OBJM_QUOTE_MAX]);
 bool objm_backoff(unsigned n, uint64_t until_ns);
 uint64_t objm_retry_until(const objm_t *s);
 
+/** An object as the wire describes it; nothing else of *ret_info is written. */
+void objm_info_obj(const struct om_proto_obj *o, struct objm_info *ret_info);
 /** What a response's body tells of an object. */
 void objm_info_fill(const struct om_proto_body *body, struct objm_info *ret_info);
 /**

@@ -551,6 +551,16 @@ unsigned om_proto_get_uris(const struct om_proto_ext *ext, struct om_proto_str *
 #define OM_PROTO_GET_ANSWER (OM_PROTO_EXT_HDR + OM_PROTO_TLV_HDR + 64u)
 #define OM_PROTO_GET_ANSWER_MAX (OM_PROTO_GET_ANSWER + OM_PROTO_TLV_HDR + 2u)
 size_t om_proto_get_answer(uint32_t id, uint16_t flags, int index, const struct om_proto_obj *obj, uint8_t *buf);
+/**
+ * The same, read.
+ * @param id  of the request
+ * @param ret_flags  MORE or nothing
+ * @param ret_index  of the URI in its request; -1: the answer has no INDEX
+ * @return bytes of the frame; 0: the first `len` bytes at `buf` are not, or not yet, exactly such an answer: decode it the long way,
+ *         which would say the same of what is one
+ */
+size_t om_proto_get_answer_read(const uint8_t *buf, size_t len, uint32_t id, uint16_t *ret_flags, int *ret_index,
+				struct om_proto_obj *ret_obj);
 
 /** The data of one TOUCHED, whose length is in its range. */
 void om_proto_touched_decode(const struct om_proto_str *data, struct om_proto_touched *ret);

@@ -61,6 +61,20 @@ static inline void om_proto_obj_put(uint8_t *b, const struct om_proto_obj *v)
 	om_be64_put(b + 56, 0);
 }
 
+static inline void om_proto_obj_get(const uint8_t *p, struct om_proto_obj *ret)
+{
+	*ret = (struct om_proto_obj){.id = om_be64_get(p),
+				     .rev = om_be32_get(p + 8),
+				     .flags = om_be32_get(p + 12),
+				     .size = om_be64_get(p + 16),
+				     .mtime_ns = om_be64_get(p + 24),
+				     .expiry_s = om_be64_get(p + 32),
+				     .tier = p[40],
+				     .home = p[41],
+				     .bucket = om_be32_get(p + 44),
+				     .gen = om_be64_get(p + 48)};
+}
+
 /* Room for `n` bytes in a writer, or NULL after having set its error. */
 struct om_proto_wr;
 uint8_t *om_proto_wr_room(struct om_proto_wr *wr, size_t n);

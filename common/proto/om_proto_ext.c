@@ -165,21 +165,7 @@ static void get_U16(const struct om_proto_str *d, uint16_t *ret) { *ret = om_be1
 static void get_U32(const struct om_proto_str *d, uint32_t *ret) { *ret = om_be32_get(d->p); }
 static void get_U64(const struct om_proto_str *d, uint64_t *ret) { *ret = om_be64_get(d->p); }
 
-static void get_OBJ(const struct om_proto_str *d, struct om_proto_obj *ret)
-{
-	const uint8_t *p = (const uint8_t *)d->p;
-
-	*ret = (struct om_proto_obj){.id = om_be64_get(p),
-				     .rev = om_be32_get(p + 8),
-				     .flags = om_be32_get(p + 12),
-				     .size = om_be64_get(p + 16),
-				     .mtime_ns = om_be64_get(p + 24),
-				     .expiry_s = om_be64_get(p + 32),
-				     .tier = p[40],
-				     .home = p[41],
-				     .bucket = om_be32_get(p + 44),
-				     .gen = om_be64_get(p + 48)};
-}
+static void get_OBJ(const struct om_proto_str *d, struct om_proto_obj *ret) { om_proto_obj_get((const uint8_t *)d->p, ret); }
 
 static void get_COND(const struct om_proto_str *d, struct om_proto_cond *ret)
 {

@@ -1,5 +1,6 @@
 /*
- * om_proto_get.c: GET through the extension, the short way: no table, no struct om_proto_body. Runs in workers.
+ * om_proto_get.c: GET through the extension, the short way: no table, no struct om_proto_body. Runs in workers and
+ * in clients.
  *
  * At 64 requests to a batch the long way costs as much as the kernel's part of passing the descriptors. What it does is
  * compared with the long way by tests/unit/proto/test_proto_get.c.
@@ -54,4 +55,32 @@ size_t om_proto_get_answer(uint32_t id, uint16_t flags, int index, const struct 
 	om_be16_put(p + 2, 2);
 	om_be16_put(p + 4, (uint16_t)index);
 	return len;
+}
+
+size_t om_proto_get_answer_read(const uint8_t *buf, size_t len, uint32_t id, uint16_t *ret_flags, int *ret_index,
+				struct om_proto_obj *ret_obj)
+{
+	static const uint8_t begin[4] = { OM_PROTO_T_EXT, OM_PROTO_OP_GET | OM_PROTO_OP_RESPONSE, OBJM_STATUS_OK, 1 };
+	const uint8_t *p = buf + OM_PROTO_EXT_HDR + OM_PROTO_TLV_HDR;
+	uint16_t flags;
+	size_t n;
+
+	if (len < OM_PROTO_GET_ANSWER || memcmp(buf, begin, sizeof(begin)) != 0 || om_be16_get(buf + 6) ||
+	    om_be32_get(buf + 8) != id || om_be64_get(buf + 16) || om_be16_get(buf + OM_PROTO_EXT_HDR) != OM_PROTO_TAG_OBJ ||
+	    om_be16_get(buf + OM_PROTO_EXT_HDR + 2) != OM_PROTO_OBJ_LEN)
+		return 0;
+	flags = om_be16_get(buf + 4);
+	n = OM_PROTO_EXT_HDR + (size_t)om_be32_get(buf + 12);
+	if ((flags & ~OM_PROTO_F_MORE) || (n != OM_PROTO_GET_ANSWER && (n != OM_PROTO_GET_ANSWER_MAX || len < n)))
+		return 0;
+	if (n == OM_PROTO_GET_ANSWER_MAX) {
+		if (om_be16_get(p + OM_PROTO_OBJ_LEN) != OM_PROTO_TAG_INDEX || om_be16_get(p + OM_PROTO_OBJ_LEN + 2) != 2)
+			return 0;
+		*ret_index = om_be16_get(p + OM_PROTO_OBJ_LEN + 4);
+	} else {
+		*ret_index = -1;
+	}
+	*ret_flags = flags;
+	om_proto_obj_get(p, ret_obj);
+	return n;
 }

@@ -43,6 +43,64 @@ static void test_answer(void **state)
 	}
 }
 
+/* Whatever the short way takes, the long way takes and says the same of it. @return what the short way said */
+static size_t read_both(const uint8_t *p, size_t len, uint32_t id)
+{
+	struct om_proto_obj obj;
+	struct om_proto_body body;
+	struct om_proto_out out;
+	uint16_t flags = 0xffff;
+	size_t need, n;
+	int index = -2;
+
+	n = om_proto_get_answer_read(p, len, id, &flags, &index, &obj);
+	if (n == 0)
+		return 0;
+	assert_in_range(n, 1, len);
+	assert_int_equal(om_proto_out_decode(OM_PROTO_V2, true, OM_PROTO_CAP_EXTENSION, p, len, &out, &need), n);
+	assert_int_equal(out.kind, OM_PROTO_OUT_EXT);
+	assert_int_equal(out.u.ext.op, OM_PROTO_OP_GET | OM_PROTO_OP_RESPONSE);
+	assert_int_equal(out.u.ext.status, OBJM_STATUS_OK);
+	assert_int_equal(out.u.ext.nfds, 1);
+	assert_int_equal(out.u.ext.flags, flags);
+	assert_int_equal(out.u.ext.id, id);
+	assert_int_equal(out.u.ext.payload_len, 0);
+	assert_int_equal(om_proto_resp_body_decode(&out.u.ext, &body), 0);
+	assert_int_equal(body.have, OM_PROTO_BIT(OBJ) | (index >= 0 ? OM_PROTO_BIT(INDEX) : 0));
+	assert_int_equal(index >= 0 ? body.index : -1, index);
+	assert_true(body.obj.id == obj.id && body.obj.size == obj.size && body.obj.mtime_ns == obj.mtime_ns &&
+		    body.obj.expiry_s == obj.expiry_s && body.obj.gen == obj.gen && body.obj.rev == obj.rev &&
+		    body.obj.flags == obj.flags && body.obj.bucket == obj.bucket && body.obj.tier == obj.tier &&
+		    body.obj.home == obj.home);
+	return n;
+}
+
+static void test_answer_read(void **state)
+{
+	static const int indexes[] = { -1, 0, 252, 65535 };
+	const struct om_proto_obj obj = { .id = 0x0102030405060708u, .size = 0xf1f2f3f4f5f6f7f8u, .mtime_ns = 1, .expiry_s = 2,
+					  .gen = 4, .rev = 0x81828384u, .flags = 5, .bucket = 0xa1a2a3a4u, .tier = 3, .home = 9 };
+	uint8_t frame[OM_PROTO_GET_ANSWER_MAX + 8] = { 0 };
+
+	(void)state;
+	for (size_t i = 0; i < OM_ARRAY_SIZE(indexes); i++) {
+		size_t n = om_proto_get_answer(77, OM_PROTO_F_MORE, indexes[i], &obj, frame);
+
+		assert_int_equal(read_both(frame, sizeof(frame), 77), n);
+		assert_int_equal(read_both(frame, n, 77), n);
+		for (size_t cut = 0; cut < n; cut++)
+			assert_int_equal(read_both(frame, cut, 77), 0);
+		assert_int_equal(read_both(frame, n, 78), 0);
+		for (size_t bit = 0; bit < 8 * n; bit++) { /* every bit wrong once */
+			frame[bit / 8] ^= (uint8_t)(1u << bit % 8);
+			(void)read_both(frame, sizeof(frame), 77);
+			if (bit < 8 * OM_PROTO_EXT_HDR && bit != 5 * 8) /* all of the header counts, but for MORE */
+				assert_int_equal(read_both(frame, sizeof(frame), 77), 0);
+			frame[bit / 8] ^= (uint8_t)(1u << bit % 8);
+		}
+	}
+}
+
 struct tlv {
 	uint16_t tag;
 	uint32_t len;
@@ -130,6 +188,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_answer),
+		cmocka_unit_test(test_answer_read),
 		cmocka_unit_test(test_uris),
 	};
 
