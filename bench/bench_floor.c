@@ -12,9 +12,24 @@
 #include <sys/wait.h>
 
 #include "bench/bench.h"
+#include "common/proto/om_proto.h"
 
-#define REQUEST_BYTES 48u  /* a GET of a short URI through the extension */
-#define RESPONSE_BYTES 92u /* its answer: header and OBJ */
+#define REQUEST_MAX (OM_PROTO_EXT_HDR + BENCH_DEPTH_MAX * (OM_PROTO_TLV_HDR + BENCH_URI_MAX))
+#define RESPONSE_MAX (BENCH_DEPTH_MAX * OM_PROTO_GET_ANSWER_MAX)
+
+/* The bytes of a GET of so many objects through the extension: one frame with a URI each. */
+static size_t request_bytes(const struct bench_opts *o)
+{
+	char uri[BENCH_URI_MAX];
+
+	return OM_PROTO_EXT_HDR + (size_t)o->depth * (OM_PROTO_TLV_HDR + bench_uri(o, o->objects / 2, uri));
+}
+
+/* And of its answers: a frame each. */
+static size_t response_bytes(const struct bench_opts *o)
+{
+	return (size_t)o->depth * (o->depth > 1 ? OM_PROTO_GET_ANSWER_MAX : OM_PROTO_GET_ANSWER);
+}
 
 /* Exactly `len` bytes; false at the end of the stream. */
 static bool read_all(int sock, void *buf, size_t len)
@@ -172,16 +187,17 @@ static int pick_fd(const struct bench_opts *o, const struct files *f, uint64_t *
 /* The server: reads a batch of requests, answers with a batch of descriptors. Ends with its peer. */
 static void serve(int sock, const struct bench_opts *o, const struct files *files)
 {
-	static char in[BENCH_DEPTH_MAX * REQUEST_BYTES], out[BENCH_DEPTH_MAX * RESPONSE_BYTES];
+	static char in[REQUEST_MAX], out[RESPONSE_MAX];
 	int fds[BENCH_DEPTH_MAX];
 	uint64_t random = 1;
+	size_t asked = request_bytes(o), answered = response_bytes(o);
 
-	while (read_all(sock, in, (size_t)o->depth * REQUEST_BYTES)) {
+	while (read_all(sock, in, asked)) {
 		bool ok;
 
 		for (unsigned i = 0; i < o->depth; i++)
 			fds[i] = pick_fd(o, files, &random);
-		ok = send_fds(sock, out, (size_t)o->depth * RESPONSE_BYTES, fds, o->depth);
+		ok = send_fds(sock, out, answered, fds, o->depth);
 		for (unsigned i = 0; o->open && i < o->depth; i++)
 			(void)close(fds[i]);
 		if (!ok)
@@ -192,7 +208,7 @@ static void serve(int sock, const struct bench_opts *o, const struct files *file
 /* A batch's answers: all bytes, and every descriptor closed again. False at the end. */
 static bool receive(int sock, size_t len, unsigned *ret_fds)
 {
-	static char buf[BENCH_DEPTH_MAX * RESPONSE_BYTES];
+	static char buf[RESPONSE_MAX];
 	unsigned fds = 0;
 
 	for (size_t done = 0; done < len;) {
@@ -220,15 +236,15 @@ static bool receive(int sock, size_t len, unsigned *ret_fds)
 
 static int ask(int sock, const struct bench_opts *o, struct bench_result *r)
 {
-	static char request[BENCH_DEPTH_MAX * REQUEST_BYTES];
+	static char request[REQUEST_MAX];
+	size_t asks = request_bytes(o), answers = response_bytes(o);
 	uint64_t start = om_now_ns(), end = start + (uint64_t)(o->seconds * 1e9), now = start;
 
 	while (now < end) {
 		uint64_t before = om_now_ns();
 		unsigned fds = 0;
 
-		if (send(sock, request, (size_t)o->depth * REQUEST_BYTES, MSG_NOSIGNAL) < 0 ||
-		    !receive(sock, (size_t)o->depth * RESPONSE_BYTES, &fds))
+		if (send(sock, request, asks, MSG_NOSIGNAL) < 0 || !receive(sock, answers, &fds))
 			return bench_fail("floor: the pair broke: %s", strerror(errno));
 		now = om_now_ns();
 		bench_hist_add(&r->hist[BENCH_GETS], now - before, 1);

@@ -2,7 +2,7 @@
  * bench_load.c: get, put and mix: threads that each drive one connection of a driver, closed loop or at a fixed rate.
  *
  * get and mix store their objects first, PREFIX/0 to PREFIX/N-1, and remove them at the end unless they are to be kept.
- * Names are made before a clock starts. Closed loop: a latency is that of a batch of --depth requests. At a fixed rate
+ * Names are made before a clock starts (of few objects all of them, of many a batch at a time). Closed loop: a latency is that of a batch of --depth requests. At a fixed rate
  * (open loop): requests are due at fixed times whether earlier ones are answered or not, and a latency counts from the
  * time at which the request was due, so a server that stalls is charged for everything that it kept waiting.
  */
@@ -12,6 +12,7 @@
 
 #define PREPARE_THREADS 8u
 #define PREPARE_DEPTH 64u
+#define NAMES_MAX 16384u /* that are made before the clock starts; of more objects each name is made when it is chosen */
 
 struct batch {
 	struct bench_item items[BENCH_DEPTH_MAX];
@@ -27,8 +28,15 @@ struct gate {
 	uint64_t start_ns; /* 0: not yet */
 };
 
+/* What to ask for is the generator's business and should not cost its client time. */
+struct names {
+	struct bench_item *items; /* by object; NULL: too many */
+	char *text;
+};
+
 struct load {
 	const struct bench_opts *o;
+	const struct names *names;
 	struct gate *gate;
 	const struct bench_driver *driver;
 	const struct bench_pick *pick;
@@ -43,10 +51,35 @@ struct load {
 
 /* ---------------------------------------------------------------- one batch */
 
+static bool make_names(const struct bench_opts *o, struct names *ret)
+{
+	char *at;
+
+	if (o->objects > NAMES_MAX)
+		return true;
+	ret->items = calloc(o->objects, sizeof(*ret->items));
+	at = ret->text = malloc(o->objects * BENCH_URI_MAX);
+	for (uint64_t i = 0; at && ret->items && i < o->objects; i++) {
+		ret->items[i] = (struct bench_item){.number = i, .uri = at, .uri_len = bench_uri(o, i, at)};
+		at += ret->items[i].uri_len + 1; /* one behind the other: as a program has its names, not a page each */
+	}
+	return at && ret->items;
+}
+
+static void free_names(struct names *n)
+{
+	free(n->items);
+	free(n->text);
+}
+
 static void name(struct load *l, unsigned i, uint64_t number)
 {
 	struct bench_item *item = &l->batch->items[i];
 
+	if (l->names->items) {
+		*item = l->names->items[number];
+		return;
+	}
 	item->number = number;
 	item->uri = l->batch->uris[i];
 	item->uri_len = bench_uri(l->o, number, l->batch->uris[i]);
@@ -264,7 +297,8 @@ static int prepare(const struct bench_opts *o, const struct bench_driver *driver
 
 /* ---------------------------------------------------------------- the run */
 
-static int run(const struct bench_opts *o, const char *what, const struct bench_driver *driver, double puts, const struct bench_pick *pick)
+static int run(const struct bench_opts *o, const char *what, const struct bench_driver *driver, double puts, const struct bench_pick *pick,
+	       const struct names *names)
 {
 	struct load *loads = calloc(o->connections, sizeof(*loads));
 	static struct bench_result sum;
@@ -276,7 +310,7 @@ static int run(const struct bench_opts *o, const char *what, const struct bench_
 	if (!loads)
 		return bench_fail("out of memory");
 	for (; n < o->connections; n++) {
-		loads[n] = (struct load){.o = o, .driver = driver, .pick = pick, .puts = puts, .number = n, .gate = &gate};
+		loads[n] = (struct load){.o = o, .driver = driver, .pick = pick, .names = names, .puts = puts, .number = n, .gate = &gate};
 		if (pthread_create(&loads[n].thread, NULL, load_thread, &loads[n]) != 0) {
 			r = bench_fail("cannot start a thread");
 			break;
@@ -318,6 +352,7 @@ static int load(const struct bench_opts *o, const char *what, double puts, bool 
 {
 	const struct bench_driver *driver = driver_of(o), *store;
 	struct bench_pick *pick = NULL;
+	struct names names = {.items = NULL};
 	int r = BENCH_OK;
 
 	if (!driver)
@@ -329,17 +364,18 @@ static int load(const struct bench_opts *o, const char *what, double puts, bool 
 	if (driver->begin && !driver->begin(o))
 		return BENCH_FAILED;
 	pick = bench_pick_new(o->objects, o->zipf);
-	if (!pick)
-		return bench_fail("out of memory");
-	if (o->server_cpu >= 0)
+	if (!pick || !make_names(o, &names))
+		r = bench_fail("out of memory");
+	if (r == BENCH_OK && o->server_cpu >= 0)
 		r = bench_pin_server(bench_socket(o), o->server_cpu, !driver->foreign);
 	if (r == BENCH_OK && objects)
 		r = prepare(o, store, false);
 	if (r == BENCH_OK)
-		r = run(o, what, driver, puts, pick);
+		r = run(o, what, driver, puts, pick, &names);
 	if (!o->keep && (objects || puts > 0) && store->remove && prepare(o, store, true) != BENCH_OK)
 		r = BENCH_FAILED;
 	bench_pick_free(pick);
+	free_names(&names);
 	return r;
 }
 

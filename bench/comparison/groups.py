@@ -98,7 +98,7 @@ def passing(w, s, name):
     sock, todo = w.objmapper(), []
     objects = ["--objects", 1000, "--size", 4 * KIB, "--ephemeral", "--prefix", "/hot"]
     # The very files whose descriptors the daemon passes.
-    same = ["--objects", 1000, "--files", os.path.join(w.memory, "tier", "objects")]
+    same = ["--objects", 1000, "--prefix", "/hot", "--files", os.path.join(w.memory, "tier", "objects")]
     stored(w, sock, *objects)
     for cross in (False, True) if w.cpus > 1 else (False,):
         where = "two CPUs" if cross else "one CPU"
@@ -126,7 +126,7 @@ def real_files(w, s, name):
         for depth in (1, 64):
             p = {"depth": depth, "files": s.files, "placement": "two CPUs" if w.cpus > 1 else "one CPU"}
             d = ["--depth", depth, "--seconds", s.seconds, *placed(w, w.cpus > 1)]
-            todo += [Contestant("floor with openat", p, lambda d=d: w.bench("floor", "--open", "--files", tree, "--objects", s.files, *d)),
+            todo += [Contestant("floor with openat", p, lambda d=d: w.bench("floor", "--open", "--files", tree, "--objects", s.files, "--prefix", "/many", *d)),
                      Contestant("objmapper", p, lambda d=d: w.bench("get", "--socket", sock, *objects, "--no-prepare", "--keep", *d))]
         return alternate(name, todo, s)
     finally:

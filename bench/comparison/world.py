@@ -15,6 +15,7 @@ ROOT = os.path.dirname(os.path.dirname(HERE))
 UID = 61234  # root is exempt from limits that count here: everything runs as nobody in particular
 PROGRAMS = ("supervisor/objmapperd", "worker/objmapper-worker", "lifecycle/objmapper-lifecycle", "ctl/objmctl", "client/objm",
             "bench/objm-bench")
+RELEASE = ("--buildtype=release", "-Dtests=false")
 
 
 class Failure(Exception):
@@ -37,19 +38,18 @@ def install():
 
 
 def build(directory):
-    """A build directory with everything in it: the one that is named, else one that is there, else a release build is made."""
+    """A build directory with everything in it: the one that is named, else a release build, as its user runs it: made, or brought up to date."""
     def whole(d):
         return all(os.access(os.path.join(d, p), os.X_OK) for p in PROGRAMS)
 
     if directory and not whole(directory):
         missing = next(p for p in PROGRAMS if not os.access(os.path.join(directory, p), os.X_OK))
         raise SystemExit(f"bench/compare: {directory}/{missing} is missing: build it, or leave --build out")
-    found = directory or next((d for d in (os.path.join(ROOT, "build-release"), os.path.join(ROOT, "build")) if whole(d)), None)
-    if not found:
-        found = os.path.join(ROOT, "build-release")
-        print(f"bench/compare: no build is there: building {found}", flush=True)
+    found = directory or os.path.join(ROOT, "build-release")
+    if not directory:
+        print(f"bench/compare: building {found}", flush=True)
         if not os.path.exists(os.path.join(found, "build.ninja")):
-            subprocess.run(["meson", "setup", found, ROOT, "--buildtype=release", "-Dtests=false"], check=True, stdout=subprocess.DEVNULL)
+            subprocess.run(["meson", "setup", found, ROOT, *RELEASE], check=True, stdout=subprocess.DEVNULL)
         subprocess.run(["ninja", "-C", found, *PROGRAMS], check=True, stdout=subprocess.DEVNULL)
     return os.path.abspath(found)
 
