@@ -47,7 +47,7 @@ enum kind { FLAG, TEXT, NUMBER, SIZE, REAL, SMALL, CPU };
 	X("same-cpu", NULL, FLAG, same_cpu, 0, 0, FLOOR, "both processes on one CPU") \
 	X("client-cpu", "X", CPU, client_cpu, 0, 1023, LOAD | FLOOR, "bind the clients to a CPU") \
 	X("server-cpu", "X", CPU, server_cpu, 0, 1023, LOAD | FLOOR, "bind the workers (floor: the second process; a peer: all of it) to a CPU") \
-	X("prefix", "URI", TEXT, prefix, 0, 0, LOAD, "of the objects (/objm-bench)") \
+	X("prefix", "URI", TEXT, prefix, 0, 0, LOAD | FLOOR, "of the objects (/objm-bench); floor: whose requests have that length") \
 	X("keep", NULL, FLAG, keep, 0, 0, LOAD, "leave the objects there") \
 	X("no-prepare", NULL, FLAG, no_prepare, 0, 0, GET | MIX, "the objects are there already (from a run with --keep)") \
 	X("peer", "NAME", TEXT, peer, 0, 0, LOAD, "another system at --socket: redis, memcached, http; or none: path (open a file), bare and rename (store one)") \

@@ -131,7 +131,7 @@ uint64_t idxw_pinned(const struct idxw *w, unsigned home) { return home < OM_TIE
 
 int idxw_put(struct idxw *w, const struct idx_key *key, const struct idx_ent *ent)
 {
-	struct idx_ent was;
+	struct idx_ent was = {0};
 	bool had = idxw_get(w, key, &was, NULL) == 0;
 	int err = ent_ok(ent) ? put(w, key, ent, false) : -OBJM_STATUS_INVALID_REQUEST;
 
@@ -143,7 +143,7 @@ int idxw_put(struct idxw *w, const struct idx_key *key, const struct idx_ent *en
 int idxw_del(struct idxw *w, const struct idx_key *key)
 {
 	struct idxw_plan cur, next = {0};
-	struct idx_ent was;
+	struct idx_ent was = {0};
 	bool had = idxw_get(w, key, &was, NULL) == 0;
 	int found = idxw_table_plan_del(&w->cur, key, w->cur.filling, &cur), err;
 

@@ -66,7 +66,7 @@ int idx_state_txn_commit(struct idx_state_txn *txn)
 
 int idx_state_run(struct idx_state *state, idx_state_fn *fn, void *arg)
 {
-	struct idx_state_txn *txn;
+	struct idx_state_txn *txn = NULL;
 	int rc = idx_state_txn_begin(state, false, &txn);
 
 	if (rc != 0)
@@ -207,7 +207,7 @@ static int state_identity(struct idx_state *st, struct idx_state_txn *txn, int f
 
 static int state_setup(struct idx_state *st, const char *dir, int dirfd)
 {
-	struct idx_state_txn *txn;
+	struct idx_state_txn *txn = NULL;
 	bool write_file = false;
 	int file_rc = idx_state_ident_read(dirfd, dir, &st->identity), rc;
 

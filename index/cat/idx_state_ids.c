@@ -51,7 +51,7 @@ struct ids_arg {
 static int ids_reserve(struct idx_state_txn *txn, void *arg)
 {
 	struct ids_arg *a = arg;
-	struct idx_state_recovery now;
+	struct idx_state_recovery now = { 0 };
 	int rc = idx_state_ids_load(txn, &now);
 
 	if (rc != 0)
@@ -78,7 +78,7 @@ int idx_state_ids_reserve(struct idx_state *state, uint64_t n, uint64_t oldest_u
 static int ids_raise(struct idx_state_txn *txn, void *arg)
 {
 	uint64_t floor = *(uint64_t *)arg;
-	struct idx_state_recovery now;
+	struct idx_state_recovery now = { 0 };
 	int rc = idx_state_ids_load(txn, &now);
 
 	if (rc != 0 || now.block_end >= floor)
@@ -96,7 +96,7 @@ int idx_state_ids_raise(struct idx_state *state, uint64_t floor)
 static int ids_clean(struct idx_state_txn *txn, void *arg)
 {
 	uint64_t next = *(uint64_t *)arg;
-	struct idx_state_recovery now;
+	struct idx_state_recovery now = { 0 };
 	int rc = idx_state_ids_load(txn, &now);
 
 	if (rc != 0)

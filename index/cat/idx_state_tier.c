@@ -46,7 +46,7 @@ static int tier_find(struct idx_state_txn *txn, const char *name, struct idx_sta
 
 static int tier_each(struct idx_state_txn *txn, idx_state_tier_cb *cb, void *ctx)
 {
-	struct idx_state_tier t;
+	struct idx_state_tier t = { 0 };
 	MDB_cursor *cur;
 	MDB_val key, val;
 	int rc = 0, mrc = mdb_cursor_open(txn->mdb, txn->state->tiers, &cur);
@@ -182,7 +182,7 @@ struct tier_forget {
 static int tier_forget_step(struct idx_state_txn *txn, void *arg)
 {
 	struct tier_forget *f = arg;
-	struct idx_state_tier t;
+	struct idx_state_tier t = { 0 };
 	uint64_t pending = 0, tombs = 0;
 	int rc = tier_find(txn, f->name, &t), mrc;
 

@@ -35,7 +35,7 @@ int idx_state_tomb_get(struct idx_state_txn *txn, uint8_t tier, const uint8_t ke
 int idx_state_tomb_add(struct idx_state_txn *txn, uint8_t tier, const uint8_t key[static IDX_STATE_KEY_BYTES], uint64_t id)
 {
 	unsigned char k[TOMB_KEY_BYTES], p[8];
-	uint64_t old;
+	uint64_t old = 0;
 	int rc = idx_state_tomb_get(txn, tier, key, &old), mrc;
 
 	if (rc != 0 && rc != -OBJM_STATUS_NOT_FOUND)
