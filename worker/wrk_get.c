@@ -78,9 +78,9 @@ int wrk_get_lookup(struct wrk_req *r)
 
 static void wrk_get_fail(struct wrk_req *r, int status)
 {
-	if (status == -OBJM_STATUS_NOT_FOUND && wrk_write_legacy_creates(r))
-		wrk_write_legacy_create(r);
-	else if (status == -OBJM_STATUS_UNAVAILABLE)
+	if (status == -OBJM_STATUS_NOT_FOUND && wrk_write_legacy_missed(r))
+		return;
+	if (status == -OBJM_STATUS_UNAVAILABLE)
 		wrk_answer_error(r, status, "not available now: a tier that may hold this object is absent or being rebuilt");
 	else
 		wrk_answer_error(r, status, NULL);

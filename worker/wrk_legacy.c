@@ -426,8 +426,7 @@ bool wrk_legacy_delete_name(const char *uri, uint16_t uri_len, const char **ret_
 {
 	const uint16_t n = sizeof(PREFIX_DELETE) - 1;
 
-	/* "/delete" + URI: a URI of these clients begins with a slash. "/deleted.txt" is a name like any other. */
-	if (!has_prefix(uri, uri_len, PREFIX_DELETE "/"))
+	if (!has_prefix(uri, uri_len, PREFIX_DELETE) || uri_len == n)
 		return false;
 	*ret_uri = uri + n;
 	*ret_len = (uint16_t)(uri_len - n);

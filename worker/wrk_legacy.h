@@ -59,7 +59,7 @@ void wrk_legacy_owner_close(struct wrk_legacy_set *s, struct wrk_legacy_owner *o
 int wrk_legacy_create(struct wrk_legacy_set *s, struct wrk_legacy_owner *o, const char *uri, uint16_t uri_len,
 		      bool ephemeral, wrk_put_begun_fn *fn, void *arg, const char **ret_text) OM_MUST_USE;
 
-/** If `uri` is "/delete" + a name: true, with the name. */
+/** If `uri` is "/delete" + a name: true, with the name. One without a slash in front ("/deletefoo") may be meant as it stands. */
 bool wrk_legacy_delete_name(const char *uri, uint16_t uri_len, const char **ret_uri, uint16_t *ret_len);
 /** True for "/list" and what follows it: UNSUPPORTED_OP (wrk_legacy_list_text()). */
 bool wrk_legacy_is_list(const char *uri, uint16_t uri_len);

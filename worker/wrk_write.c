@@ -230,13 +230,14 @@ static void wrk_write_deleted(void *arg, const struct om_op_verdict *v)
 	}
 }
 
-static void wrk_write_delete_uri(struct wrk_req *r, const char *uri, uint16_t uri_len, const struct om_proto_cond *cond)
+static void wrk_write_delete_uri(struct wrk_req *r, const char *uri, uint16_t uri_len, const struct om_proto_cond *cond,
+				 wrk_ring_verdict_fn *fn)
 {
 	int rc;
 
 	if (!wrk_req_wait(r))
 		return;
-	rc = wrk_ring_delete(r->w->ring, uri, uri_len, cond->kind, cond->id, cond->rev, wrk_write_deleted, r, &r->ring_req);
+	rc = wrk_ring_delete(r->w->ring, uri, uri_len, cond->kind, cond->id, cond->rev, fn, r, &r->ring_req);
 	if (rc < 0)
 		wrk_answer_error(r, rc, "too many requests wait for the supervisor: try again");
 }
@@ -247,7 +248,7 @@ void wrk_write_delete(struct wrk_req *r, const struct om_proto_body *body)
 
 	if (!wrk_right(r, OM_RIGHT_DELETE, body->uri.p, body->uri.len))
 		return;
-	wrk_write_delete_uri(r, body->uri.p, (uint16_t)body->uri.len, (body->have & OM_PROTO_BIT(COND)) ? &body->cond : &none);
+	wrk_write_delete_uri(r, body->uri.p, (uint16_t)body->uri.len, (body->have & OM_PROTO_BIT(COND)) ? &body->cond : &none, wrk_write_deleted);
 }
 
 /* ---------------------------------------------------------------- existing clients */
@@ -262,19 +263,20 @@ bool wrk_write_legacy(struct wrk_req *r)
 		wrk_answer_error(r, -OBJM_STATUS_UNSUPPORTED_OP, wrk_legacy_list_text());
 		return true;
 	}
-	if (!wrk_legacy_delete_name(r->uri, r->uri_len, &uri, &len))
+	/* "/deleted.txt" may be a name, and is looked up first */
+	if (!wrk_legacy_delete_name(r->uri, r->uri_len, &uri, &len) || *uri != '/')
 		return false;
 	r->op = OM_PROTO_OP_DELETE; /* for the counters: not a GET */
 	if (om_uri_check(uri, len) < 0)
 		wrk_answer_error(r, -OBJM_STATUS_INVALID_REQUEST, "/delete wants the URI of an object behind it");
 	else if (wrk_right(r, OM_RIGHT_LEGACY | OM_RIGHT_DELETE, uri, len))
-		wrk_write_delete_uri(r, uri, len, &none);
+		wrk_write_delete_uri(r, uri, len, &none, wrk_write_deleted);
 	return true;
 }
 
-bool wrk_write_legacy_creates(const struct wrk_req *r)
+static bool wrk_write_legacy_creates(const struct wrk_req *r)
 {
-	return r->conn && r->form != WRK_REQ_EXT && r->mode == OM_PROTO_MODE_FDPASS && r->conn->kind == OM_LISTEN_LEGACY &&
+	return r->mode == OM_PROTO_MODE_FDPASS &&
 	       wrk_access_may(r->conn->access, OM_RIGHT_LEGACY | wrk_right_put(r->priority ? OM_OBJ_EPHEMERAL : 0), r->uri, r->uri_len);
 }
 
@@ -290,7 +292,7 @@ static void wrk_write_legacy_begun(void *arg, const struct wrk_put_begun *b)
 	wrk_answer_fd(r, &(struct wrk_out_fd){ .fd = b->fd, .own = true });
 }
 
-void wrk_write_legacy_create(struct wrk_req *r)
+static void wrk_write_legacy_create(struct wrk_req *r)
 {
 	struct wrk_conn *c = r->conn;
 	const char *text = NULL;
@@ -302,4 +304,36 @@ void wrk_write_legacy_create(struct wrk_req *r)
 	rc = wrk_legacy_create(r->w->legacy, &c->legacy, r->uri, r->uri_len, r->priority, wrk_write_legacy_begun, r, &text);
 	if (rc < 0)
 		wrk_answer_error(r, rc, text);
+}
+
+/* What "/deletefoo" stands for is decided: it was foo's deletion, or there is no foo either. */
+static void wrk_write_bare_deleted(void *arg, const struct om_op_verdict *v)
+{
+	struct wrk_req *r = arg;
+
+	if (v->status != -OBJM_STATUS_NOT_FOUND || !wrk_write_legacy_creates(r)) {
+		wrk_write_deleted(arg, v);
+		return;
+	}
+	r->ring_req = 0;
+	wrk_write_legacy_create(r);
+}
+
+bool wrk_write_legacy_missed(struct wrk_req *r)
+{
+	const char *uri;
+	uint16_t len;
+
+	if (!r->conn || r->form == WRK_REQ_EXT || r->conn->kind != OM_LISTEN_LEGACY)
+		return false;
+	if (wrk_legacy_delete_name(r->uri, r->uri_len, &uri, &len) && om_uri_check(uri, len) == 0 &&
+	    wrk_access_may(r->conn->access, OM_RIGHT_LEGACY | OM_RIGHT_DELETE, uri, len)) {
+		r->op = OM_PROTO_OP_DELETE;
+		wrk_write_delete_uri(r, uri, len, &(struct om_proto_cond){ .kind = OM_COND_NONE }, wrk_write_bare_deleted);
+		return true;
+	}
+	if (!wrk_write_legacy_creates(r))
+		return false;
+	wrk_write_legacy_create(r);
+	return true;
 }

@@ -27,9 +27,10 @@ void wrk_write_payload_cut(struct wrk_conn *c);
  * false: an ordinary GET
  */
 bool wrk_write_legacy(struct wrk_req *r);
-/** A fdpass GET there found nothing: begin to write. Ends the request, now or later. */
-void wrk_write_legacy_create(struct wrk_req *r);
-/** True if that is what a miss means for this request. */
-bool wrk_write_legacy_creates(const struct wrk_req *r);
+/**
+ * A GET found nothing. @return true: there a miss has another meaning, and the request is ended, now or later: "/deletefoo"
+ * deletes foo, fdpass begins to write; false: it is a miss
+ */
+bool wrk_write_legacy_missed(struct wrk_req *r);
 
 #endif

@@ -371,7 +371,9 @@ static void test_names(void **state)
 	assert_int_equal(len, 4);
 	assert_memory_equal(uri, "/a/b", 4);
 	assert_false(wrk_legacy_delete_name("/delete", 7, &uri, &len));
-	assert_false(wrk_legacy_delete_name("/deleted", 8, &uri, &len));
+	assert_true(wrk_legacy_delete_name("/deleted", 8, &uri, &len)); /* of d, if there is no /deleted */
+	assert_int_equal(len, 1);
+	assert_memory_equal(uri, "d", 1);
 	assert_false(wrk_legacy_delete_name("/del", 4, &uri, &len));
 	assert_true(wrk_legacy_is_list("/list", 5));
 	assert_true(wrk_legacy_is_list("/list/a", 7));
