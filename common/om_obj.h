@@ -17,6 +17,10 @@
 #define OM_TIER_NAME_MAX 32u	/* bytes of a tier's name with its terminator; [a-z0-9-] */
 #define OM_TIER_NONE 0xffu
 
+/* Owners that are no user. */
+#define OM_UID_NONE UINT32_MAX	   /* who came over TCP: all of them are one owner */
+#define OM_UID_OLD (UINT32_MAX - 1) /* not known: the object is from before owners were kept */
+
 /* Flags of an object: on the wire, in records and in slots. */
 enum om_obj_flag {
 	OM_OBJ_EPHEMERAL = 1 << 0, /* only ever on memory tiers */
@@ -77,6 +81,7 @@ struct om_rec {
 	uint64_t expiry_s; /* since 1970; 0: never */
 	uint32_t rev;
 	uint32_t flags; /* enum om_obj_flag */
+	uint32_t uid;	/* the owner: who put these bytes; or OM_UID_NONE, OM_UID_OLD */
 	uint8_t tier;	/* the tier that this record is of */
 	uint8_t home;	/* the tier of the home record; equal to tier unless this is a cached copy */
 	uint16_t uri_len;

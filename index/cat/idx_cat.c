@@ -6,6 +6,7 @@
  *   head    u32 layout | u8 tier | 3 x 0 | tier id | installation id | check of the secret | u64 created (s since 1970)
  *   totals  u64 objects | u64 bytes | u64 copies | u64 copy_bytes
  *   flags   u8 clean | u8 complete
+ *   owner   and behind it the uid (u32 big-endian): u64 objects | u64 bytes; see idx_cat_owner.c
  */
 #include <inttypes.h>
 #include <sys/stat.h>
@@ -278,6 +279,7 @@ void idx_cat_close(struct idx_cat *cat)
 	if (!atomic_load(&cat->env.failed))
 		idx_cat_env_proven(&cat->env);
 	idx_cat_env_close(&cat->env);
+	free(cat->owners.v);
 	free(cat);
 }
 

@@ -152,6 +152,16 @@ typedef int idx_cat_check_entry_fn(const void *arg, const MDB_val *key, const MD
 int idx_cat_check_db(struct idx_cat_env *env, MDB_txn *txn, const char *name, idx_cat_check_entry_fn *fn, const void *arg);
 
 /* ---- the catalog ---- */
+/* What a transaction changes of an owner's row; unsigned: wraps around and back. */
+struct idx_cat_owner_by {
+	uint32_t uid;
+	uint64_t objects, bytes;
+};
+struct idx_cat_owners { /* idx_cat_owner.c */
+	struct idx_cat_owner_by *v; /* kept from one transaction to the next */
+	size_t n, cap, last;
+};
+
 struct idx_cat_txn {
 	struct idx_cat *cat;
 	MDB_txn *mdb;
@@ -173,6 +183,7 @@ struct idx_cat {
 	bool was_clean;
 	atomic_bool complete;
 	struct idx_cat_txn txn; /* the one write transaction; belongs to who holds env.write_lock */
+	struct idx_cat_owners owners; /* of it */
 };
 
 struct idx_cat_snap {
@@ -196,6 +207,17 @@ int idx_cat_lookup(struct idx_cat *cat, MDB_txn *txn, const char *uri, size_t ur
 /** Decode what was found for `uri`: NOT_FOUND if it is another long URI, CORRUPT. rec->uri is `uri` or in the value. */
 int idx_cat_found(struct idx_cat *cat, const struct idx_cat_key *key, const MDB_val *val, const char *uri, size_t uri_len,
 		  struct om_rec *ret_rec);
+/**
+ * A home record of this owner came (`come`) or goes: noted, until the commit. @return false: no memory; the row is not changed.
+ */
+bool idx_cat_owner_note(struct idx_cat_owners *o, uint32_t uid, uint64_t size, bool come);
+/** What was noted into the rows; LMDB's result. */
+int idx_cat_owners_write(MDB_txn *txn, MDB_dbi meta, const struct idx_cat_owners *o);
+/** All rows go, and those of `o` (noted from nothing) take their place: a recount. LMDB's result. */
+int idx_cat_owners_replace(MDB_txn *txn, MDB_dbi meta, const struct idx_cat_owners *o);
+/** Each row, and what is left of the totals as OM_UID_OLD's; 0, what `cb` says, or a status. */
+int idx_cat_owners_list(struct idx_cat_env *env, MDB_txn *txn, MDB_dbi meta, const struct idx_cat_totals *totals,
+			idx_cat_owner_cb *cb, void *ctx);
 void idx_cat_totals_add(struct idx_cat_totals *totals, uint64_t size, bool copy);
 void idx_cat_totals_sub(struct idx_cat_totals *totals, uint64_t size, bool copy);
 

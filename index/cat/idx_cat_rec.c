@@ -19,9 +19,9 @@ enum { /* offsets of the fixed part */
 	REC_REV = 48,
 	REC_TYPE_LEN = 52,
 	REC_META_LEN = 54,
-	REC_STRINGS = 56
+	REC_OWNER = 56
 };
-static_assert(REC_STRINGS == IDX_CAT_REC_FIXED, "the fixed part ends where the strings begin");
+static_assert(REC_OWNER == IDX_CAT_REC_FIXED_OLD && REC_OWNER + 4 == IDX_CAT_REC_FIXED, "the fixed part ends where the strings begin");
 static_assert(OM_URI_MAX <= UINT16_MAX && OM_META_MAX <= UINT16_MAX, "lengths are 16 bits wide");
 
 /* Nearly every URI is plain ASCII, and a scan decodes millions: eight bytes at a time, none 0, none above 0x7f. */
@@ -55,11 +55,13 @@ int idx_cat_rec_check(const struct om_rec *rec)
 	return 0;
 }
 
+static size_t rec_fixed(const struct om_rec *rec) { return rec->uid == OM_UID_OLD ? IDX_CAT_REC_FIXED_OLD : IDX_CAT_REC_FIXED; }
+
 size_t idx_cat_rec_size(const struct om_rec *rec)
 {
 	size_t uri = idx_cat_key_is_long(rec->uri_len) ? rec->uri_len : 0;
 
-	return IDX_CAT_REC_FIXED + uri + rec->type_len + rec->meta_len;
+	return rec_fixed(rec) + uri + rec->type_len + rec->meta_len;
 }
 
 static unsigned char *rec_append(unsigned char *p, const void *bytes, size_t len)
@@ -74,7 +76,7 @@ void idx_cat_rec_encode(const struct om_rec *rec, const void *key, size_t key_le
 	unsigned char *v = ret_val, *end;
 	uint16_t uri_len = idx_cat_key_is_long(rec->uri_len) ? rec->uri_len : 0;
 
-	v[REC_VERSION] = IDX_CAT_REC_VERSION;
+	v[REC_VERSION] = rec->uid == OM_UID_OLD ? IDX_CAT_REC_OLD : IDX_CAT_REC_VERSION;
 	v[REC_HOME] = rec->home;
 	idx_put16(v + REC_URI_LEN, uri_len);
 	idx_put32(v + REC_FLAGS, rec->flags);
@@ -85,7 +87,9 @@ void idx_cat_rec_encode(const struct om_rec *rec, const void *key, size_t key_le
 	idx_put32(v + REC_REV, rec->rev);
 	idx_put16(v + REC_TYPE_LEN, rec->type_len);
 	idx_put16(v + REC_META_LEN, rec->meta_len);
-	end = rec_append(v + REC_STRINGS, rec->uri, uri_len);
+	if (rec->uid != OM_UID_OLD)
+		idx_put32(v + REC_OWNER, rec->uid);
+	end = rec_append(v + rec_fixed(rec), rec->uri, uri_len);
 	end = rec_append(end, rec->type, rec->type_len);
 	end = rec_append(end, rec->meta, rec->meta_len);
 	OM_ASSERT((size_t)(end - v) == idx_cat_rec_size(rec));
@@ -98,19 +102,24 @@ int idx_cat_rec_decode(const void *key, size_t key_len, const void *val, size_t 
 	const unsigned char *v = val;
 	struct om_rec r = { .tier = tier };
 	uint16_t stored_uri;
+	size_t fixed;
 
 	/* Lengths first: they bound everything that is read below. */
-	if (key_len < 1 || key_len > IDX_CAT_KEY_MAX || val_len < IDX_CAT_REC_FIXED || val_len > IDX_CAT_REC_MAX)
+	if (key_len < 1 || key_len > IDX_CAT_KEY_MAX || val_len < IDX_CAT_REC_FIXED_OLD || val_len > IDX_CAT_REC_MAX)
 		return -OBJM_STATUS_CORRUPT;
+	if (v[REC_VERSION] != IDX_CAT_REC_VERSION && v[REC_VERSION] != IDX_CAT_REC_OLD)
+		return -OBJM_STATUS_CORRUPT;
+	fixed = v[REC_VERSION] == IDX_CAT_REC_OLD ? IDX_CAT_REC_FIXED_OLD : IDX_CAT_REC_FIXED;
 	stored_uri = idx_le16(v + REC_URI_LEN);
 	r.type_len = idx_le16(v + REC_TYPE_LEN);
 	r.meta_len = idx_le16(v + REC_META_LEN);
-	if (val_len != (size_t)IDX_CAT_REC_FIXED + stored_uri + r.type_len + r.meta_len)
+	if (val_len != fixed + stored_uri + r.type_len + r.meta_len)
 		return -OBJM_STATUS_CORRUPT;
 	if (idx_le64(v + REC_SUM) != idx_cat_seal_sum(key, key_len, v + REC_VERSION, val_len - REC_VERSION))
 		return -OBJM_STATUS_CORRUPT;
-	if (v[REC_VERSION] != IDX_CAT_REC_VERSION)
-		return -OBJM_STATUS_CORRUPT;
+	r.uid = fixed == IDX_CAT_REC_FIXED ? idx_le32(v + REC_OWNER) : OM_UID_OLD;
+	if (fixed == IDX_CAT_REC_FIXED && r.uid == OM_UID_OLD)
+		return -OBJM_STATUS_CORRUPT; /* that is what the other version is for */
 	r.home = v[REC_HOME];
 	r.flags = idx_le32(v + REC_FLAGS);
 	r.id = idx_le64(v + REC_ID);
@@ -119,7 +128,7 @@ int idx_cat_rec_decode(const void *key, size_t key_len, const void *val, size_t 
 	r.expiry_s = idx_le64(v + REC_EXPIRY);
 	r.rev = idx_le32(v + REC_REV);
 	if (key_len == IDX_CAT_KEY_MAX) {
-		r.uri = (const char *)v + REC_STRINGS;
+		r.uri = (const char *)v + fixed;
 		r.uri_len = stored_uri;
 		if (!idx_cat_key_is_long(stored_uri) || memcmp(r.uri, key, IDX_CAT_KEY_RAW_MAX) != 0)
 			return -OBJM_STATUS_CORRUPT;
@@ -129,8 +138,8 @@ int idx_cat_rec_decode(const void *key, size_t key_len, const void *val, size_t 
 		if (idx_cat_key_is_long(key_len) || stored_uri != 0)
 			return -OBJM_STATUS_CORRUPT;
 	}
-	r.type = (const char *)v + REC_STRINGS + stored_uri;
-	r.meta = v + REC_STRINGS + stored_uri + r.type_len;
+	r.type = (const char *)v + fixed + stored_uri;
+	r.meta = v + fixed + stored_uri + r.type_len;
 	/* A right checksum only says that it is what somebody wrote; it must also be what we would have written. */
 	if (idx_cat_rec_check(&r) != 0)
 		return -OBJM_STATUS_CORRUPT;

@@ -4,9 +4,9 @@
  * Linked by the supervisor (libidxcat). Pure functions: any thread. Nothing read from a file is trusted: decode checks
  * the checksum, every length, every range and every text before it says that there is a record.
  *
- * Layout, version 1, little-endian, IDX_CAT_REC_FIXED bytes and then the strings:
+ * Layout, little-endian, IDX_CAT_REC_FIXED bytes and then the strings:
  *    0 u64 checksum   XXH3-64 of bytes 8.. of the value, seeded with XXH3-64 of the key
- *    8 u8  version    1
+ *    8 u8  version    2; 1: there is no owner, and the strings begin at 56 (OM_UID_OLD)
  *    9 u8  home       tier number of the home record
  *   10 u16 uri_len    0: the key is the URI; else the whole URI follows (long URIs)
  *   12 u32 flags      enum om_obj_flag
@@ -17,7 +17,8 @@
  *   48 u32 rev
  *   52 u16 type_len
  *   54 u16 meta_len
- *   56 uri | type | meta
+ *   56 u32 owner
+ *   60 uri | type | meta
  * The record's tier is that of the environment and is not stored.
  */
 #ifndef IDX_CAT_REC_H
@@ -25,8 +26,10 @@
 
 #include "common/om_obj.h"
 
-#define IDX_CAT_REC_VERSION 1u
-#define IDX_CAT_REC_FIXED 56u
+#define IDX_CAT_REC_VERSION 2u
+#define IDX_CAT_REC_OLD 1u /* the version without an owner: written for who has none that is known, so that each record has one form */
+#define IDX_CAT_REC_FIXED 60u
+#define IDX_CAT_REC_FIXED_OLD 56u
 #define IDX_CAT_REC_MAX (IDX_CAT_REC_FIXED + OM_URI_MAX + OM_TYPE_MAX + OM_META_MAX)
 
 /**

@@ -85,6 +85,14 @@ int idx_cat_snap_totals(struct idx_cat_snap *snap, struct idx_cat_totals *ret_to
 	return idx_cat_totals_read(&snap->cat->env, snap->mdb, snap->cat->meta, ret_totals);
 }
 
+int idx_cat_snap_owners(struct idx_cat_snap *snap, idx_cat_owner_cb *cb, void *ctx)
+{
+	struct idx_cat_totals totals;
+	int rc = idx_cat_snap_totals(snap, &totals);
+
+	return rc == 0 ? idx_cat_owners_list(&snap->cat->env, snap->mdb, snap->cat->meta, &totals, cb, ctx) : rc;
+}
+
 int idx_cat_removed_iter(struct idx_cat_snap *snap, idx_cat_id_cb *cb, void *ctx)
 {
 	struct idx_cat *cat = snap->cat;

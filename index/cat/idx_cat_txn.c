@@ -3,7 +3,7 @@
  * supervisor: the tier's committer thread, and a rebuild's (each waits for the other's transaction to end).
  *
  * The running totals are read at the begin, kept in the handle and written with the commit, so they are always those of
- * exactly the committed records.
+ * exactly the committed records. What the transaction changes of its owners' rows is noted and goes into them with the commit.
  */
 #include <inttypes.h>
 
@@ -20,6 +20,7 @@ int idx_cat_txn_begin(struct idx_cat *cat, struct idx_cat_txn **ret_txn)
 		return rc;
 	/* From here on the one handle is ours. */
 	*txn = (struct idx_cat_txn){ .cat = cat, .mdb = mdb };
+	cat->owners.n = 0;
 	rc = idx_cat_totals_read(&cat->env, mdb, cat->meta, &txn->totals);
 	if (rc != 0) {
 		idx_cat_env_write_abort(&cat->env, mdb);
@@ -53,6 +54,11 @@ int idx_cat_txn_commit(struct idx_cat_txn *txn)
 		int mrc = idx_cat_totals_write(txn->mdb, cat->meta, &txn->totals);
 		if (mrc != MDB_SUCCESS)
 			(void)txn_broken(txn, mrc, "cannot write its totals");
+	}
+	if (txn->failed == 0 && cat->owners.n) {
+		int mrc = idx_cat_owners_write(txn->mdb, cat->meta, &cat->owners);
+		if (mrc != MDB_SUCCESS)
+			(void)txn_broken(txn, mrc, "cannot write what its owners have");
 	}
 	if (txn->failed != 0) {
 		int failed = txn->failed;
@@ -89,6 +95,7 @@ static int txn_old(struct idx_cat_txn *txn, const struct idx_cat_key *key, const
 	old->rev = rec.rev;
 	old->size = rec.size;
 	old->home = rec.home;
+	old->uid = rec.uid;
 	return 0;
 }
 
@@ -110,13 +117,25 @@ static int txn_find(struct idx_cat_txn *txn, const char *uri, size_t uri_len, st
 	return txn_old(txn, key, &val, uri, uri_len, old);
 }
 
-static void txn_forget_old(struct idx_cat_txn *txn, const struct idx_cat_old *old)
+/* A home record that came or goes is its owner's. */
+static int txn_owner(struct idx_cat_txn *txn, uint32_t uid, uint64_t size, bool come)
+{
+	if (idx_cat_owner_note(&txn->cat->owners, uid, size, come))
+		return 0;
+	txn->failed = idx_cat_fail(-OBJM_STATUS_OUT_OF_MEMORY, "%s: no memory for what its owners have", txn->cat->env.dir);
+	return txn->failed;
+}
+
+static int txn_forget_old(struct idx_cat_txn *txn, const struct idx_cat_old *old)
 {
 	if (old->existed) {
 		/* A damaged record's size is not known: the totals are off by it until they are counted again. */
 		idx_cat_totals_sub(&txn->totals, old->size, !old->damaged && old->home != txn->cat->tier);
 		txn->totals_changed = true;
 	}
+	if (!old->existed || old->damaged || old->home != txn->cat->tier)
+		return 0;
+	return txn_owner(txn, old->uid, old->size, false);
 }
 
 /*
@@ -158,7 +177,11 @@ int idx_cat_txn_put(struct idx_cat_txn *txn, const struct om_rec *rec, unsigned 
 	mrc = mdb_put(txn->mdb, txn->cat->objects, &k, &v, 0);
 	if (mrc != MDB_SUCCESS)
 		return txn_broken(txn, mrc, "cannot store a record");
-	txn_forget_old(txn, &old);
+	rc = txn_forget_old(txn, &old);
+	if (rc == 0 && rec->home == rec->tier)
+		rc = txn_owner(txn, rec->uid, rec->size, true);
+	if (rc != 0)
+		return rc;
 	idx_cat_totals_add(&txn->totals, rec->size, rec->home != rec->tier);
 	txn->totals_changed = true;
 	if (ret_old)
@@ -191,7 +214,9 @@ int idx_cat_txn_del(struct idx_cat_txn *txn, const char *uri, size_t uri_len, ui
 	mrc = mdb_del(txn->mdb, txn->cat->objects, &k, NULL);
 	if (mrc != MDB_SUCCESS)
 		return txn_broken(txn, mrc, "cannot delete a record");
-	txn_forget_old(txn, &old);
+	rc = txn_forget_old(txn, &old);
+	if (rc != 0)
+		return rc;
 	if (ret_old)
 		*ret_old = old;
 	return 0;
@@ -220,6 +245,14 @@ void idx_cat_txn_totals(const struct idx_cat_txn *txn, struct idx_cat_totals *re
 	*ret_totals = txn->totals;
 }
 
+int idx_cat_txn_owners(struct idx_cat_txn *txn, idx_cat_owner_cb *cb, void *ctx)
+{
+	struct idx_cat *cat = txn->cat;
+
+	OM_ASSERT(cat->owners.n == 0);
+	return txn->failed != 0 ? txn->failed : idx_cat_owners_list(&cat->env, txn->mdb, cat->meta, &txn->totals, cb, ctx);
+}
+
 int idx_cat_txn_recount(struct idx_cat_txn *txn)
 {
 	struct idx_cat_totals t = { 0 };
@@ -234,15 +267,25 @@ int idx_cat_txn_recount(struct idx_cat_txn *txn)
 	mrc = mdb_cursor_open(txn->mdb, cat->objects, &cur);
 	if (mrc != MDB_SUCCESS)
 		return txn_broken(txn, mrc, "cannot count its records");
-	while ((mrc = mdb_cursor_get(cur, &key, &val, MDB_NEXT)) == MDB_SUCCESS) {
-		if (idx_cat_rec_decode(key.mv_data, key.mv_size, val.mv_data, val.mv_size, cat->tier, &rec) == 0)
-			idx_cat_totals_add(&t, rec.size, rec.home != rec.tier);
-		else
+	cat->owners.n = 0; /* noted so far, and in the records by now */
+	while ((mrc = mdb_cursor_get(cur, &key, &val, MDB_NEXT)) == MDB_SUCCESS && txn->failed == 0) {
+		if (idx_cat_rec_decode(key.mv_data, key.mv_size, val.mv_data, val.mv_size, cat->tier, &rec) != 0) {
 			t.objects++; /* damaged: there, of unknown size; txn_forget_old counts it the same way */
+			continue;
+		}
+		idx_cat_totals_add(&t, rec.size, rec.home != rec.tier);
+		if (rec.home == rec.tier)
+			(void)txn_owner(txn, rec.uid, rec.size, true); /* sticky */
 	}
 	mdb_cursor_close(cur);
+	if (txn->failed != 0)
+		return txn->failed;
 	if (mrc != MDB_NOTFOUND)
 		return txn_broken(txn, mrc, "cannot count its records");
+	mrc = idx_cat_owners_replace(txn->mdb, cat->meta, &cat->owners);
+	cat->owners.n = 0; /* the commit has nothing to add */
+	if (mrc != MDB_SUCCESS)
+		return txn_broken(txn, mrc, "cannot write what its owners have");
 	if (t.objects == txn->totals.objects && t.bytes == txn->totals.bytes && t.copies == txn->totals.copies &&
 	    t.copy_bytes == txn->totals.copy_bytes)
 		return 0;

@@ -9,7 +9,7 @@ static const unsigned char meta[] = "\x01\x00\x02" "kvv" "\x02\x00\x00" "k2";
 static void rec_equal(const struct om_rec *a, const struct om_rec *b)
 {
 	assert_true(a->id == b->id && a->size == b->size && a->mtime_ns == b->mtime_ns && a->expiry_s == b->expiry_s);
-	assert_true(a->rev == b->rev && a->flags == b->flags && a->tier == b->tier && a->home == b->home);
+	assert_true(a->rev == b->rev && a->flags == b->flags && a->uid == b->uid && a->tier == b->tier && a->home == b->home);
 	assert_true(a->uri_len == b->uri_len && a->type_len == b->type_len && a->meta_len == b->meta_len);
 	assert_memory_equal(a->uri, b->uri, a->uri_len);
 	if (a->type_len)
@@ -48,6 +48,7 @@ static void rec_round_trip(void **state)
 		in.flags = (uint32_t)(r >> 16) & OM_OBJ_FLAGS_ALL;
 		in.expiry_s = cat_test_rnd(&seed);
 		in.rev = (uint32_t)cat_test_rnd(&seed);
+		in.uid = i % 4 == 0 ? OM_UID_OLD : i % 4 == 1 ? OM_UID_NONE : (uint32_t)cat_test_rnd(&seed);
 		in.type_len = (r & 32) ? 10 : 0;
 		if (r & 64) {
 			in.meta = meta;
@@ -62,7 +63,7 @@ static void rec_round_trip(void **state)
 	}
 }
 
-/* The stored form is a promise to the next version: these bytes were written by the first one. */
+/* The stored form is a promise to the next version: these bytes were written by the first one, which knew no owner. */
 static void rec_layout(void **state)
 {
 	static const unsigned char want[] = {
@@ -72,7 +73,7 @@ static void rec_layout(void **state)
 		'a', '/', 'b', 1, 0, 2, 'k', 'v', 'v',
 	};
 	struct om_rec in = { .id = 0x0102030405060708u, .size = 10000, .mtime_ns = 0x8000000000000001u, .expiry_s = 255,
-			     .rev = 0x01000002, .flags = 5, .tier = 4, .home = 3, .uri_len = 4, .uri = "/abc", .type_len = 3,
+			     .rev = 0x01000002, .flags = 5, .uid = OM_UID_OLD, .tier = 4, .home = 3, .uri_len = 4, .uri = "/abc", .type_len = 3,
 			     .type = "a/b", .meta_len = 6, .meta = meta };
 	static struct enc e;
 
@@ -81,6 +82,14 @@ static void rec_layout(void **state)
 	assert_int_equal(e.len, sizeof(want));
 	assert_memory_equal(e.val + 8, want + 8, sizeof(want) - 8);
 	assert_true(idx_le64(e.val) == 0x1fda33ca4e44a526u);
+	/* the second one: the owner between the fixed part and the strings */
+	in.uid = 0x0a0b0c0d;
+	encode(&in, &e);
+	assert_int_equal(e.len, sizeof(want) + 4);
+	assert_int_equal(e.val[8], 2);
+	assert_memory_equal(e.val + 9, want + 9, 56 - 9);
+	assert_memory_equal(e.val + 56, "\x0d\x0c\x0b\x0a", 4);
+	assert_memory_equal(e.val + 60, want + 56, sizeof(want) - 56);
 }
 
 static void damage(const struct om_rec *in)
@@ -118,6 +127,9 @@ static void rec_damage(void **state)
 	in.meta = meta;
 	in.meta_len = sizeof(meta) - 1;
 	damage(&in);
+	in.uid = OM_UID_OLD;
+	damage(&in);
+	in.uid = 1000;
 	memset(uri, 'u', sizeof(uri));
 	in.uri = uri;
 	in.uri_len = 600;
@@ -128,9 +140,9 @@ static void rec_damage(void **state)
 static void rec_forged(void **state)
 {
 	static const struct { size_t at; unsigned char byte; } forgeries[] = {
-		{ 8, 2 }, /* version */ { 9, OM_TIERS_MAX }, /* home */ { 10, 1 }, /* uri_len with a short key */
+		{ 8, 3 }, /* version */ { 8, 0 }, { 8, 1 }, /* the version without an owner, with one */ { 9, OM_TIERS_MAX }, /* home */ { 10, 1 }, /* uri_len with a short key */
 		{ 12, 8 }, /* unknown flag */ { 15, 1 }, { 52, 11 }, /* type_len */ { 54, 3 }, /* meta_len */
-		{ 66, 0 }, /* an empty metadata key */
+		{ 70, 0 }, /* an empty metadata key */
 	};
 	static struct enc e;
 	struct om_rec in = cat_test_rec("/some/object", 12, 77, 1234, 2), out;
@@ -144,6 +156,10 @@ static void rec_forged(void **state)
 		idx_put64(e.val, idx_cat_seal_sum(e.key.b, e.key.len, e.val + 8, e.len - 8));
 		assert_int_equal(idx_cat_rec_decode(e.key.b, e.key.len, e.val, e.len, 2, &out), -OBJM_STATUS_CORRUPT);
 	}
+	encode(&in, &e);
+	idx_put32(e.val + 56, OM_UID_OLD); /* an owner that is not known has the other form */
+	idx_put64(e.val, idx_cat_seal_sum(e.key.b, e.key.len, e.val + 8, e.len - 8));
+	assert_int_equal(idx_cat_rec_decode(e.key.b, e.key.len, e.val, e.len, 2, &out), -OBJM_STATUS_CORRUPT);
 	encode(&in, &e);
 	idx_put64(e.val + 16, 0); /* id 0 */
 	idx_put64(e.val, idx_cat_seal_sum(e.key.b, e.key.len, e.val + 8, e.len - 8));

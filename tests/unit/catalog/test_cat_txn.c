@@ -206,6 +206,7 @@ struct model {
 	char *uri[MODEL_URIS];
 	size_t len[MODEL_URIS];
 	uint64_t id[MODEL_URIS], size[MODEL_URIS]; /* id 0: absent */
+	uint32_t uid[MODEL_URIS];
 	uint8_t home[MODEL_URIS];
 };
 
@@ -215,6 +216,40 @@ static void model_totals(const struct model *m, struct idx_cat_totals *t)
 	for (unsigned i = 0; i < MODEL_URIS; i++)
 		if (m->id[i])
 			idx_cat_totals_add(t, m->size[i], m->home[i] != 3);
+}
+
+#define MODEL_UIDS 7u
+static uint32_t model_uid(uint64_t r) { return r % MODEL_UIDS == 0 ? OM_UID_OLD : r % MODEL_UIDS == 1 ? OM_UID_NONE : 1000 + (uint32_t)(r % MODEL_UIDS); }
+
+struct model_owners {
+	const struct model *m;
+	uint64_t objects;
+	unsigned seen;
+};
+
+static int check_owner(void *ctx, const struct idx_cat_owner *o)
+{
+	struct model_owners *c = ctx;
+	uint64_t objects = 0, bytes = 0;
+
+	for (unsigned i = 0; i < MODEL_URIS; i++)
+		if (c->m->id[i] && c->m->home[i] == 3 && c->m->uid[i] == o->uid) {
+			objects++;
+			bytes += c->m->size[i];
+		}
+	assert_int_equal(o->objects, objects);
+	assert_int_equal(o->bytes, bytes);
+	assert_true(objects > 0); /* who has nothing has no row */
+	c->objects += objects;
+	c->seen++;
+	return 0;
+}
+
+static void check_owners(const struct model *m, const struct idx_cat_totals *t, const struct model_owners *c)
+{
+	(void)m;
+	assert_int_equal(c->objects, t->objects - t->copies); /* nobody is left out */
+	assert_true(c->seen <= MODEL_UIDS);
 }
 
 static int count_rec(void *ctx, const struct om_rec *rec)
@@ -240,6 +275,9 @@ static void model_check(struct idx_cat *cat, struct model *m)
 	cat_ok(idx_cat_snap_open(cat, &snap));
 	cat_ok(idx_cat_snap_totals(snap, &got));
 	assert_memory_equal(&want, &got, sizeof(want));
+	struct model_owners owners = { .m = m };
+	cat_ok(idx_cat_snap_owners(snap, check_owner, &owners));
+	check_owners(m, &want, &owners);
 	cat_ok(idx_cat_scan(snap, count_rec, m, &res));
 	assert_memory_equal(&want, &res.totals, sizeof(want));
 	assert_int_equal(res.damaged, 0);
@@ -248,12 +286,15 @@ static void model_check(struct idx_cat *cat, struct model *m)
 		max_id = OM_MAX(max_id, m->id[i]);
 		assert_int_equal(rc, m->id[i] ? 0 : -OBJM_STATUS_NOT_FOUND);
 		if (rc == 0)
-			assert_true(rec.id == m->id[i] && rec.size == m->size[i] && rec.home == m->home[i]);
+			assert_true(rec.id == m->id[i] && rec.size == m->size[i] && rec.home == m->home[i] && rec.uid == m->uid[i]);
 	}
 	assert_int_equal(res.max_id, max_id);
 	idx_cat_snap_close(snap);
 	cat_ok(idx_cat_txn_begin(cat, &txn));
 	assert_int_equal(idx_cat_txn_recount(txn), 0);
+	owners = (struct model_owners){ .m = m };
+	cat_ok(idx_cat_txn_owners(txn, check_owner, &owners));
+	check_owners(m, &want, &owners);
 	idx_cat_txn_abort(txn);
 }
 
@@ -267,17 +308,19 @@ static void model_op(struct idx_cat_txn *txn, struct model *m, uint64_t *seed, u
 		int rc = idx_cat_txn_del(txn, m->uri[i], m->len[i], 0, &old);
 		assert_int_equal(rc, m->id[i] ? 0 : -OBJM_STATUS_NOT_FOUND);
 		if (rc == 0)
-			assert_true(old.id == m->id[i] && old.size == m->size[i]);
+			assert_true(old.id == m->id[i] && old.size == m->size[i] && old.uid == m->uid[i]);
 		m->id[i] = 0;
 		return;
 	}
 	struct om_rec rec = cat_test_rec(m->uri[i], m->len[i], ++*next_id, r >> 40, 3);
 	rec.home = (uint8_t)(2 + (r >> 36) % 2);
+	rec.uid = model_uid(cat_test_rnd(seed));
 	cat_ok(idx_cat_txn_put(txn, &rec, 0, &old));
 	assert_int_equal(old.existed, m->id[i] != 0);
 	m->id[i] = rec.id;
 	m->size[i] = rec.size;
 	m->home[i] = rec.home;
+	m->uid[i] = rec.uid;
 }
 
 static void txn_model(void **state)
@@ -395,9 +438,100 @@ static void txn_damaged_record(void **state)
 	idx_cat_close(cat);
 }
 
+static int sum_owner(void *ctx, const struct idx_cat_owner *o)
+{
+	struct idx_cat_owner *rows = ctx;
+
+	rows[o->uid == OM_UID_OLD ? 2 : o->uid == 1001].uid = o->uid;
+	rows[o->uid == OM_UID_OLD ? 2 : o->uid == 1001].objects = o->objects;
+	rows[o->uid == OM_UID_OLD ? 2 : o->uid == 1001].bytes = o->bytes;
+	return 0;
+}
+
+static void owners_are(struct idx_cat *cat, uint64_t first, uint64_t second, uint64_t old)
+{
+	struct idx_cat_owner rows[3] = { { 0 } };
+	struct idx_cat_snap *snap;
+
+	cat_ok(idx_cat_snap_open(cat, &snap));
+	cat_ok(idx_cat_snap_owners(snap, sum_owner, rows));
+	idx_cat_snap_close(snap);
+	assert_int_equal(rows[0].bytes, first);
+	assert_int_equal(rows[1].bytes, second);
+	assert_int_equal(rows[2].bytes, old);
+}
+
+/*
+ * Owners: a catalog from before there were any opens as it is, and what it has is nobody's; a replace takes from one and gives to
+ * another; a record that rots leaves its owner's row too large, and only a recount puts that right; so does a row that rots.
+ */
+static void txn_owners(void **state)
+{
+	struct idx_cat *cat = cat_test_open(*state, 0);
+	struct om_rec a = cat_test_rec("/a", 2, 1, 100, 0), b = cat_test_rec("/b", 2, 2, 10, 0);
+	char junk[60] = "not a record", name[] = "/b";
+	unsigned char row[] = { 'o', 'w', 'n', 'e', 'r', 0, 0, 0x03, 0xe8 };
+	MDB_val k = { 2, name }, v = { sizeof(junk), junk }, rk = { sizeof(row), row };
+	struct idx_cat_txn *txn;
+	struct idx_cat_snap *snap;
+	struct idx_cat_owner rows[3];
+
+	a.uid = b.uid = OM_UID_OLD;
+	cat_ok(cat_test_put(cat, &a));
+	cat_ok(cat_test_put(cat, &b));
+	owners_are(cat, 0, 0, 110);
+	cat_ok(idx_cat_txn_begin(cat, &txn)); /* no row is kept of it */
+	MDB_stat before, after;
+	assert_int_equal(mdb_stat(txn->mdb, cat->meta, &before), 0);
+	idx_cat_txn_abort(txn);
+	a.id = 3;
+	a.uid = 1000;
+	cat_ok(cat_test_put(cat, &a));
+	owners_are(cat, 100, 0, 10);
+	a.id = 4;
+	a.uid = 1001;
+	a.size = 7;
+	cat_ok(cat_test_put(cat, &a));
+	owners_are(cat, 0, 7, 10);
+	b.id = 5;
+	b.uid = 1000;
+	cat_ok(cat_test_put(cat, &b));
+	idx_cat_close(cat);
+	cat = cat_test_open(*state, 0);
+	owners_are(cat, 10, 7, 0);
+	cat_ok(cat_test_del(cat, "/a"));
+	owners_are(cat, 10, 0, 0);
+	cat_ok(idx_cat_txn_begin(cat, &txn));
+	assert_int_equal(mdb_put(txn->mdb, cat->objects, &k, &v, 0), 0);
+	cat_ok(idx_cat_txn_commit(txn));
+	cat_ok(cat_test_put(cat, &b));
+	owners_are(cat, 20, 0, 0);
+	cat_ok(idx_cat_txn_begin(cat, &txn));
+	assert_int_equal(idx_cat_txn_recount(txn), 1);
+	cat_ok(idx_cat_txn_commit(txn));
+	owners_are(cat, 10, 0, 0);
+	cat_ok(idx_cat_txn_begin(cat, &txn));
+	assert_int_equal(mdb_put(txn->mdb, cat->meta, &rk, &v, 0), 0);
+	cat_ok(idx_cat_txn_commit(txn));
+	cat_ok(idx_cat_snap_open(cat, &snap));
+	assert_int_equal(idx_cat_snap_owners(snap, sum_owner, rows), -OBJM_STATUS_CORRUPT);
+	idx_cat_snap_close(snap);
+	cat_ok(idx_cat_txn_begin(cat, &txn));
+	(void)!idx_cat_txn_recount(txn);
+	cat_ok(idx_cat_txn_commit(txn));
+	owners_are(cat, 10, 0, 0);
+	cat_ok(cat_test_del(cat, "/b"));
+	cat_ok(idx_cat_txn_begin(cat, &txn));
+	assert_int_equal(mdb_stat(txn->mdb, cat->meta, &after), 0);
+	idx_cat_txn_abort(txn);
+	assert_int_equal(before.ms_entries, after.ms_entries); /* who has nothing has no row */
+	idx_cat_close(cat);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(txn_owners, setup, teardown),
 		cmocka_unit_test_setup_teardown(txn_basics, setup, teardown),
 		cmocka_unit_test_setup_teardown(txn_memory_only, setup, teardown),
 		cmocka_unit_test_setup_teardown(txn_abort, setup, teardown),
