@@ -102,20 +102,29 @@ static_assert(sizeof(struct om_op_cond) == 16, "ring messages");
  * PREPARE: check the precondition, reserve the key and `size` bytes of the tier (those of `room` among them, which ends with an
  * OK), give the id. Where there is no room and something could go, the answer waits, for limits.room_wait at the most.
  * Then: uri. VERDICT: OK with the id; PRECONDITION_FAILED with the current version; TRY_AGAIN; NO_SPACE; UNAVAILABLE;
- * READ_ONLY. The reservation lasts until COMMIT, ABORT or the end of the worker.
+ * READ_ONLY; LIMIT_EXCEEDED: cur_rev says what (enum om_owner_limit), cur_id the limit. The object is `uid`'s. The reservation lasts until COMMIT, ABORT or the end of the worker.
  */
 struct om_op_prepare {
 	struct om_op_hdr hdr;
 	struct om_op_cond cond;
 	uint64_t size;
 	uint32_t flags; /* enum om_obj_flag */
-	uint32_t uid;	/* of the client */
+	uint32_t uid;	/* of the client; OM_UID_NONE: over TCP */
 	uint8_t tier;
 	uint8_t pad;
 	uint16_t uri_len;
 	uint32_t room; /* of RESERVE; 0: none */
 };
 static_assert(sizeof(struct om_op_prepare) == 56, "ring messages");
+
+/* Of what a user owns too much. */
+enum om_owner_limit {
+	OM_OWNER_OK,	  /* another limit: half of the tier is pinned, open sessions */
+	OM_OWNER_BYTES,	  /* of all objects */
+	OM_OWNER_OBJECTS, /* their number */
+	OM_OWNER_ROOM,	  /* what open puts have reserved is as much as the objects may have */
+	OM_OWNER_USERS,	  /* too many users own anything */
+};
 
 /*
  * COMMIT: the file of this id is linked and as durable as the tier promises; commit its record, publish, answer.
@@ -287,8 +296,10 @@ struct om_op_attr {
 	uint16_t uri_len;
 	uint16_t type_len;
 	uint16_t meta_len;
+	uint32_t uid; /* the owner */
+	uint32_t pad;
 };
-static_assert(sizeof(struct om_op_attr) == 56, "ring messages");
+static_assert(sizeof(struct om_op_attr) == 64, "ring messages");
 struct om_op_attred {
 	struct om_op_hdr hdr;
 	uint64_t id;
@@ -326,8 +337,10 @@ struct om_op_found {
 	uint16_t uri_len;
 	uint16_t type_len;
 	uint16_t meta_len;
+	uint32_t uid; /* the owner */
+	uint32_t pad2;
 };
-static_assert(sizeof(struct om_op_found) == 64, "ring messages");
+static_assert(sizeof(struct om_op_found) == 72, "ring messages");
 struct om_op_scanned {
 	struct om_op_hdr hdr;
 	uint64_t files; /* reported */
@@ -430,7 +443,8 @@ struct om_op_reserve {
 	uint32_t flags; /* enum om_obj_flag, of the object to come */
 	uint8_t tier;
 	uint8_t wait;
-	uint8_t pad[6];
+	uint8_t pad[2];
+	uint32_t uid; /* of the client, as in PREPARE */
 };
 static_assert(sizeof(struct om_op_reserve) == 40, "ring messages");
 /* RELEASE: the session has ended without a PREPARE that took its room. One that is not there is fine. */

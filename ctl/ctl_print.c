@@ -204,6 +204,18 @@ void ctl_print_DOCTOR(const json_t *reply)
 	}
 }
 
+void ctl_print_USERS(const json_t *reply)
+{
+	static const struct ctl_column columns[] = {
+		{"UID", "uid", CTL_NUMBER}, {"WHO", "who", CTL_TEXT}, {"OBJECTS", "objects", CTL_NUMBER}, {"OF", "max_objects", CTL_NUMBER},
+		{"BYTES", "bytes", CTL_SIZE}, {"OF", "max_bytes", CTL_SIZE}, {"RESERVED", "reserved_bytes", CTL_SIZE},
+	};
+
+	ctl_print_table(json_object_get(reply, "users"), columns, OM_ARRAY_SIZE(columns));
+	if (json_is_false(json_object_get(reply, "complete")))
+		puts("(not all: those who own most; objmctl users UID says of one)");
+}
+
 void ctl_print_CONNECTIONS(const json_t *reply)
 {
 	static const struct ctl_column columns[] = {

@@ -31,7 +31,7 @@ static char *joined(const json_t *a)
 
 static const struct ctl_column object_columns[] = {
 	{"uri", "uri", CTL_TEXT},	    {"version", "id", CTL_NUMBER},   {"revision", "rev", CTL_NUMBER},
-	{"size", "size", CTL_SIZE},	    {"type", "type", CTL_TEXT},	     {"tier", "tier", CTL_TEXT},
+	{"size", "size", CTL_SIZE},	    {"owner", "owner_uid", CTL_NUMBER}, {"type", "type", CTL_TEXT}, {"tier", "tier", CTL_TEXT},
 	{"home", "home", CTL_TEXT},	    {"path", "path", CTL_TEXT},	     {"heat", "heat", CTL_RATIO},
 	{"accesses", "accesses", CTL_NUMBER},
 };

@@ -8,7 +8,7 @@
 static int replace(struct lcy *l, const struct om_op_attr *m, size_t len)
 {
 	const char *uri = (const char *)(m + 1);
-	struct om_rec rec = { .id = m->id, .mtime_ns = m->mtime_ns, .expiry_s = m->expiry_s, .flags = m->flags, .rev = m->rev,
+	struct om_rec rec = { .id = m->id, .mtime_ns = m->mtime_ns, .expiry_s = m->expiry_s, .flags = m->flags, .rev = m->rev, .uid = m->uid,
 			      .uri_len = m->uri_len, .type_len = m->type_len, .meta_len = m->meta_len, .uri = uri,
 			      .type = uri + m->uri_len, .meta = (const unsigned char *)uri + m->uri_len + m->type_len };
 

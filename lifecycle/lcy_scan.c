@@ -40,6 +40,7 @@ static int report(void *arg, const struct be_found *f)
 		m.expiry_s = r->expiry_s;
 		m.flags = r->flags;
 		m.rev = r->rev;
+		m.uid = r->uid;
 		m.uri_len = r->uri_len;
 		m.type_len = r->type_len;
 		m.meta_len = r->meta_len;

@@ -294,6 +294,7 @@ static void put_object(struct sup_admin_call *call, const struct sup_engine_answ
 	sup_admin_put(o, "id", sup_admin_num(r->id));
 	sup_admin_put(o, "rev", sup_admin_num(r->rev));
 	sup_admin_put(o, "size", sup_admin_num(r->size));
+	sup_admin_put(o, "owner_uid", r->uid == OM_UID_NONE || r->uid == OM_UID_OLD ? json_null() : sup_admin_num(r->uid));
 	sup_admin_put(o, "mtime_ns", sup_admin_num(r->mtime_ns));
 	sup_admin_put(o, "expires_s", r->expiry_s ? sup_admin_num(r->expiry_s) : json_null());
 	sup_admin_put(o, "flags", obj_flags(r->flags));

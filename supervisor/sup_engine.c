@@ -106,6 +106,8 @@ static int open_tiers(struct sup_engine *e)
 		if (t->no != OM_TIER_NONE)
 			e->tier_by_no[t->no] = t;
 		t->phase = t->cat ? SUP_PHASE_PRESENT : SUP_PHASE_ABSENT;
+		sup_owner_tier(e, t, &t->owned);
+		sup_owned_fini(&t->owned);
 	}
 	return 0;
 }
@@ -187,7 +189,8 @@ int sup_engine_open(const struct om_conf *conf, const char *const *adopt, const 
 	struct sup_engine *e = engine_new(conf, cb);
 	int err = -OBJM_STATUS_OUT_OF_MEMORY;
 
-	if (!e || e->kick_fd < 0 || e->inbox_fd < 0 || sup_watch_new(&e->watch) < 0 || sup_admit_new(&e->admit) < 0)
+	if (!e || e->kick_fd < 0 || e->inbox_fd < 0 || sup_watch_new(&e->watch) < 0 || sup_admit_new(&e->admit) < 0 ||
+	    sup_owners_new(&e->owners) < 0)
 		goto fail;
 	e->adopt = adopt;
 	err = sup_asks_new(&e->asks);
@@ -195,6 +198,7 @@ int sup_engine_open(const struct om_conf *conf, const char *const *adopt, const 
 		err = sup_rooms_new(&e->rooms);
 	sup_rooms_conf(e, conf);
 	sup_admit_conf(e, conf);
+	sup_owners_conf(e, conf);
 	if (err < 0)
 		goto fail;
 	err = open_state(e);
@@ -336,6 +340,7 @@ static void free_tables(struct sup_engine *e)
 	sup_admit_free(e->admit);
 	sup_move_free(e);
 	sup_rooms_free(e->rooms);
+	sup_owners_free(e->owners);
 	sup_reap_free(e);
 }
 

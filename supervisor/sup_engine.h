@@ -131,12 +131,23 @@ void sup_engine_stat(struct sup_engine *e, struct sup_engine_stat *ret);
  */
 int sup_engine_rebuild(struct sup_engine *e, const char *tier) OM_MUST_USE;
 
+/* What a user owns, over all tiers. */
+struct sup_engine_owner {
+	uint32_t uid; /* OM_UID_NONE: clients over TCP; OM_UID_OLD: not known, from before owners were kept */
+	uint64_t objects, bytes;
+	uint64_t reserved_bytes; /* promised to puts under way */
+	uint64_t max_bytes, max_objects; /* 0: no limit */
+};
+/** All who own or have reserved anything, who has most first. The caller frees *ret. 0 or -OUT_OF_MEMORY. */
+int sup_engine_owners(struct sup_engine *e, struct sup_engine_owner **ret, size_t *ret_n) OM_MUST_USE;
+
 /* ---- questions whose answer comes later ---- */
 
 /* One record of an object, as a tier's catalog has it. */
 struct sup_engine_record {
 	uint64_t id, size, mtime_ns, expiry_s;
 	uint32_t rev, flags; /* enum om_obj_flag */
+	uint32_t uid;	     /* the owner */
 	uint8_t tier, home;  /* numbers */
 	bool serves;	     /* the record that GET answers with */
 };

@@ -173,6 +173,7 @@ static int apply_move(struct batch *b, struct sup_op *op, struct sup_stage *s)
 		return err;
 	rec.tier = op->rec.tier;
 	rec.home = op->rec.home;
+	op->rec.uid = rec.uid;
 	err = injected ? -om_status_errno(injected) : rec.size == op->move->size ? 0 : -OBJM_STATUS_PRECONDITION_FAILED;
 	if (err == 0)
 		err = idx_cat_txn_put(b->cat, &rec, 0, &s->old);
@@ -335,8 +336,15 @@ static int apply_settle(struct batch *b, struct sup_op *op)
 
 	for (unsigned i = 0; b->t->is_volatile && i < op->n_ids && err == 0; i++)
 		err = idx_cat_txn_removed_del(b->cat, op->ids[i]);
-	if (err == 0 && op->complete)
-		err = idx_cat_txn_complete(b->cat, true);
+	if (err < 0 || !op->complete)
+		return err;
+	/* what damage made wrong in the sums is put right, now that all is there */
+	sup_owned_fini(&op->owned);
+	err = idx_cat_txn_complete(b->cat, true);
+	if (err == 0)
+		err = OM_MIN(idx_cat_txn_recount(b->cat), 0);
+	if (err == 0)
+		err = idx_cat_txn_owners(b->cat, sup_owned_add, &op->owned);
 	return err;
 }
 

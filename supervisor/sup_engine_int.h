@@ -53,6 +53,18 @@ struct sup_acct {
 	uint64_t removals; /* files without a record that are still there */
 };
 
+/* What each owner has on a tier, as its catalog says. */
+struct sup_owned {
+	struct idx_cat_owner *v;
+	size_t n, cap;
+};
+
+/* Who owns what stands under a key. */
+struct sup_standing {
+	uint32_t uid;
+	uint64_t size;
+};
+
 /* ---- a tier ---- */
 struct sup_tier;
 /* How slow the tier is: configured, else measured, else its type's usual factor. Any thread. */
@@ -110,6 +122,7 @@ struct sup_tier {
 	uint32_t purge_seg;
 	bool adopt;		 /* of a fresh one: take over whatever is there */
 	char why[256];		 /* of a fresh one: why it could not be opened */
+	struct sup_owned owned;	 /* from its opening until the publisher has it */
 
 	/* rebuild and orphan scan; publisher */
 	uint64_t scan_to; /* files from this id on are not judged: they came later */
@@ -212,6 +225,7 @@ struct sup_op {
 	struct sup_held *held; /* rows of the fill that came while it ran */
 	unsigned n_ids; /* SETTLE: removals that are done */
 	uint64_t *ids;	/* malloc'ed */
+	struct sup_owned owned; /* SETTLE with `complete`: counted again by the committer */
 };
 
 /* ---- a key that something is under way for ---- */
@@ -223,6 +237,7 @@ struct sup_key {
 	unsigned n_wait;
 	unsigned n_res;	     /* reservations */
 	struct sup_res *cond_res; /* the conditional one, which excludes everybody else; NULL: none */
+	struct sup_res *credit;	  /* the one that gives back what stands (sup_engine_owner.c); NULL: none */
 };
 
 /* ---- an id given out, until its COMMIT, ABORT or the removal of its file ---- */
@@ -236,6 +251,9 @@ struct sup_res {
 	unsigned place;
 	bool pins;
 	bool committing; /* an op has it */
+	bool held, credit; /* counted as a promise to the owner; the owner gets credit_bytes back */
+	uint32_t uid;	   /* the owner */
+	uint64_t credit_bytes;
 };
 
 /*
@@ -256,6 +274,8 @@ struct sup_move {
 	uint32_t serial; /* of the lifecycle process that asked */
 	uint8_t kind;	 /* enum om_move_kind */
 	uint8_t state;	 /* enum sup_move_state */
+	bool credited;	 /* its bytes are counted on both tiers; of `uid` */
+	uint32_t uid;
 	bool lost;	 /* who asked is gone, or gave it up */
 };
 
@@ -310,6 +330,7 @@ struct sup_job {
 	uint64_t oldest;
 	bool found; /* RESOLVE */
 	struct idx_ent ent;
+	uint32_t uid; /* RESOLVE: the owner of what was found */
 	struct sup_op *ops; /* STALE: one for each loser, chained; SET: the op itself, lent */
 	/* the request; last, so that making a job need not clear all of it */
 	size_t len;
@@ -444,6 +465,7 @@ struct sup_engine {
 	uint64_t n_ops; /* under way, waiting included */
 	struct sup_watch *watch; /* recent changes */
 	struct sup_admit *admit; /* what clients hold */
+	struct sup_owners *owners; /* what users own; its own lock */
 	uint64_t n_sets; /* of them: SETs, which wait for the lifecycle process */
 	struct sup_op *set_wait, **set_wait_end; /* SETs whose file is to be written; at the lifecycle process, or waiting for it */
 	uint64_t set_cookie;
@@ -655,6 +677,32 @@ bool sup_admit_leave(struct sup_engine *e, uint32_t place, uint32_t uid, enum om
 void sup_admit_gone(struct sup_engine *e, uint32_t place); /* the child died */
 bool sup_admit_take(struct sup_msg *c, const void *msg, size_t len);
 bool sup_admit_take_leave(struct sup_msg *c, const void *msg, size_t len);
+
+/* sup_engine_owner.c: what users own, and the limits on it. */
+int sup_owners_new(struct sup_owners **ret) OM_MUST_USE;
+void sup_owners_free(struct sup_owners *o);
+/* The limits in force from now on; main loop. */
+void sup_owners_conf(struct sup_engine *e, const struct om_conf *conf);
+/* Who came over TCP is no user; nor is a number that means something else. */
+static inline uint32_t sup_owner_of(uint32_t uid) { return uid == OM_UID_OLD ? OM_UID_NONE : uid; }
+/* An idx_cat_owner_cb; arg: struct sup_owned. */
+int sup_owned_add(void *arg, const struct idx_cat_owner *owner);
+void sup_owned_fini(struct sup_owned *w);
+/* From now on the tier holds this; NULL: nothing. */
+void sup_owner_tier(struct sup_engine *e, const struct sup_tier *t, const struct sup_owned *owned);
+/* May `uid` own `size` bytes more, under a key (NULL: nothing is under way for it) where this stands (NULL: nothing, or it is not known)?
+ * What it hits, and the limit. */
+enum om_owner_limit sup_owner_fits(struct sup_engine *e, const struct sup_key *key, uint32_t uid, uint64_t size,
+				   const struct sup_standing *stands, uint64_t *ret_limit);
+/* res->size bytes are promised to `uid`, until the record is committed or the reservation ends. False: no memory. */
+bool sup_owner_hold(struct sup_engine *e, struct sup_res *res, uint32_t uid, const struct sup_standing *stands);
+void sup_owner_release(struct sup_engine *e, struct sup_res *res);
+/* A put session of `uid` reserves so much more; OM_OWNER_OK: it counts until sup_owner_room_end(). */
+enum om_owner_limit sup_owner_room(struct sup_engine *e, uint32_t uid, uint64_t more, uint64_t *ret_limit);
+void sup_owner_room_end(struct sup_engine *e, uint32_t uid, uint64_t bytes);
+/* A stage has been committed; in the order of the tier's commits. */
+void sup_owner_stage(struct sup_engine *e, struct sup_op *op);
+void sup_owner_move_end(struct sup_engine *e, struct sup_move *m);
 
 int sup_watch_new(struct sup_watch **ret) OM_MUST_USE;
 void sup_watch_free(struct sup_watch *w);

@@ -42,6 +42,7 @@ static void move_free(struct sup_engine *e, struct sup_move *m)
 	*p = m->hnext;
 	e->n_moves--;
 	sup_room_give(e, m->to, sup_room_of(m->size));
+	sup_owner_move_end(e, m);
 	free(m);
 }
 

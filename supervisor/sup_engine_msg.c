@@ -56,8 +56,14 @@ int sup_msg_tier_fit(const struct sup_tier *t, uint32_t flags)
 	return (flags & OM_OBJ_EPHEMERAL) && !t->is_volatile ? -OBJM_STATUS_INVALID_REQUEST : 0;
 }
 
-/* The precondition holds or there is none: reserve. `cur` NULL: nothing stands. */
-static void prepare_go(struct sup_msg *c, const struct om_op_prepare *m, const struct idx_ent *cur)
+static bool ask_reader(struct sup_msg *c, const void *msg, size_t len);
+
+/*
+ * The precondition holds or there is none: reserve. `cur` NULL: nothing stands. `stands`: its owner, as a reader found it; NULL: nobody
+ * was asked, which is needed only where the user has no room under the limits unless what stands is the user's own.
+ */
+static void prepare_go(struct sup_msg *c, const struct om_op_prepare *m, const struct idx_ent *cur, const struct sup_standing *stands,
+		       bool asked)
 {
 	struct sup_engine *e = c->e;
 	struct idx_key ikey;
@@ -92,6 +98,18 @@ static void prepare_go(struct sup_msg *c, const struct om_op_prepare *m, const s
 		sup_key_go(e, key);
 		return;
 	}
+	uint64_t limit;
+	enum om_owner_limit hit = sup_owner_fits(e, key, sup_owner_of(m->uid), m->size, stands, &limit);
+	if (hit && !asked && (cur || !e->fill_done)) {
+		sup_key_go(e, key);
+		(void)ask_reader(c, m, m->hdr.len);
+		return;
+	}
+	if (hit) {
+		sup_pub_verdict(e, c->place, c->child->serial, m->hdr.req, -OBJM_STATUS_LIMIT_EXCEEDED, 0, 0, limit, hit);
+		sup_key_go(e, key);
+		return;
+	}
 	uint64_t has = sup_room_has(e, c->place, m->room, t), want = sup_room_of(m->size), need = want > has ? want - has : 0;
 	if (need && !sup_room_fits(e, t, need, c->waited)) {
 		if (!sup_room_wait(c, t, need, &m->hdr))
@@ -102,8 +120,10 @@ static void prepare_go(struct sup_msg *c, const struct om_op_prepare *m, const s
 	(void)om_fault(OM_FAULT_SUP_PREPARE);
 	sup_room_end(e, c->place, m->room); /* the reservation takes its place */
 	struct sup_res *res = sup_res_new(e, c->place, key, t, m->size, conditional);
-	if (!res) {
-		sup_msg_answer(c, m->hdr.req, -OBJM_STATUS_TRY_AGAIN);
+	if (!res || !sup_owner_hold(e, res, sup_owner_of(m->uid), stands)) {
+		sup_msg_answer(c, m->hdr.req, res ? -OBJM_STATUS_OUT_OF_MEMORY : -OBJM_STATUS_TRY_AGAIN);
+		if (res)
+			sup_res_free(e, res); /* its id is never used */
 		sup_key_go(e, key);
 		return;
 	}
@@ -144,7 +164,7 @@ static bool take_prepare(struct sup_msg *c, const void *msg, size_t len)
 		return ask_reader(c, msg, len);
 	idx_key_make(sup_engine_secret(c->e), m + 1, m->uri_len, &ikey);
 	bool have = sup_pub_current(c->e, &ikey, &cur) == 0;
-	prepare_go(c, m, have ? &cur : NULL);
+	prepare_go(c, m, have ? &cur : NULL, NULL, false);
 	return true;
 }
 
@@ -171,7 +191,7 @@ static bool take_commit(struct sup_msg *c, const void *msg, size_t len)
 		return true;
 	}
 	struct om_rec rec = {
-		.id = m->id, .size = m->size, .mtime_ns = m->mtime_ns, .expiry_s = m->expiry_s, .rev = 1, .flags = m->flags,
+		.id = m->id, .size = m->size, .mtime_ns = m->mtime_ns, .expiry_s = m->expiry_s, .rev = 1, .flags = m->flags, .uid = res->uid,
 		.tier = m->tier, .home = m->tier, .uri_len = m->uri_len, .type_len = m->type_len, .meta_len = m->meta_len,
 		.uri = uri, .type = uri + m->uri_len, .meta = (const unsigned char *)uri + m->uri_len + m->type_len,
 	};
@@ -281,8 +301,9 @@ void sup_msg_resolved(struct sup_engine *e, struct sup_job *job)
 	const struct idx_ent *use = job->found ? &job->ent : NULL;
 	if (sup_pub_current(e, &ikey, &cur) == 0 && (!use || cur.id >= use->id))
 		use = &cur;
-	if (prepare)
-		prepare_go(&c, p, use);
+	const struct sup_standing stands = { .uid = job->uid, .size = job->ent.size };
+	if (prepare) /* the owner of another version than the one that stands now is not known: none is as good as any */
+		prepare_go(&c, p, use, job->found && use->id == job->ent.id ? &stands : NULL, true);
 	else
 		delete_go(&c, d, use);
 }
@@ -356,7 +377,7 @@ static bool take_found(struct sup_msg *c, const void *msg, size_t len)
 		return sup_msg_broken(c, "bad FOUND");
 	struct om_rec rec = {
 		.id = m->id, .size = m->size, .mtime_ns = m->mtime_ns, .expiry_s = m->expiry_s, .rev = m->rev ? m->rev : 1,
-		.flags = m->flags, .tier = m->tier, .home = m->tier, .uri_len = m->uri_len, .type_len = m->type_len,
+		.flags = m->flags, .uid = m->uid, .tier = m->tier, .home = m->tier, .uri_len = m->uri_len, .type_len = m->type_len,
 		.meta_len = m->meta_len, .uri = uri, .type = uri + m->uri_len,
 		.meta = (const unsigned char *)uri + m->uri_len + m->type_len,
 	};

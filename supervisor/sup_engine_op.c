@@ -114,6 +114,7 @@ void sup_res_free(struct sup_engine *e, struct sup_res *res)
 	if (res->cnext)
 		res->cnext->cprev = res->cprev;
 	sup_room_give(e, res->tier, sup_room_of(res->size));
+	sup_owner_release(e, res);
 	res->tier->reserved_pins -= res->pins ? res->size : 0;
 	key->n_res--;
 	if (key->cond_res == res)
@@ -170,6 +171,7 @@ struct sup_op *sup_op_new(enum sup_op_kind kind, const struct om_rec *rec)
 static void op_free(struct sup_op *op)
 {
 	free(op->ids);
+	sup_owned_fini(&op->owned);
 	sup_set_free(op->set);
 	free(op);
 }
@@ -661,6 +663,8 @@ static void half_done(struct sup_engine *e, struct sup_op *op)
 void sup_op_stage_done(struct sup_engine *e, struct sup_op *op)
 {
 	sup_commit_lent(op, -1);
+	if (op->status == 0)
+		sup_owner_stage(e, op);
 	if (op->status == 0 && ++op->stage < op->n_stages) {
 		int injected = om_fault(op->kind == SUP_OP_MOVE ? OM_FAULT_SUP_MOVE_TARGET : OM_FAULT_DEL_SECOND);
 		op->status = injected ? -om_status_errno(injected) : 0;

@@ -265,7 +265,8 @@ static void do_resolve(struct sup_engine *e, struct sup_job *job)
 	job->status = find(snaps, n, uri, len, &rec);
 	if (job->status == 0 && !expired(rec.expiry_s)) {
 		job->found = true;
-		job->ent = (struct idx_ent){ .id = rec.id, .rev = rec.rev, .tier = rec.tier, .home = rec.home };
+		job->uid = rec.uid;
+		job->ent = (struct idx_ent){ .id = rec.id, .size = rec.size, .rev = rec.rev, .tier = rec.tier, .home = rec.home };
 	} else if (job->status == -OBJM_STATUS_NOT_FOUND) {
 		job->status = err;
 	}
@@ -297,7 +298,7 @@ static void do_ask(struct sup_engine *e, struct sup_job *job)
 		}
 		a.records[a.n_records++] = (struct sup_engine_record){
 			.id = rec.id, .size = rec.size, .mtime_ns = rec.mtime_ns, .expiry_s = rec.expiry_s, .rev = rec.rev,
-			.flags = rec.flags, .tier = rec.tier, .home = rec.home,
+			.flags = rec.flags, .uid = rec.uid, .tier = rec.tier, .home = rec.home,
 		};
 	}
 	for (unsigned i = 0; i < a.n_records; i++) /* a cached copy of the version that counts is what GET answers with */

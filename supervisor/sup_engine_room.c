@@ -21,8 +21,10 @@ struct sup_room {
 	struct sup_room *hnext;
 	struct sup_tier *tier;
 	uint64_t bytes;
+	uint64_t asked; /* of these bytes, as the owner's are counted */
 	unsigned place;
 	uint32_t no; /* the worker's */
+	uint32_t uid;
 };
 
 /* A request that found no room. */
@@ -208,6 +210,7 @@ static void room_end(struct sup_engine *e, struct sup_room **p)
 	*p = r->hnext;
 	e->child[r->place].n_rooms--;
 	sup_room_give(e, r->tier, r->bytes);
+	sup_owner_room_end(e, r->uid, r->asked);
 	free(r);
 }
 
@@ -359,8 +362,8 @@ bool sup_room_take_reserve(struct sup_msg *c, const void *msg, size_t len)
 		return sup_msg_broken(c, "bad RESERVE");
 	struct sup_room **p = room_slot(e->rooms, c->place, m->room), *r = *p;
 	uint64_t want = sup_room_of(m->bytes);
-	if (r && r->tier != t)
-		return sup_msg_broken(c, "RESERVE of a room on two tiers");
+	if (r && (r->tier != t || r->uid != sup_owner_of(m->uid)))
+		return sup_msg_broken(c, "RESERVE of a room on two tiers or for two users");
 	int err = sup_msg_tier_fit(t, m->flags);
 	if (err == 0 && !r && c->child->n_rooms >= atomic_load(&e->rooms_max))
 		err = -OBJM_STATUS_LIMIT_EXCEEDED;
@@ -372,16 +375,24 @@ bool sup_room_take_reserve(struct sup_msg *c, const void *msg, size_t len)
 			return true;
 		err = -OBJM_STATUS_NO_SPACE;
 	}
+	uint64_t asked = r ? r->asked : 0, more = m->bytes > asked ? m->bytes - asked : 0, limit = 0;
+	enum om_owner_limit hit = err == 0 ? sup_owner_room(e, sup_owner_of(m->uid), more, &limit) : OM_OWNER_OK;
+	if (hit) {
+		sup_pub_verdict(e, c->place, c->child->serial, m->hdr.req, -OBJM_STATUS_LIMIT_EXCEEDED, 0, 0, limit, hit);
+		return true;
+	}
 	if (err == 0 && !r) {
 		r = *p = calloc(1, sizeof(*r));
 		if (r) {
-			*r = (struct sup_room){ .tier = t, .place = c->place, .no = m->room };
+			*r = (struct sup_room){ .tier = t, .place = c->place, .no = m->room, .uid = sup_owner_of(m->uid) };
 			c->child->n_rooms++;
 		} else {
+			sup_owner_room_end(e, sup_owner_of(m->uid), more);
 			err = -OBJM_STATUS_OUT_OF_MEMORY;
 		}
 	}
-	if (err == 0 && need) {
+	if (err == 0) {
+		r->asked += more;
 		r->bytes += need;
 		sup_room_take(e, t, need);
 	}

@@ -213,6 +213,7 @@ void sup_coming_free(struct sup_coming *c)
 	free(c->tombs);
 	free(c->pending);
 	free(c->stands);
+	sup_owned_fini(&c->fresh.owned);
 	free(c);
 }
 

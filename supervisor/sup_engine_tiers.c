@@ -79,6 +79,7 @@ void sup_engine_conf(struct sup_engine *e, const struct om_conf *conf)
 	atomic_store(&e->decay_s, conf->lifecycle.hotness_decay_s);
 	sup_rooms_conf(e, conf);
 	sup_admit_conf(e, conf);
+	sup_owners_conf(e, conf);
 	for (size_t i = 0; i < conf->n_backends; i++) {
 		struct sup_tier *t = find(e, conf->backends[i].name);
 		if (t)
@@ -143,6 +144,7 @@ static void take_over(struct sup_tier *t, struct sup_tier *n)
 	atomic_store(&t->cat_bytes, atomic_load(&n->cat_bytes));
 	t->owes_rebuild = n->owes_rebuild;
 	t->ballast = n->ballast;
+	sup_owner_tier(e, t, &n->owned);
 }
 
 static void come(struct sup_engine *e, struct sup_tier *t, struct sup_coming *c)
@@ -374,6 +376,7 @@ static void forget(struct sup_engine *e, struct sup_tier *t)
 {
 	t->forgotten = true;
 	t->hides = false;
+	sup_owner_tier(e, t, NULL);
 	om_log(OM_MSG_NOTE, "tier %s is forgotten: what only it held is not waited for any more", t->conf->name);
 	purge_begin(t);
 	sup_pub_rows(e, t);
@@ -421,6 +424,8 @@ bool sup_tiers_turn(struct sup_engine *e)
 		}
 		if (t->away && t->cat && !t->lent && !t->closing) {
 			t->closing = true;
+			if (t->is_volatile) /* whatever was under way has been counted; a disk's objects stay their owners' */
+				sup_owner_tier(e, t, NULL);
 			sup_tierd_order(e, SUP_ORDER_CLOSE, t, false, 0);
 		}
 		if (t->purging) {

@@ -182,6 +182,11 @@ static void read_totals(struct sup_tier *t)
 		atomic_store(&t->used_bytes, totals.bytes);
 		atomic_store(&t->objects, totals.objects);
 	}
+	if (idx_cat_snap_owners(snap, sup_owned_add, &t->owned) < 0) {
+		om_log(OM_MSG_CATALOG, "tier %s: what its users own cannot be read, and is counted again: %s", t->conf->name, idx_cat_message());
+		sup_owned_fini(&t->owned);
+		t->owes_rebuild = true;
+	}
 	idx_cat_snap_close(snap);
 }
 
@@ -373,6 +378,7 @@ void sup_tier_close(struct sup_tier *t)
 	be_fini(&t->be);
 	idx_cat_close(t->cat);
 	t->cat = NULL;
+	sup_owned_fini(&t->owned);
 	om_close(&t->rootfd);
 	om_close(&t->objectsfd);
 	om_close(&t->stagingfd);

@@ -78,7 +78,7 @@ int wrk_put_refuse(struct wrk_put_set *s, int status, const char **ret_text)
 	return status;
 }
 
-static bool copy_request(struct wrk_put *p, const struct wrk_put_req *req)
+static bool copy_request(struct wrk_put *p, uint32_t uid, const struct wrk_put_req *req)
 {
 	size_t n = (size_t)req->uri_len + req->type_len + req->meta_len;
 
@@ -91,7 +91,7 @@ static bool copy_request(struct wrk_put *p, const struct wrk_put_req *req)
 	if (req->meta_len > 0)
 		memcpy(p->text + req->uri_len + req->type_len, req->meta, req->meta_len);
 	p->rec = (struct om_rec){
-		.rev = 1, .flags = req->flags & OM_OBJ_FLAGS_ALL, .uri_len = req->uri_len, .type_len = req->type_len,
+		.rev = 1, .flags = req->flags & OM_OBJ_FLAGS_ALL, .uid = uid == OM_UID_OLD ? OM_UID_NONE : uid, .uri_len = req->uri_len, .type_len = req->type_len,
 		.meta_len = req->meta_len, .uri = p->text, .type = p->text + req->uri_len,
 		.meta = (const unsigned char *)p->text + req->uri_len + req->type_len,
 	};
@@ -143,7 +143,7 @@ struct wrk_put *wrk_put_session_new(struct wrk_put_set *s, struct wrk_put_owner 
 
 	if (!u)
 		return NULL;
-	if (!p || !copy_request(p, req)) {
+	if (!p || !copy_request(p, o->uid, req)) {
 		free(p);
 		wrk_put_user_put(s, u);
 		*ret_status = -OBJM_STATUS_OUT_OF_MEMORY;

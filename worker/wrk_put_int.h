@@ -201,6 +201,8 @@ void wrk_put_room_grow(struct wrk_put *p, uint64_t bytes); /* it takes so many n
 void wrk_put_room_end(struct wrk_put *p);   /* given back; fine without one */
 uint32_t wrk_put_room_no(const struct wrk_put *p); /* for its PREPARE; 0: it has none */
 void wrk_put_room_taken(struct wrk_put *p); /* its PREPARE has it */
+/* Was it refused because its user owns too much? Then p->why says so, and it is counted. */
+bool wrk_put_owner_limit(struct wrk_put *p, const struct om_op_verdict *v);
 
 /* wrk_put_commit.c */
 void wrk_put_freeze(struct wrk_put *p);	 /* the commit begins, or begins again */

@@ -61,10 +61,15 @@ static void none(struct wrk_put *p, int status)
 	ask(p);
 }
 
-static void refused(struct wrk_put *p, int status)
+static void refused(struct wrk_put *p, const struct om_op_verdict *v)
 {
 	char why[sizeof(p->why)];
+	int status = v->status;
 
+	if (wrk_put_owner_limit(p, v)) { /* another tier makes no difference */
+		wrk_put_answer(p, status);
+		return;
+	}
 	if (p->room_wait)
 		(void)snprintf(p->why, sizeof(p->why), "tier %s has no space for %llu bytes, and none became free in time: delete objects, or "
 			       "try again", wrk_put_tier_name(p), (unsigned long long)wanted(p));
@@ -100,7 +105,7 @@ static void on_reserved(void *arg, const struct om_op_verdict *v)
 		return;
 	}
 	if (v->status < 0) {
-		refused(p, v->status);
+		refused(p, v);
 		return;
 	}
 	p->why[0] = '\0';
@@ -119,7 +124,7 @@ static void ask(struct wrk_put *p)
 	}
 	p->state = WRK_PUT_ROOM;
 	p->room_asked = true;
-	if (wrk_ring_reserve(p->set->w->ring, wrk_put_room_no(p), wanted(p), t->no, p->rec.flags, p->room_wait, on_reserved, p, NULL) < 0) {
+	if (wrk_ring_reserve(p->set->w->ring, wrk_put_room_no(p), wanted(p), t->no, p->rec.uid, p->rec.flags, p->room_wait, on_reserved, p, NULL) < 0) {
 		(void)snprintf(p->why, sizeof(p->why), "too many changes are under way: try again");
 		wrk_put_answer(p, -OBJM_STATUS_TRY_AGAIN);
 	}
@@ -155,7 +160,7 @@ void wrk_put_room_grow(struct wrk_put *p, uint64_t bytes)
 		return;
 	p->grow_bytes = bytes + OM_MIN(bytes / 4, UNASKED_MAX); /* it will go on */
 	p->room_asked = true;
-	if (wrk_ring_reserve(p->set->w->ring, wrk_put_room_no(p), p->grow_bytes, p->tier->no, p->rec.flags, false, on_grown, p,
+	if (wrk_ring_reserve(p->set->w->ring, wrk_put_room_no(p), p->grow_bytes, p->tier->no, p->rec.uid, p->rec.flags, false, on_grown, p,
 			     &p->grow_req) < 0)
 		p->grow_req = 0; /* the ring is at its bound: the next look asks again */
 }

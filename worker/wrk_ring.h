@@ -96,7 +96,7 @@ int wrk_ring_set(struct wrk_ring *r, const struct wrk_ring_set *s, wrk_ring_verd
 int wrk_ring_lookup(struct wrk_ring *r, const char *uri, uint16_t uri_len, bool full, wrk_ring_record_fn *fn, void *arg,
 		    uint64_t *ret_req) OM_MUST_USE;
 /** Room for a put session (msg_ring.h, RESERVE). */
-int wrk_ring_reserve(struct wrk_ring *r, uint32_t room, uint64_t bytes, uint8_t tier, uint32_t flags, bool wait,
+int wrk_ring_reserve(struct wrk_ring *r, uint32_t room, uint64_t bytes, uint8_t tier, uint32_t uid, uint32_t flags, bool wait,
 		     wrk_ring_verdict_fn *fn, void *arg, uint64_t *ret_req) OM_MUST_USE;
 /** It is given back. No answer, never refused. */
 void wrk_ring_release(struct wrk_ring *r, uint32_t room);

@@ -143,10 +143,10 @@ int wrk_ring_lookup(struct wrk_ring *r, const char *uri, uint16_t uri_len, bool 
 	return wrk_ring_ask(r, &m.hdr, OM_OP_LOOKUP, iov, OM_ARRAY_SIZE(iov), WRK_RING_RECORD, (union wrk_ring_fn){ .record = fn }, arg, ret_req);
 }
 
-int wrk_ring_reserve(struct wrk_ring *r, uint32_t room, uint64_t bytes, uint8_t tier, uint32_t flags, bool wait,
+int wrk_ring_reserve(struct wrk_ring *r, uint32_t room, uint64_t bytes, uint8_t tier, uint32_t uid, uint32_t flags, bool wait,
 		     wrk_ring_verdict_fn *fn, void *arg, uint64_t *ret_req)
 {
-	struct om_op_reserve m = { .bytes = bytes, .room = room, .flags = flags, .tier = tier, .wait = wait };
+	struct om_op_reserve m = { .bytes = bytes, .room = room, .flags = flags, .tier = tier, .wait = wait, .uid = uid };
 	struct iovec iov = WRK_RING_PIECE(&m, sizeof(m));
 
 	return wrk_ring_ask(r, &m.hdr, OM_OP_RESERVE, &iov, 1, WRK_RING_VERDICT, (union wrk_ring_fn){ .verdict = fn }, arg, ret_req);

@@ -539,6 +539,9 @@ static void check_access(struct om_conf_ctx *ctx)
 		if (r->group.kind == OM_CONF_ID_ANY || r->group.kind == OM_CONF_ID_SELF)
 			ERROR(ctx, rule, i, "group", "found `%s`, expected the name or the number of a group",
 			      r->group.kind == OM_CONF_ID_ANY ? "*" : "self");
+		if ((r->max_bytes || r->max_objects) && (r->user.kind == OM_CONF_ID_NONE || r->user.kind == OM_CONF_ID_ANY))
+			ERROR(ctx, rule, i, r->max_bytes ? "max_bytes" : "max_objects", "found without a `user` by name, uid or `self`; for everybody there is "
+			      "limits.%s", r->max_bytes ? "bytes_per_uid" : "objects_per_uid");
 		if (r->address.family != 0 && ctx->conf->listen.tcp.n == 0)
 			WARN(ctx, rule, i, "address", "this rule never applies: listen.tcp is empty");
 		const char *star = strchr(r->prefix, '*');

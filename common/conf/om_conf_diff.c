@@ -74,7 +74,7 @@ static char *rules_text(const struct om_conf *conf)
 			if (row->section != OM_CONF_S_rule || row->kind != OM_CONF_ROW_KEY)
 				continue;
 			OM_AUTO_FREE char *v = printed(row, &conf->access.rules[i]);
-			if (!v || !strcmp(v, "\"\"")) /* a subject that is not this rule's */
+			if (!v || !strcmp(v, "\"\"") || !strcmp(v, "0")) /* a subject that is not this rule's, no limit */
 				continue;
 			(void)fprintf(f, "%s%s: %s", first ? "" : ", ", row->key, v);
 			first = false;

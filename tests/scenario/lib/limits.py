@@ -135,7 +135,83 @@ def cmd_frame(path, limit):
     assert c.call(PING)[0].status == OK
 
 
-COMMANDS = {"connections": cmd_connections, "served": cmd_served, "sessions": cmd_sessions, "page": cmd_page, "frame": cmd_frame}
+def cmd_fill(path, prefix, size, upto):
+    """PREFIX SIZE UPTO: inline puts of SIZE bytes until one is refused: exactly UPTO are taken, and the text names the limit."""
+    c, size, upto = Ext(path), int(size), int(upto)
+    for i in range(upto):
+        f = c.put(f"{prefix}{i}".encode(), bytes(size))
+        assert f.status == OK, (i, f.status, f.text())
+    for _ in range(3):
+        f = c.put(f"{prefix}more".encode(), bytes(size))
+        assert f.status == LIMIT and "_per_uid" in f.text(), (f.status, f.text())
+    assert c.read(f"{prefix}more".encode())[0] == 1, "it is not there"
+    # a session: refused at its commit, and the connection goes on; one that could never fit already when it begins
+    f, session, fd = c.begin(f"{prefix}session".encode())
+    assert f.status == OK, f.text()
+    os.write(fd, bytes(size))
+    os.close(fd)
+    f = c.commit(session)
+    assert f.status == LIMIT and "_per_uid" in f.text(), (f.status, f.text())
+    assert c.call(PING)[0].status == OK
+
+
+def cmd_replace(path, prefix, size, n):
+    """PREFIX SIZE N: each of one's own objects again, at the limit, alone and in a pipeline."""
+    c, size = Ext(path), int(size)
+    for i in range(int(n)):
+        f = c.put(f"{prefix}{i}".encode(), bytes(size))
+        assert f.status == OK, (i, f.status, f.text())
+    conns = [Ext(path) for _ in range(4)]
+    for i in range(int(n)):
+        k = conns[i % 4]
+        k.ident += 1
+        body = tlv(T_URI, f"{prefix}{i}".encode())
+        k.sock.sendall(struct.pack(">BBBBHHIIQ", 0x10, 6, 0, 0, 0, 0, k.ident, len(body), size) + body + bytes(size))
+        f = k.frame(6)
+        assert f.status == OK, (i, f.status, f.text())
+
+
+def cmd_race(path, prefix, size, upto):
+    """PREFIX SIZE UPTO: eight connections put what they can, at once: exactly UPTO are taken."""
+    import threading
+    size, taken, bad = int(size), [], []
+
+    def one(k):
+        try:
+            c = Ext(path)
+            for i in range(int(upto)):
+                f = c.put(f"{prefix}{k}/{i}".encode(), bytes(size))
+                if f.status == OK:
+                    taken.append(1)
+                elif f.status != LIMIT:
+                    bad.append((f.status, f.text()))
+        except Exception as e:  # noqa: BLE001
+            bad.append(repr(e))
+
+    threads = [threading.Thread(target=one, args=(k,)) for k in range(8)]
+    for t in threads:
+        t.start()
+    for t in threads:
+        t.join()
+    assert not bad, bad
+    assert len(taken) == int(upto), len(taken)
+
+
+def cmd_churn(path, prefix, size):
+    """PREFIX SIZE: puts, replaces and deletes until the server is gone; whatever is refused is refused for the limit."""
+    try:
+        c, i = Ext(path), 0
+        while True:
+            i += 1
+            f = c.put(f"{prefix}{i * 7 % 40}".encode(), bytes(int(size)))
+            assert f.status in (OK, LIMIT, 0x14), (f.status, f.text())
+            if i % 3 == 0:
+                c.call(7, tlv(T_URI, f"{prefix}{i * 5 % 40}".encode()))
+    except Lost:
+        pass
+
+
+COMMANDS = {"fill": cmd_fill, "replace": cmd_replace, "race": cmd_race, "churn": cmd_churn, "connections": cmd_connections, "served": cmd_served, "sessions": cmd_sessions, "page": cmd_page, "frame": cmd_frame}
 
 if __name__ == "__main__":
     sys.exit(COMMANDS[sys.argv[2]](sys.argv[1], *sys.argv[3:]) or 0)

@@ -150,13 +150,13 @@ static void file_path(const struct world *x, uint8_t tier, uint64_t id, char ret
 
 /* What a scan finds in a file: its attribute, as it were. */
 struct content {
-	uint32_t flags;
+	uint32_t flags, uid;
 	char uri[60];
 };
 
 void world_file_make_uri(const struct world *x, uint8_t tier, uint64_t id, const char *uri, uint32_t flags)
 {
-	struct content c = { .flags = flags };
+	struct content c = { .flags = flags, .uid = x->uid };
 	char path[256];
 
 	file_path(x, tier, id, path, true);
@@ -210,6 +210,7 @@ static void scan_file(struct world *x, const char *dir, const char *file)
 		c.uri[0] = '\0';
 	om_close(&fd);
 	m.flags = c.flags;
+	m.uid = c.uid;
 	m.uri_len = (uint16_t)strnlen(c.uri, sizeof(c.uri));
 	l_put(x, &m, sizeof(m), c.uri, m.uri_len);
 }
@@ -320,7 +321,7 @@ const struct om_op_verdict *verdict(struct world *x)
 
 int prepare(struct world *x, const char *uri, uint8_t tier, uint32_t flags, struct om_op_cond cond, uint64_t *ret_id)
 {
-	struct om_op_prepare m = { .hdr.type = OM_OP_PREPARE, .tier = tier, .flags = flags, .size = 5, .cond = cond,
+	struct om_op_prepare m = { .hdr.type = OM_OP_PREPARE, .tier = tier, .flags = flags, .size = 5, .cond = cond, .uid = x->uid,
 				   .uri_len = (uint16_t)strlen(uri) };
 
 	put_msg(&x->w, &m, sizeof(m), uri, NULL, 0);
@@ -367,6 +368,19 @@ int lookup(struct world *x, const char *uri, struct om_op_record *ret)
 	assert_int_equal(msg.hdr.type, OM_OP_RECORD);
 	memcpy(ret, msg.b, sizeof(*ret));
 	return ret->status;
+}
+
+struct sup_engine_owner world_owns(struct world *x, uint32_t uid)
+{
+	struct sup_engine_owner *v, ret = { .uid = uid };
+	size_t n;
+
+	assert_int_equal(sup_engine_owners(x->e, &v, &n), 0);
+	for (size_t i = 0; i < n; i++)
+		if (v[i].uid == uid)
+			ret = v[i];
+	free(v);
+	return ret;
 }
 
 int index_get(struct world *x, const char *uri, struct idx_ent *ret)

@@ -39,6 +39,7 @@ struct world {
 	struct sup_engine *e;
 	struct peer w, l; /* places 1 and 0 */
 	_Atomic int killed; /* place + 1 */
+	uint32_t uid; /* whose prepare() is, and what a file made says of its owner */
 	bool scans; /* SCAN is answered with what is found: files made with their URI */
 };
 
@@ -76,6 +77,8 @@ int index_get(struct world *x, const char *uri, struct idx_ent *ret);
 void wait_complete(struct world *x);
 bool was_reaped(const struct world *x, uint64_t id);
 unsigned list_count(struct world *x, const char *prefix, uint32_t limit, char last[static 64], bool *ret_more);
+/* What a user owns, as the engine says; nothing is all 0. */
+struct sup_engine_owner world_owns(struct world *x, uint32_t uid);
 /* The lifecycle process dies and another takes its place. */
 void world_lifecycle_again(struct world *x);
 void world_worker_again(struct world *x);

@@ -25,6 +25,18 @@ int sup_engine_start(struct sup_engine *e)
 	return 0;
 }
 void sup_engine_close(struct sup_engine *e) { (void)e; }
+int sup_engine_owners(struct sup_engine *e, struct sup_engine_owner **ret, size_t *ret_n)
+{
+	(void)e;
+	*ret = calloc(3, sizeof(**ret));
+	if (!*ret)
+		return -OBJM_STATUS_OUT_OF_MEMORY;
+	(*ret)[0] = (struct sup_engine_owner){ .uid = 1000, .objects = 3, .bytes = 70, .reserved_bytes = 5, .max_bytes = 100 };
+	(*ret)[1] = (struct sup_engine_owner){ .uid = OM_UID_NONE, .objects = 1, .bytes = 60 };
+	(*ret)[2] = (struct sup_engine_owner){ .uid = OM_UID_OLD, .objects = 2, .bytes = 50 };
+	*ret_n = 3;
+	return 0;
+}
 const uint8_t *sup_engine_secret(const struct sup_engine *e)
 {
 	(void)e;

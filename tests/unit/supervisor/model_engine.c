@@ -18,6 +18,9 @@
 #include "engine_world.h"
 
 #define URIS 24u
+#define UIDS 3u /* users who put */
+#define UID_FIRST 1000u
+#define OBJECTS_MAX 6u /* of each */
 #define OPS 80u /* of a round that nobody kills */
 
 enum { NOTHING, CHANGE, REMOVE }; /* unanswered: another id, or none */
@@ -26,13 +29,14 @@ struct entry {
 	uint64_t id; /* acknowledged; 0: none */
 	uint64_t next; /* of the unanswered change */
 	uint32_t flags, next_flags;
+	uint32_t uid, next_uid;
 	uint8_t open;
 	bool wiped; /* memory was emptied while the unanswered change, an ephemeral put, may have been there */
 };
 
 static struct shared {
 	struct entry map[URIS];
-	uint64_t ops, moves, copies, drops, checks;
+	uint64_t ops, moves, copies, drops, refused, checks;
 	unsigned step; /* where the round was, for the report */
 } *led;
 
@@ -138,9 +142,11 @@ static void check_one(struct world *x, unsigned i, struct idx_ent *ent, unsigned
 	CHECK(id == e->id || (e->open == CHANGE && id == e->next) || (e->open == REMOVE && id == 0) || (e->wiped && id == 0),
 	      "%s is %llu, was %llu, asked for: %u %llu", name(i), (unsigned long long)id, (unsigned long long)e->id, e->open,
 	      (unsigned long long)e->next);
-	if (id && id == e->next && e->open == CHANGE)
+	if (id && id == e->next && e->open == CHANGE) {
 		e->flags = e->next_flags;
-	*e = (struct entry){ .id = id, .flags = e->flags };
+		e->uid = e->next_uid;
+	}
+	*e = (struct entry){ .id = id, .flags = e->flags, .uid = e->uid };
 	CHECK((lookup(x, name(i), &rec) == 0) == (id != 0), "%s: the catalogs say otherwise", name(i));
 	if (!id)
 		return;
@@ -153,6 +159,21 @@ static void check_one(struct world *x, unsigned i, struct idx_ent *ent, unsigned
 	CHECK(world_file_is(x, ent->home, id), "%s: no file at home on tier %u", name(i), ent->home);
 	++*ret_live;
 	*ret_records += 1 + (ent->tier != ent->home);
+}
+
+/* Each object is five bytes of its owner's, wherever it is and however often. */
+static void check_owners(struct world *x)
+{
+	for (uint32_t uid = UID_FIRST; uid < UID_FIRST + UIDS; uid++) {
+		struct sup_engine_owner o = world_owns(x, uid);
+		uint64_t n = 0;
+		for (unsigned i = 0; i < URIS; i++)
+			n += led->map[i].id && led->map[i].uid == uid;
+		CHECK(o.objects == n && o.bytes == 5 * n, "uid %u owns %llu objects and %llu bytes, it should be %llu", uid,
+		      (unsigned long long)o.objects, (unsigned long long)o.bytes, (unsigned long long)n);
+		CHECK(o.reserved_bytes == 0, "uid %u still has %llu bytes reserved", uid, (unsigned long long)o.reserved_bytes);
+		CHECK(o.objects <= OBJECTS_MAX, "uid %u owns %llu objects", uid, (unsigned long long)o.objects);
+	}
 }
 
 /* Nothing is under way: all that is there is what the map says. */
@@ -175,6 +196,7 @@ static void check_all(struct world *x)
 	CHECK(files(x) == recs, "%u files are needed, there are %u", recs, files(x));
 	unsigned listed = list_count(x, "/m/", 1000, last, &more);
 	CHECK(listed == live, "%u are listed, %u live", listed, live);
+	check_owners(x);
 	led->checks++;
 }
 
@@ -188,7 +210,14 @@ static void do_put(struct world *x, unsigned i)
 	uint32_t flags = t == 0 ? OM_OBJ_EPHEMERAL : rnd() % 3 == 0 ? OM_OBJ_EVICTABLE : 0;
 	uint64_t id;
 
-	if (prepare(x, name(i), tier_no(x, tiers[t]), flags, (struct om_op_cond){ 0 }, &id) < 0)
+	x->uid = UID_FIRST + (uint32_t)(rnd() % UIDS);
+	struct sup_engine_owner o = world_owns(x, x->uid);
+	int prepared = prepare(x, name(i), tier_no(x, tiers[t]), flags, (struct om_op_cond){ 0 }, &id);
+	bool may = o.objects < OBJECTS_MAX || (e->id && e->uid == x->uid);
+	CHECK((prepared == -OBJM_STATUS_LIMIT_EXCEEDED) == !may, "%s: uid %u with %llu objects puts another: %d", name(i), x->uid,
+	      (unsigned long long)o.objects, prepared);
+	led->refused += !may;
+	if (prepared < 0)
 		return;
 	if (rnd() % 8 == 0) { /* given up */
 		struct om_op_abort a = { .hdr.type = OM_OP_ABORT, .id = id };
@@ -197,10 +226,11 @@ static void do_put(struct world *x, unsigned i)
 	}
 	e->next = id;
 	e->next_flags = flags;
+	e->next_uid = x->uid;
 	e->open = CHANGE;
 	int status = commit(x, name(i), tier_no(x, tiers[t]), flags, id);
 	if (status == 0)
-		*e = (struct entry){ .id = id, .flags = flags };
+		*e = (struct entry){ .id = id, .flags = flags, .uid = x->uid };
 	else
 		e->open = NOTHING;
 }
@@ -411,12 +441,14 @@ int main(int argc, char **argv)
 		return 1;
 	struct world *x = world_make();
 	x->scans = true;
+	x->conf->limits.objects_per_uid = OBJECTS_MAX;
 	rnd_state = seed;
 	for (; n < rounds && ok; n++)
 		ok = one_round(x, n);
-	printf("1..1\n%sok 1 - seed %llu: %u rounds, %llu changes, %llu moves, %llu copies, %llu drops, %llu checks\n", ok ? "" : "not ",
+	printf("1..1\n%sok 1 - seed %llu: %u rounds, %llu changes, %llu moves, %llu copies, %llu drops, %llu over a limit, %llu checks\n", ok ? "" : "not ",
 	       (unsigned long long)seed, n, (unsigned long long)led->ops, (unsigned long long)led->moves,
-	       (unsigned long long)led->copies, (unsigned long long)led->drops, (unsigned long long)led->checks);
+	       (unsigned long long)led->copies, (unsigned long long)led->drops, (unsigned long long)led->refused,
+	       (unsigned long long)led->checks);
 	if (ok)
 		world_unmake(x);
 	else
