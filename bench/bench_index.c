@@ -128,6 +128,52 @@ static int measure_heat(struct lookups *l)
 	return BENCH_OK;
 }
 
+/* ---------------------------------------------------------------- growth */
+
+struct growth {
+	double before, peak, after; /* bytes an object: index and heat, of both segments while there are two */
+	double ms, longest_us;	    /* the whole, and its longest step */
+};
+
+static double segment_bytes(uint64_t slots) { return (double)slots * (OM_CACHELINE + 4) + 4096 + IDX_HEAT_HEADER_BYTES; }
+
+/* Objects are added until it wants to grow; then it grows as the supervisor lets it, step by step. */
+static int measure_growth(struct idxw *w, uint64_t n, struct growth *ret)
+{
+	static const struct bench_opts names = {.prefix = "/objm-bench/grow"};
+	unsigned char secret[IDX_SECRET_BYTES] = {7};
+	struct idxr_stat st;
+	uint64_t left = 1, began, step;
+	char uri[BENCH_URI_MAX];
+	struct idx_key key;
+
+	for (; !idxw_want_grow(w); n++) {
+		idx_key_make(secret, uri, bench_uri(&names, n, uri), &key);
+		if (idxw_put(w, &key, &(struct idx_ent){.id = n + 1}) < 0)
+			return bench_fail("index: it takes no more objects and does not want to grow");
+	}
+	idxw_stat(w, &st);
+	ret->before = segment_bytes(st.slots) / (double)n;
+	ret->peak = ret->before + segment_bytes(idxw_grow_slots(w)) / (double)n;
+	began = om_now_ns();
+	if (idxw_grow_begin(w) < 0)
+		return bench_fail("index: it does not grow: %m");
+	while (idxw_collapse(w, 32u << 20))
+		;
+	while (left) {
+		step = om_now_ns();
+		if (idxw_grow_step(w, 16384, &left) < 0)
+			return bench_fail("index: it does not grow");
+		ret->longest_us = OM_MAX(ret->longest_us, (double)(om_now_ns() - step) / 1000);
+	}
+	(void)idxw_grow_done(w);
+	idxw_grow_finish(w);
+	ret->ms = (double)(om_now_ns() - began) / 1e6;
+	idxw_stat(w, &st);
+	ret->after = segment_bytes(st.slots) / (double)n;
+	return st.live == n ? BENCH_OK : bench_fail("index: objects were lost while it grew");
+}
+
 /* ---------------------------------------------------------------- LMDB */
 
 static int by_bytes(const void *a, const void *b) { return memcmp(a, b, sizeof(struct idx_key)); }
@@ -208,7 +254,9 @@ static int lmdb(const struct bench_opts *o, struct keys *k, struct lookups *l)
 
 /* ---------------------------------------------------------------- the whole */
 
-static void values(const struct lookups *l, const struct idxr_stat *st, uint64_t n, double fill_ns, struct bench_value v[10])
+#define VALUES 15
+
+static void values(const struct lookups *l, const struct idxr_stat *st, uint64_t n, double fill_ns, const struct growth *g, struct bench_value v[VALUES])
 {
 	double heat = (double)st->slots * 4 + IDX_HEAT_HEADER_BYTES, gens = sizeof(struct idx_gen_table);
 	double batch = (double)bench_hist_ns(&l->batched, 0.5), got = (double)bench_hist_ns(&l->lmdb, 0.5);
@@ -223,12 +271,18 @@ static void values(const struct lookups *l, const struct idxr_stat *st, uint64_t
 	v[7] = (struct bench_value){"index_bytes_per_object", (double)st->bytes / (double)n};
 	v[8] = (struct bench_value){"fill_ns", fill_ns};
 	v[9] = (struct bench_value){"heat_ns", (double)bench_hist_ns(&l->heat, 0.5) / 10};
+	v[10] = (struct bench_value){"bytes_per_object_before_growth", g->before + gens / (double)n};
+	v[11] = (struct bench_value){"bytes_per_object_while_growing", g->peak + gens / (double)n};
+	v[12] = (struct bench_value){"bytes_per_object_after_growth", g->after + gens / (double)n};
+	v[13] = (struct bench_value){"growth_ms", g->ms};
+	v[14] = (struct bench_value){"growth_longest_step_us", g->longest_us};
 }
 
 int bench_index(const struct bench_opts *o)
 {
 	static struct lookups l;
-	struct bench_value v[10];
+	struct bench_value v[VALUES];
+	struct growth g = {0};
 	struct keys k = {.n = 0};
 	struct idxw *w = NULL;
 	struct idxr_stat st = {.bytes = 0};
@@ -246,8 +300,10 @@ int bench_index(const struct bench_opts *o)
 		idxw_stat(w, &st);
 		idxw_view(w, &view);
 		measure_index(&view, &k, &l);
+		r = measure_growth(w, k.n, &g);
 		idxw_free(w);
-		r = measure_heat(&l);
+		if (r == BENCH_OK)
+			r = measure_heat(&l);
 		if (r == BENCH_OK)
 			r = lmdb(o, &k, &l);
 	}
@@ -257,6 +313,6 @@ int bench_index(const struct bench_opts *o)
 		r = bench_fail("index: %llu keys that are there were not found", (unsigned long long)l.missing);
 	if (r != BENCH_OK)
 		return r;
-	values(&l, &st, o->objects, fill_ns, v);
+	values(&l, &st, o->objects, fill_ns, &g, v);
 	return bench_print_values("index", o, v, OM_ARRAY_SIZE(v));
 }

@@ -9,6 +9,8 @@
 
 #include "index/idxw_table.h"
 
+#define LARGE_SLOTS (1u << 20)
+
 struct idxw {
 	struct idxw_table cur;
 	struct idxw_table next; /* unused while IDXW_STEADY */
@@ -259,7 +261,8 @@ uint64_t idxw_grow_slots(const struct idxw *w)
 {
 	const struct idxw_table *t = &w->cur;
 
-	return mostly_dead(t) ? t->slots : OM_MIN(t->slots + t->slots / 4, (uint64_t)IDX_SLOTS_MAX);
+	/* A large one by less: then its slots are between 0.76 and 0.85 taken whatever its number of objects, 80 to 90 bytes an object. */
+	return mostly_dead(t) ? t->slots : OM_MIN(t->slots + t->slots / (t->slots < LARGE_SLOTS ? 4 : 8), (uint64_t)IDX_SLOTS_MAX);
 }
 
 uint64_t idxw_each(struct idxw *w, uint64_t from, uint64_t n, idxw_each_fn *fn, void *ctx)

@@ -77,7 +77,7 @@ void idxw_fill_done(struct idxw *w);
 
 /** True when (live + dead) is above 0.85 of the slots and no growth is under way. */
 bool idxw_want_grow(const struct idxw *w);
-/** Slots that the next segment would have: a quarter more, or as many as now if tombstones are what fills it. */
+/** Slots that the next segment would have: a quarter more, an eighth above 2^20, or as many as now if tombstones are what fills it. */
 uint64_t idxw_grow_slots(const struct idxw *w);
 
 /** @return 0; -OBJM_STATUS_OUT_OF_MEMORY, -OBJM_STATUS_TOO_LARGE, -OBJM_STATUS_SYSTEM: steady as before, try later */

@@ -55,7 +55,8 @@ rated() {
 
 @test "index" {
 	"$BENCH" index --objects 20000 --json --dir "$T" >"$T/out"
-	json 'all(s[k] > 0 for k in ("lookup_ns", "lookup_batch_ns", "lmdb_get_ns", "bytes_per_object"))' <"$T/out" | grep -qx True
+	json 'all(s[k] > 0 for k in ("lookup_ns", "lookup_batch_ns", "lmdb_get_ns", "bytes_per_object", "growth_ms"))' <"$T/out" | grep -qx True
+	json 's["bytes_per_object_before_growth"] < s["bytes_per_object_after_growth"] < s["bytes_per_object_while_growing"]' <"$T/out" | grep -qx True
 }
 
 @test "start" {

@@ -237,6 +237,25 @@ static void grow(struct idxw *w, uint64_t step)
 		assert_int_equal(idxw_grow_step(w, step, &left), 0);
 }
 
+/* Above 2^20 slots by an eighth, so that what it takes an object stays within narrow bounds. */
+static void a_large_one_grows_by_less(void **state)
+{
+	struct idxw *w = NULL;
+	struct idxr_stat st;
+
+	(void)state;
+	for (uint64_t slots = (1u << 20) - 4; slots <= 1u << 20; slots += 4) {
+		assert_int_equal(idxw_new(slots / 4 * 3, &w), 0);
+		idxw_fill_done(w);
+		idxw_stat(w, &st);
+		assert_int_equal(st.slots, slots);
+		for (uint64_t n = 0; !idxw_want_grow(w); n++)
+			put_ok(w, key_any(n), n + 1);
+		assert_int_equal(idxw_grow_slots(w), slots + slots / (slots < 1u << 20 ? 4 : 8));
+		idxw_free(w);
+	}
+}
+
 static void growth_keeps_everything(void **state)
 {
 	struct idxw *w = index_new(0, true);
@@ -595,6 +614,7 @@ int main(void)
 		cmocka_unit_test(since_follows_the_key),
 		cmocka_unit_test(fill_never_overrides_a_change),
 		cmocka_unit_test(fill_merges_what_catalogs_say),
+		cmocka_unit_test(a_large_one_grows_by_less),
 		cmocka_unit_test(growth_keeps_everything),
 		cmocka_unit_test(growth_while_filling),
 		cmocka_unit_test(dead_table_is_rebuilt_at_its_size),
