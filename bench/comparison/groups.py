@@ -23,8 +23,14 @@ class Scale:
         self.short = 0.05 if tiny else 0.2 if quick else 2  # of groups with many contestants
         self.times = 1 if tiny else 3 if quick else 5
         self.files = 2000 if tiny else 60000 if quick else 1000000
-        self.index = [10000] if tiny else [10000, 100000, 1000000] if quick else [10000, 100000, 1000000, 10000000]
-        self.working = [1000] if tiny else [1000, 100000] if quick else [1000, 100000, 1000000] + ([10000000] if huge else [])
+        self.index = [10000] if tiny else [10000, 100000, 1000000, 10000000]
+        self.start = [10000] if tiny else [10000, 100000, 1000000] if quick else [10000, 100000, 1000000, 10000000]
+        self.working = [1000] if tiny else [1000, 100000] if quick else [1000, 100000, 1000000, 10000000]
+        self.only = {}  # parameters that a contestant must have if it has them at all
+
+
+    def wants(self, params):
+        return all(str(params[k]) in v for k, v in self.only.items() if k in params)
 
 
 class Contestant:
@@ -40,6 +46,7 @@ def numbers(values):
 
 def alternate(group, contestants, scale, times=None, budget=None):
     """Round after round, each contestant once a round. Results in the order of the contestants."""
+    contestants = [c for c in contestants if scale.wants(c.params)]
     seen, errors = [[] for _ in contestants], [None] * len(contestants)
     began = time.monotonic()
     for turn in range(times or scale.times):
@@ -209,7 +216,7 @@ def by_size(w, s, name):
     out = []
     budget = None if not s.quick else 0.1 if s.tiny else 22
     for size, count in SIZES.items():
-        if s.tiny and size > 256 * KIB:
+        if (s.tiny and size > 256 * KIB) or not s.wants({"size": size}):
             continue
         objects = ["--objects", count, "--size", size, "--prefix", f"/size{size}"]
         todo, stores = [], {}
@@ -241,13 +248,33 @@ def by_size(w, s, name):
 # ---------------------------------------------------------------------- working set, PUT
 
 
+def room(w, n):
+    """Where n small objects go: arguments of objmapper, None if they fit nowhere; whether redis can have them as well."""
+    mem, disk = os.statvfs(w.memory), os.statvfs(w.disk)
+    tmpfs = mem.f_bavail * mem.f_frsize
+    if tmpfs > n * 5500 and w.available() > n * 5500 + n * 1700:
+        return ["--ephemeral"], True
+    if disk.f_bavail * disk.f_frsize > n * 5000 and disk.f_favail > n * 1.05:
+        return ["--durability", "none"], w.available() > n * 1700
+    return None, False
+
+
 def working_set(w, s, name):
     out = []
     for n in s.working:
+        if not s.wants({"objects": n}):
+            continue
+        where, both = room(w, n)
+        if n >= 10000000 and not s.huge:
+            where = None
+        if not where:
+            why = "takes half an hour, asked for by --huge" if not s.huge else "there is no room for so many files"
+            out.append({"group": name, "contestant": "fdpass", "params": {"objects": n}, "skipped": why})
+            continue
         objects = ["--objects", n, "--size", KIB, "--prefix", f"/set{n}"]
-        todo, wheres = [], [("fdpass", ["--socket", w.objmapper(), "--ephemeral"]), ("redis", ["--peer", "redis", "--socket", w.redis()])]
+        todo, wheres = [], [("fdpass", ["--socket", w.objmapper(), *where])] + ([("redis", ["--peer", "redis", "--socket", w.redis()])] if both else [])
         for _, where in wheres:
-            w.bench("get", *where, *objects, "--seconds", 0.01, "--keep", timeout=3600)
+            w.bench("get", *where, *objects, "--seconds", 0.01, "--keep", timeout=7200)
         for who, where in wheres:
             for zipf in (False, True):
                 p = {"objects": n, "choice": "Zipf 0.99" if zipf else "uniform", "depth": 16}
@@ -255,13 +282,13 @@ def working_set(w, s, name):
                 todo.append(Contestant(who, p, lambda args=args + (["--zipf", 0.99] if zipf else []): w.bench(*args)))
         out += alternate(name, todo, s)
         for _, where in wheres:
-            w.bench("get", *where, *objects, "--seconds", 0.01, "--no-prepare", timeout=3600)
+            w.bench("get", *where, *objects, "--seconds", 0.01, "--no-prepare", timeout=7200)
     return out
 
 
 def puts(w, s, name):
     sock, todo = w.objmapper(), []
-    redis, durable = w.redis(), w.redis(durable=True)
+    redis, lazy, durable = w.redis(), w.redis("no"), w.redis("always")
     memory, disk = w.files(), w.sub(w.disk, "files")
     for size in (4 * KIB, MIB):
         for clients in (1, 64):
@@ -270,7 +297,8 @@ def puts(w, s, name):
                        "--prefix", f"/put{size}-{clients}"]
             for where, kinds in (("tmpfs", (("objmapper", ["--socket", sock, "--ephemeral"]), ("redis", ["--peer", "redis", "--socket", redis]),
                                             ("bare file", ["--peer", "bare", "--files", memory]))),
-                                 ("disk", (("objmapper", ["--socket", sock, "--durability", "none"]), ("bare file", ["--peer", "bare", "--files", disk]))),
+                                 ("disk", (("objmapper", ["--socket", sock, "--durability", "none"]), ("redis", ["--peer", "redis", "--socket", lazy]),
+                                           ("bare file", ["--peer", "bare", "--files", disk]))),
                                  ("disk, durable", (("objmapper", ["--socket", sock, "--durability", "sync"]),
                                                     ("redis", ["--peer", "redis", "--socket", durable]),
                                                     ("bare file", ["--peer", "bare", "--files", disk, "--durability", "sync"]),
@@ -286,19 +314,29 @@ def puts(w, s, name):
 
 def index(w, s, name):
     return [r for n in s.index for r in alternate(name, [Contestant("index", {"objects": n}, lambda n=n: w.bench(
-        "index", "--objects", n, "--dir", w.memory))], s, times=1 if s.quick else None)]
+        "index", "--objects", n, "--dir", w.memory))], s, times=1 if s.quick else 3)]
 
 
 def start(w, s, name):
     w.stop("objmapperd")
-    return [r for n in s.index for r in alternate(name, [Contestant("objmapper", {"objects": n}, lambda n=n: w.bench(
-        "start", "--objects", n, "--dir", w.disk, "--programs", w.bin))], s, times=1 if s.quick else None)]
+    return [r for n in s.start for r in alternate(name, [Contestant("objmapper", {"objects": n}, lambda n=n: w.bench(
+        "start", "--objects", n, "--dir", w.disk, "--programs", w.bin, timeout=1200))], s, times=1 if s.quick else 3)]
 
 
 def workers(w, s, name):
     if w.cpus < 4:
         return [{"group": name, "contestant": "objmapper", "params": {"workers": 2}, "skipped": f"{w.cpus} CPUs: there are none for two workers and 16 clients"}]
-    return []
+    objects = ["--objects", 1000, "--size", 4 * KIB, "--ephemeral", "--prefix", "/workers", "--connections", 16]
+
+    def measure(n):
+        w.stop("objmapperd")
+        sock = w.objmapper(workers=n)
+        stored(w, sock, *objects)
+        return w.bench("get", "--socket", sock, *objects, "--no-prepare", "--depth", 16, "--seconds", s.seconds)
+    try:
+        return alternate(name, [Contestant("objmapper", {"workers": n, "clients": 16, "depth": 16}, lambda n=n: measure(n)) for n in (1, 2)], s)
+    finally:
+        w.stop("objmapperd")
 
 
 ALL = [Group("passing", "descriptors of hot objects, against the kernel's floor", passing),

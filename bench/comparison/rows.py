@@ -103,23 +103,39 @@ def index(t, r):
     t.add(f"index, {n:,} objects: one look-up, median", r.get("index", "index", "lookup_ns", objects=n), most=280, unit=" ns", note=note)
     t.add(f"memory an object, {n:,} objects: index, heat, generations", r.get("index", "index", "bytes_per_object", objects=n), most=92, unit=" bytes",
           note=note)
+    for field, what in (("bytes_per_object_while_growing", "while it grows, of both segments"), ("bytes_per_object_after_growth", "after it has grown")):
+        t.unjudged(f"memory an object, index of {n:,} and some more, {what}", "", r.get("index", "index", field, objects=n), " bytes", "the transient, and what it ends in")
+    t.unjudged("growth of that index, start to end", "", r.get("index", "index", "growth_ms", objects=n), " ms", "in steps, between which it serves")
+
+
+def start(t, r):
     n = max(r.values("start", "objmapper", "objects") or [0])
     note = "" if n >= 10000000 else "the bar is for 10,000,000 records"
     g = {"objects": n}
     for field, what in (("first_get_ms_clean", "after a clean end"), ("first_get_ms_kill", "after SIGKILL")):
         t.add(f"start with {n:,} records: first GET {what}", r.get("start", "objmapper", field, **g), most=100, unit=" ms", note=note)
+    t.unjudged(f"start with {n:,} records: shared memory an object", "", r.get("start", "objmapper", "ram_bytes_per_object", **g), " bytes", "index, heat, generations")
+    worker = r.get("start", "objmapper", "worker_bytes", **g)
+    t.unjudged(f"start with {n:,} records: memory of a worker's own", "", worker / MIB if worker else None, " MiB", "")
     t.add(f"start with {n:,} records: index complete", r.get("start", "objmapper", "complete_ms", **g), most=3000, unit=" ms", note=note)
     t.add(f"start with {n:,} records: GET at depth 1 meanwhile over afterwards",
           ratio(r.get("start", "objmapper", "get_us_meanwhile", **g), r.get("start", "objmapper", "get_us_after", **g)), most=2, note=note)
 
 
+def workers(t, r):
+    one, two = (r.get("workers", "objmapper", workers=n) for n in (1, 2))
+    if one and two:
+        t.unjudged("two workers against one, 16 clients: descriptors/s", "", ratio(two, one), "", "")
+
+
 def judge(data):
     t, r = Table(), Runs(data)
     groups = {x["group"] for x in data["runs"]}
-    for want, part in (({"passing", "files"}, passing), ({"cache"}, cache), ({"size"}, peers), ({"put"}, puts), ({"index", "start"}, index)):
+    for want, part in (({"passing", "files"}, passing), ({"cache"}, cache), ({"size"}, peers), ({"put"}, puts), ({"index"}, index), ({"start"}, start), ({"workers"}, workers)):
         if want & groups:
             part(t, r)
     for x in data["runs"]:
         if x.get("skipped"):
-            t.unjudged("two workers against one, 16 clients", "", None, "", "skipped: " + x["skipped"])
+            what = "two workers against one, 16 clients" if x["group"] == "workers" else f"working set of {x['params']['objects']:,} objects"
+            t.unjudged(what, "", None, "", "skipped: " + x["skipped"])
     return t.rows

@@ -151,15 +151,15 @@ class World:
 
     # ------------------------------------------------------------------ the contestants
 
-    def objmapper(self, max_open_fds=200000):
-        """The socket of a running daemon with a memory tier and a disk tier, one worker."""
+    def objmapper(self, max_open_fds=200000, workers=1):
+        """The socket of a running daemon with a memory tier and a disk tier."""
         sock = os.path.join(self.work, "d.sock")
         if "objmapperd" in self.running:
             return sock
         admin, conf = os.path.join(self.work, "a.sock"), os.path.join(self.work, "objmapper.yaml")
         with open(conf, "w", encoding="utf-8") as f:
             f.write(f"state_dir: {self.sub(self.disk, 'state')}\nlisten: {{data: {sock}, admin: {admin}, mode: 0666}}\n"
-                    f"thread_pool: {{min_workers: 1, max_workers: 1}}\nindex: {{max_open_fds: {max_open_fds}}}\n"
+                    f"thread_pool: {{min_workers: {workers}, max_workers: {workers}}}\nindex: {{max_open_fds: {max_open_fds}}}\n"
                     f"backends:\n  - {{name: memory, type: memory, path: {self.sub(self.memory, 'tier')}, capacity: 90%, allow_swap: true}}\n"
                     f"  - {{name: disk, type: ssd, path: {self.sub(self.disk, 'tier')}, capacity: 64G}}\n")
         os.chmod(conf, 0o644)
@@ -172,11 +172,12 @@ class World:
         self.spawn("objmapperd", [os.path.join(self.bin, "supervisor/objmapperd"), "--config", conf], ready)
         return sock
 
-    def redis(self, durable=False):
-        name = "redis-durable" if durable else "redis"
+    def redis(self, fsync=None):
+        """None: memory alone; "no", "always": with an append-only file on the disk."""
+        name = "redis" + ("-" + fsync if fsync else "")
         sock = os.path.join(self.work, name + ".sock")
         if name not in self.running:
-            extra = ["--appendonly", "yes", "--appendfsync", "always", "--dir", self.sub(self.disk, "redis")] if durable else \
+            extra = ["--appendonly", "yes", "--appendfsync", fsync, "--dir", self.sub(self.disk, name)] if fsync else \
                     ["--appendonly", "no", "--dir", self.sub(self.memory, "redis")]
             self.spawn(name, ["redis-server", "--port", "0", "--unixsocket", sock, "--save", "", "--daemonize", "no", *extra], sock)
         return sock
@@ -218,6 +219,12 @@ class World:
         if r.returncode != 0:
             raise Failure(f"objm-bench {' '.join(map(str, args))}: {r.stderr.decode(errors='replace').strip()[-300:]}")
         return json.loads(r.stdout)
+
+    @staticmethod
+    def available():
+        """Bytes of memory that programs may still take."""
+        with open("/proc/meminfo", encoding="ascii") as f:
+            return next(int(line.split()[1]) * 1024 for line in f if line.startswith("MemAvailable"))
 
     def machine(self):
         with open("/proc/cpuinfo", encoding="utf-8") as f:

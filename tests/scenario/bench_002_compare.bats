@@ -24,11 +24,22 @@ teardown() { rm -rf "$T" "$M"; }
 	[ "$(grep -cx old "$T/page.md")" = 0 ]
 	[ -s "$T/out/size-reach-16.svg" ] && [ -s "$T/out/floor-one-cpu.svg" ]
 	[ -z "$(ls -A "$M" "$T/disk" | grep -v :)" ]
+	# A part of it again: that is measured anew, the rest is kept.
+	cp "$T/out/compare.json" "$T/first.json"
+	"$ROOT/bench/compare" --tiny --build "$BUILD" --memory "$M" --disk "$T/disk" --out "$T/out" --add --only size --param size=1024 --param depth=64 >"$T/said" 2>&1 3>&- || { cat "$T/said"; false; }
+	python3 - "$T/first.json" "$T/out/compare.json" <<'EOF'
+import json, sys
+old, new = ({(r["group"], r["contestant"], str(r["params"])): r for r in json.load(open(f))["runs"]} for f in sys.argv[1:])
+assert old.keys() == new.keys()
+changed = {k for k in old if old[k] != new[k]}
+assert len(changed) == 14 and all(k[0] == "size" and "'size': 1024, 'depth': 64" in k[2] for k in changed), changed
+EOF
 }
 
 @test "wrong use is told" {
 	fails 2 "--out" "$ROOT/bench/compare" --quick
 	fails 1 "no marks" "$ROOT/bench/compare" --tiny --out "$T" --page "$ROOT/README.md"
+	fails 2 "NAME=VALUE" "$ROOT/bench/compare" --out "$T" --param size
 	fails 2 "invalid choice" "$ROOT/bench/compare" --out "$T" --only nonsense
 	"$ROOT/bench/compare" --out "$T" --build "$T" --tiny 2>&1 | grep -q "objmapperd is missing"
 }
