@@ -501,7 +501,7 @@ typedef struct objm_connection objm_connection_t;
 
 #define OBJM_CAP_OOO_REPLIES 0x0001u
 #define OBJM_CAP_PIPELINING 0x0002u
-#define OBJM_CAP_COMPRESSION 0x0004u
+#define OBJM_CAP_COMPRESSION 0x0004u /* content may come compressed, on TCP; the library gives it as it was */
 #define OBJM_CAP_MULTIPLEX 0x0008u
 #define OBJM_CAP_SEGMENTED 0x0010u
 #define OBJM_CAP_EXTENSION 0x0100u /* sessions use it; not to be asked for on a connection */

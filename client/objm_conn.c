@@ -5,6 +5,7 @@
  * headers
  * (descriptor byte, content, segments) is read here. objm_server.c has the other half.
  */
+#include "client/objm_coded.h"
 #include "client/objm_priv.h"
 
 #define CONTENT_DEFAULT_MAX (256u << 20)
@@ -80,6 +81,9 @@ int objm_client_hello(objm_connection_t *conn, const objm_hello_t *hello, objm_h
 		return -OBJM_STATUS_INVALID_REQUEST;
 	if (hello) {
 		want.caps = hello->capabilities & (uint16_t)~OBJM_CAP_EXTENSION;
+		want.caps &= (uint16_t)~OM_PROTO_CAP_COMPRESSION | OBJM_CODED_CAP;
+		if (want.caps & OM_PROTO_CAP_COMPRESSION)
+			want.caps |= OM_PROTO_CAP_EXTENSION; /* it is granted with it alone; no frame of it is sent or taken */
 		want.max_pipeline = hello->max_pipeline;
 	}
 	objm_io_deadline(&conn->io, conn->timeout_ms);
@@ -93,7 +97,7 @@ int objm_client_hello(objm_connection_t *conn, const objm_hello_t *hello, objm_h
 	objm_io_consume(&conn->io, (size_t)n);
 	conn->greeted = true;
 	conn->agreed = out.u.hello;
-	conn->agreed.caps &= want.caps; /* what we did not ask for does not count, whatever the server says */
+	conn->agreed.caps &= want.caps & (uint16_t)~OM_PROTO_CAP_EXTENSION; /* nor does what we did not ask for, whatever the server says */
 	if (ret_agreed)
 		*ret_agreed = (objm_hello_t){.capabilities = conn->agreed.caps,
 					     .max_pipeline = conn->agreed.max_pipeline,
@@ -224,12 +228,32 @@ static int read_fd(objm_connection_t *conn, int *ret_fd)
 	return r == -OBJM_STATUS_PROTO_ERROR ? 0 : r;
 }
 
+/* How the content comes: enum om_proto_coding, or something else, which is refused. */
+static uint8_t coding_of(const objm_connection_t *conn, const objm_response_t *resp)
+{
+	struct om_proto_meta m;
+	size_t pos = 0;
+
+	if (!(conn->agreed.caps & OM_PROTO_CAP_COMPRESSION) || !resp->metadata)
+		return OM_PROTO_CODING_NONE;
+	while (om_proto_meta_next(resp->metadata, resp->metadata_len, &pos, &m) > 0)
+		if (m.type == OM_PROTO_META_CODING && m.len == 1)
+			return m.data[0];
+	return OM_PROTO_CODING_NONE;
+}
+
 static int read_plain(objm_connection_t *conn, objm_response_t *resp)
 {
+	uint8_t coding = coding_of(conn, resp);
+
 	if (om_proto_resp_fd(resp->status, resp->content_len))
 		return read_fd(conn, &resp->fd);
 	if (resp->content_len == 0)
 		return 0;
+	if (coding && resp->content_len > conn->max_content)
+		return -OBJM_STATUS_TOO_LARGE;
+	if (coding)
+		return objm_coded_read(&conn->io, coding, resp->content_len, &resp->content);
 	return read_content(conn, resp->content_len, &resp->content);
 }
 

@@ -104,6 +104,7 @@ struct om_boot_limits {
 	uint32_t decay_s;      /* half-life of heat */
 	uint32_t conn_unread_fds; /* answered and unread, a connection */
 	uint32_t list_page;	  /* names to a page of a listing */
+	uint32_t compression;	  /* level of zstd; 0: none */
 };
 
 /* How objects move between tiers: the section `lifecycle` of the configuration. */

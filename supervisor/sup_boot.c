@@ -27,6 +27,7 @@ static void fill_limits(const struct sup_boot_env *env, struct om_boot_limits *r
 		.unread_fds = (uint32_t)OM_MAX(env->nofile / 2 / OM_MAX(env->max_workers, 1u), 16u),
 		.conn_unread_fds = c->limits.unread_fds,
 		.list_page = c->limits.list_page,
+		.compression = c->protocol.compression,
 		.put_sessions = c->limits.put_sessions,
 		.put_sessions_per_uid = c->limits.put_sessions_per_uid,
 		.frame_bytes = (uint32_t)OM_MIN(c->limits.frame_bytes, OM_PROTO_TLV_MAX),

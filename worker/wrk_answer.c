@@ -206,6 +206,8 @@ static bool wrk_answer_old_ok(struct wrk_req *r, uint64_t content_len, bool obje
 	om_proto_wr_init(&wr, p + hdr, WRK_ANSWER_HEAD_MAX - hdr);
 	if (object)
 		wrk_answer_meta(r, &wr);
+	if (r->coding)
+		om_proto_meta_put_u8(&wr, OM_PROTO_META_CODING, r->coding);
 	OM_ASSERT(wr.err == 0);
 	resp.meta_len = (uint16_t)wr.len;
 	n = r->form == OM_PROTO_V1 ? om_proto_v1_resp_encode(&resp, p, hdr) : om_proto_v2_resp_encode(&resp, p, hdr);
@@ -318,6 +320,9 @@ static bool wrk_answer_bytes_head(struct wrk_req *r, uint64_t off, uint64_t len)
 	wrk_answer_get_body(r, &body);
 	body.have |= OM_PROTO_BIT(RANGE);
 	body.range = (struct om_proto_range){ off, len };
+	if (r->coding)
+		body.have |= OM_PROTO_BIT(CODING);
+	body.coding = r->coding;
 	return wrk_answer_frame(r, 0, &body, len, NULL);
 }
 
@@ -349,7 +354,8 @@ void wrk_answer_data(struct wrk_req *r, const void *data, uint64_t off, size_t l
 
 void wrk_answer_bytes(struct wrk_req *r, int fd, uint64_t off, uint64_t len)
 {
-	enum wrk_out_how how = r->w->tiers[r->ent.tier].row.type == OM_TIER_MEMORY ? WRK_OUT_HOT :
+	enum wrk_out_how how = r->coding ? WRK_OUT_CODED :
+			       r->w->tiers[r->ent.tier].row.type == OM_TIER_MEMORY ? WRK_OUT_HOT :
 			       r->mode == OM_PROTO_MODE_SPLICE ? WRK_OUT_SPLICE : WRK_OUT_COPY;
 
 	if (len == 0 && r->form != WRK_REQ_EXT) { /* existing clients wait for a descriptor byte then */

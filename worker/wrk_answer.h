@@ -16,7 +16,7 @@ void wrk_answer_error(struct wrk_req *r, int status, const char *text);
 /** A GET with a descriptor: r->ent says of what. Takes over what `fd` says it owns. */
 void wrk_answer_fd(struct wrk_req *r, const struct wrk_out_fd *fd);
 
-/** A GET with `len` bytes from `off`: takes over `fd`, a description of the answer's own. */
+/** A GET with `len` bytes from `off`, coded as r->coding says: takes over `fd`, a description of the answer's own. */
 void wrk_answer_bytes(struct wrk_req *r, int fd, uint64_t off, uint64_t len);
 
 /** A GET of mode 4: a small head inline, the rest as segments of `fd`, a description of the answer's own, which is taken over. */

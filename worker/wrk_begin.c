@@ -7,6 +7,7 @@
 #include "common/om_counter.h"
 #include "worker/wrk_access.h"
 #include "worker/wrk_answer.h"
+#include "worker/wrk_code.h"
 #include "worker/wrk_get.h"
 #include "worker/wrk_list.h"
 #include "worker/wrk_set.h"
@@ -23,7 +24,8 @@
 static void wrk_begin_hello(struct wrk_conn *c, const struct om_proto_hello *hello)
 {
 	uint32_t ours = c->w->boot.limits.max_pipeline, theirs = hello->max_pipeline;
-	struct om_proto_hello ack = { .caps = hello->caps & (wrk_conn_is_unix(c) ? WRK_BEGIN_CAPS_UNIX : WRK_BEGIN_CAPS) };
+	struct om_proto_hello ack = { .caps = (hello->caps & (wrk_conn_is_unix(c) ? WRK_BEGIN_CAPS_UNIX : WRK_BEGIN_CAPS)) |
+					      wrk_code_caps(c, hello->caps) };
 	uint8_t *p = wrk_out_room(&c->out, OM_PROTO_HELLO_ACK_LEN);
 
 	if (!ours || (theirs && theirs < ours))

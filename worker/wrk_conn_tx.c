@@ -9,6 +9,7 @@
 #include <sys/socket.h>
 
 #include "common/om_counter.h"
+#include "worker/wrk_code.h"
 #include "worker/wrk_io.h"
 #include "worker/wrk_reap.h"
 #include "worker/wrk_reqlog.h"
@@ -110,6 +111,9 @@ struct wrk_conn_cold { /* a job on an I/O thread */
 	size_t want;
 	ssize_t got; /* bytes read or moved; negative: none, errno in `err` */
 	int err;
+	int level;	/* WRK_OUT_CODE: of the block; 0: as it is */
+	uint8_t *block; /* then: made of what was read */
+	size_t block_len;
 	uint8_t data[];
 };
 
@@ -135,6 +139,15 @@ static void wrk_conn_splice_run(struct wrk_io_job *job)
 	k->err = errno;
 }
 
+static void wrk_conn_code_run(struct wrk_io_job *job)
+{
+	struct wrk_conn_cold *k = (struct wrk_conn_cold *)job;
+
+	wrk_conn_cold_run(job);
+	if (k->got > 0)
+		k->block_len = wrk_code_block(k->level, k->data, (size_t)k->got, k->block);
+}
+
 static void wrk_conn_cold_failed(struct wrk_conn *c, const struct wrk_conn_cold *k)
 {
 	om_log(OM_MSG_OBJECT_IO, "the bytes of an object cannot be read at offset %llu: %s; the connection is closed",
@@ -152,6 +165,17 @@ static void wrk_conn_cold_read(struct wrk_conn *c, const struct wrk_conn_cold *k
 	}
 	memcpy(copy, k->data, (size_t)k->got);
 	wrk_out_cold_done(&c->out, copy, (size_t)k->got);
+}
+
+static void wrk_conn_coded(struct wrk_conn *c, struct wrk_conn_cold *k)
+{
+	if (k->got <= 0) {
+		wrk_conn_cold_failed(c, k);
+		return;
+	}
+	om_count_own(OM_C_COMPRESSED_BYTES, (uint64_t)k->got);
+	om_count_own(OM_C_COMPRESSED_SENT, k->block_len);
+	wrk_out_block(&c->out, OM_TAKE_PTR(k->block), k->block_len, (uint32_t)k->got, k->level > 0);
 }
 
 static void wrk_conn_spliced(struct wrk_conn *c, const struct wrk_conn_cold *k)
@@ -177,6 +201,8 @@ static void wrk_conn_cold_done(struct wrk_io_job *job)
 	c->tx_cold = false;
 	if (c->state != WRK_CONN_DEAD && k->sock >= 0)
 		wrk_conn_spliced(c, k);
+	else if (c->state != WRK_CONN_DEAD && k->job.run == wrk_conn_code_run)
+		wrk_conn_coded(c, k);
 	else if (c->state != WRK_CONN_DEAD)
 		wrk_conn_cold_read(c, k);
 	(void)close(k->fd);
@@ -184,6 +210,7 @@ static void wrk_conn_cold_done(struct wrk_io_job *job)
 		wrk_reap_fd(c->w->reap, k->sock); /* it may be the last one of the connection: see wrk_reap.h */
 	else
 		om_close(&k->sock);
+	free(k->block);
 	free(k);
 	wrk_conn_touch(c);
 }
@@ -200,10 +227,36 @@ static bool wrk_conn_cold(struct wrk_conn *c, bool splice)
 	k->conn = c;
 	k->fd = dup(fd);
 	k->sock = splice ? dup(c->fd) : -1;
+	k->block = NULL;
 	k->job = (struct wrk_io_job){ .run = splice ? wrk_conn_splice_run : wrk_conn_cold_run, .done = wrk_conn_cold_done };
 	if (k->fd < 0 || (splice && k->sock < 0) || wrk_io_submit(c->w->io, WRK_IO_READ, &k->job) < 0) {
 		om_close(&k->fd);
 		om_close(&k->sock);
+		free(k);
+		return false;
+	}
+	c->tx_cold = true;
+	return true;
+}
+
+/* Make the next block on an I/O thread. @return false: not now */
+static bool wrk_conn_code(struct wrk_conn *c)
+{
+	struct wrk_conn_cold *k = malloc(sizeof(*k) + WRK_OUT_CHUNK);
+	int fd;
+
+	if (!k)
+		return false;
+	wrk_out_cold(&c->out, &fd, &k->off, &k->want);
+	k->conn = c;
+	k->fd = dup(fd);
+	k->sock = -1;
+	k->level = wrk_out_block_try(&c->out) ? wrk_code_level(c->w) : 0;
+	k->block = malloc(OM_PROTO_BLOCK_HDR + k->want);
+	k->job = (struct wrk_io_job){ .run = wrk_conn_code_run, .done = wrk_conn_cold_done };
+	if (k->fd < 0 || !k->block || wrk_io_submit(c->w->io, k->level ? WRK_IO_CODE : WRK_IO_READ, &k->job) < 0) {
+		om_close(&k->fd);
+		free(k->block);
 		free(k);
 		return false;
 	}
@@ -247,6 +300,10 @@ uint32_t wrk_conn_flush(struct wrk_conn *c)
 	case WRK_OUT_COLD:
 	case WRK_OUT_KERNEL:
 		if (!wrk_conn_cold(c, res == WRK_OUT_KERNEL))
+			wrk_timer_arm(&c->w->loop, &c->tx_timer, now + WRK_CONN_REFS_NS);
+		return 0;
+	case WRK_OUT_CODE:
+		if (!wrk_conn_code(c))
 			wrk_timer_arm(&c->w->loop, &c->tx_timer, now + WRK_CONN_REFS_NS);
 		return 0;
 	case WRK_OUT_YIELD:

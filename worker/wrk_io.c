@@ -45,10 +45,22 @@ static bool may_start(const struct wrk_io *io, unsigned cls)
 {
 	if (cls == WRK_IO_URGENT)
 		return io->urgent_run < WRK_IO_URGENT_RUN || !io->q[WRK_IO_READ].first;
-	return cls != WRK_IO_WRITE || io->n_threads == 1 || io->q[cls].running < io->n_threads - 1;
+	if (cls == WRK_IO_READ || io->n_threads == 1)
+		return true;
+	if (cls == WRK_IO_CODE && io->q[cls].running >= io->n_threads / 2)
+		return false;
+	return io->q[WRK_IO_WRITE].running + io->q[WRK_IO_CODE].running < io->n_threads - 1;
 }
 
-/* Under the lock: the next job that may start, readers first; writers leave one thread alone. */
+static bool any_waits(const struct wrk_io *io)
+{
+	for (unsigned c = 0; c < WRK_IO_CLASS_COUNT; c++)
+		if (io->q[c].first)
+			return true;
+	return false;
+}
+
+/* Under the lock: the next job that may start, readers first; the others leave one thread alone. */
 static struct wrk_io_job *pick(struct wrk_io *io)
 {
 	for (unsigned c = 0; c < WRK_IO_CLASS_COUNT; c++) {
@@ -85,7 +97,7 @@ static void *thread_main(void *arg)
 	(void)pthread_mutex_lock(&io->lock);
 	for (;;) {
 		job = pick(io);
-		if (!job && io->stop && !io->q[WRK_IO_URGENT].first && !io->q[WRK_IO_READ].first && !io->q[WRK_IO_WRITE].first)
+		if (!job && io->stop && !any_waits(io))
 			break;
 		if (!job) {
 			(void)pthread_cond_wait(&io->work, &io->lock);
@@ -100,7 +112,7 @@ static void *thread_main(void *arg)
 		push(&io->finished_last, job); /* from here on the job may be gone */
 		if (first)
 			ring(io);
-		if (q == &io->q[WRK_IO_WRITE] && q->first)
+		if (q >= &io->q[WRK_IO_WRITE] && (io->q[WRK_IO_WRITE].first || io->q[WRK_IO_CODE].first))
 			(void)pthread_cond_signal(&io->work); /* one that waited for its share of threads */
 	}
 	(void)pthread_cond_broadcast(&io->work);
@@ -219,7 +231,13 @@ int wrk_io_submit(struct wrk_io *io, enum wrk_io_class cls, struct wrk_io_job *j
 	return 0;
 }
 
+unsigned wrk_io_under_way(const struct wrk_io *io, enum wrk_io_class cls) { return io->under_way[cls]; }
+
 unsigned wrk_io_pending(const struct wrk_io *io)
 {
-	return io->under_way[WRK_IO_URGENT] + io->under_way[WRK_IO_READ] + io->under_way[WRK_IO_WRITE];
+	unsigned n = 0;
+
+	for (unsigned c = 0; c < WRK_IO_CLASS_COUNT; c++)
+		n += io->under_way[c];
+	return n;
 }

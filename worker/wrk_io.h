@@ -5,9 +5,10 @@
  * called in a thread of the pool, with all signals blocked; it must touch neither ring, loop nor connections. Then its done()
  * is called in the loop. Order between jobs is not kept.
  *
- * Three classes: WRK_IO_URGENT, answers to requests with PRIORITY, before others, but no more than WRK_IO_URGENT_RUN in a row
- * while others wait (anybody may say that he is in a hurry); WRK_IO_READ, answers that somebody waits for; WRK_IO_WRITE, syncs and copies, which may take long and leave at
- * least one thread to the readers (if there are two or more).
+ * Four classes: WRK_IO_URGENT, answers to requests with PRIORITY, before others, but no more than WRK_IO_URGENT_RUN in a row
+ * while others wait (anybody may say that he is in a hurry); WRK_IO_READ, answers that somebody waits for; WRK_IO_WRITE, syncs and copies, which may take long; WRK_IO_CODE,
+ * compression, on half of the threads at most. The last two together leave at least one thread to the readers (if there are two
+ * or more).
  */
 #ifndef WRK_IO_H
 #define WRK_IO_H
@@ -20,7 +21,7 @@
 
 struct wrk_io;
 
-enum wrk_io_class { WRK_IO_URGENT, WRK_IO_READ, WRK_IO_WRITE, WRK_IO_CLASS_COUNT };
+enum wrk_io_class { WRK_IO_URGENT, WRK_IO_READ, WRK_IO_WRITE, WRK_IO_CODE, WRK_IO_CLASS_COUNT };
 
 /* The owner fills run and done and keeps the job alive until done() was called. */
 struct wrk_io_job {
@@ -44,7 +45,8 @@ void wrk_io_free(struct wrk_io *io);
 /** Loop thread. @return 0; -OBJM_STATUS_TRY_AGAIN: WRK_IO_QUEUE_MAX jobs of this class are under way, nothing was submitted */
 int wrk_io_submit(struct wrk_io *io, enum wrk_io_class cls, struct wrk_io_job *job) OM_MUST_USE;
 
-/** Jobs submitted whose done() was not called yet. */
+/** Jobs submitted whose done() was not called yet; of a class, of all. */
+unsigned wrk_io_under_way(const struct wrk_io *io, enum wrk_io_class cls);
 unsigned wrk_io_pending(const struct wrk_io *io);
 
 #endif

@@ -36,8 +36,9 @@ struct wrk_out {
 	struct wrk_out_msg *msgs;
 	unsigned m_cap, m_start, m_end;
 	unsigned files; /* pieces of files queued, an open description each */
-	uint8_t *cold; /* bytes of the first file that an I/O thread has read: cold[cold_at..cold_len) */
+	uint8_t *cold; /* bytes of the first file that an I/O thread has read, or a block of it: cold[cold_at..cold_len) */
 	size_t cold_at, cold_len;
+	uint32_t cold_raw; /* WRK_OUT_CODED: bytes of the object that they are */
 };
 
 enum wrk_out_result {
@@ -47,6 +48,7 @@ enum wrk_out_result {
 	WRK_OUT_REFS,	    /* the kernel allows no more descriptors in flight (ETOOMANYREFS), or has no memory: a timer */
 	WRK_OUT_COLD,	    /* the next bytes are not in memory: wrk_out_cold() says which */
 	WRK_OUT_KERNEL,	    /* the same, and the socket takes some: an I/O thread is to sendfile them, then wrk_out_moved() */
+	WRK_OUT_CODE,	    /* the same, and the socket takes some: an I/O thread is to make a block of them, then wrk_out_block() */
 	WRK_OUT_YIELD,	    /* enough for one turn; call again */
 	WRK_OUT_GONE,	    /* the peer does not read any more */
 	WRK_OUT_SHORT,	    /* a file is shorter than was promised, or cannot be read: close the connection, log */
@@ -90,6 +92,7 @@ enum wrk_out_how {
 	WRK_OUT_COPY,	/* read what is in memory, leave the rest to WRK_OUT_COLD */
 	WRK_OUT_HOT,	/* its bytes lie in memory, reading never waits: sendfile */
 	WRK_OUT_SPLICE, /* sendfile, which may wait for the disk: WRK_OUT_KERNEL */
+	WRK_OUT_CODED,	/* blocks, made on an I/O thread: WRK_OUT_CODE */
 };
 
 /**
@@ -111,11 +114,15 @@ int wrk_out_move(struct wrk_out *o, struct wrk_out *from) OM_MUST_USE;
  */
 enum wrk_out_result wrk_out_flush(struct wrk_out *o, int sock, unsigned fd_room, unsigned *ret_fds, uint64_t *ret_sent);
 
-/** After WRK_OUT_COLD or WRK_OUT_KERNEL: what an I/O thread is to read or to move (borrowed descriptor, at most
+/** After WRK_OUT_COLD, WRK_OUT_KERNEL or WRK_OUT_CODE: what an I/O thread is to read or to move (borrowed descriptor, at most
  * WRK_OUT_CHUNK, WRK_OUT_TURN bytes). */
 void wrk_out_cold(const struct wrk_out *o, int *ret_fd, uint64_t *ret_off, size_t *ret_len);
 /** And its result: takes over `buf` (malloc) with `len` bytes. */
 void wrk_out_cold_done(struct wrk_out *o, uint8_t *buf, size_t len);
+/** After WRK_OUT_CODE: a block is worth an attempt at compressing it. The more of them failed, the fewer are tried. */
+bool wrk_out_block_try(const struct wrk_out *o);
+/** And the block: `len` bytes at `buf` (malloc, taken over) that are the next `raw` bytes of the file; `tried`: it was. */
+void wrk_out_block(struct wrk_out *o, uint8_t *buf, size_t len, uint32_t raw, bool tried);
 /** What became of WRK_OUT_KERNEL: `n` bytes have left; `copy`: this file cannot be spliced, its bytes must be copied. */
 void wrk_out_moved(struct wrk_out *o, uint64_t n, bool copy);
 

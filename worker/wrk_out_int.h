@@ -11,6 +11,7 @@ struct wrk_out_msg {
 	bool alone;   /* nothing may join it */
 	bool started; /* its first byte, and with it its descriptors, has left */
 	uint8_t how;  /* file: enum wrk_out_how */
+	uint8_t plain, plain_run; /* WRK_OUT_CODED: blocks that go as they are before the next attempt; how many it was last */
 	uint16_t nfds;
 	uint32_t len;  /* bytes in buf */
 	int fd;	       /* file: owned */

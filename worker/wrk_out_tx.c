@@ -12,6 +12,7 @@
 #include "common/om_counter.h"
 
 #define WRK_OUT_BATCH 64u /* messages to one sendmmsg */
+#define WRK_OUT_PLAIN_MAX 15u /* blocks to one attempt at compressing that fails */
 
 /* Take a message that has left, or `n` bytes of it, off the front. */
 static void wrk_out_sent(struct wrk_out *o, struct wrk_out_msg *m, uint32_t n, unsigned *ret_fds)
@@ -189,9 +190,9 @@ static enum wrk_out_result wrk_out_flush_file(struct wrk_out *o, int sock, uint6
 	ssize_t n;
 
 	if (o->cold) {
-		n = wrk_out_send_cold(o, sock, want);
-	} else if (m->how == WRK_OUT_SPLICE) {
-		return wrk_out_writable(sock) ? WRK_OUT_KERNEL : WRK_OUT_FULL;
+		n = wrk_out_send_cold(o, sock, m->how == WRK_OUT_CODED ? SIZE_MAX : want);
+	} else if (m->how == WRK_OUT_SPLICE || m->how == WRK_OUT_CODED) {
+		return !wrk_out_writable(sock) ? WRK_OUT_FULL : m->how == WRK_OUT_SPLICE ? WRK_OUT_KERNEL : WRK_OUT_CODE;
 	} else if (m->how == WRK_OUT_HOT) {
 		n = wrk_out_send_hot(m, sock, want);
 		if (n == 0)
@@ -209,7 +210,10 @@ static enum wrk_out_result wrk_out_flush_file(struct wrk_out *o, int sock, uint6
 	if (n < 0)
 		return errno == EIO ? WRK_OUT_SHORT : errno == EINTR ? WRK_OUT_YIELD : wrk_out_error();
 	*ret_sent += (uint64_t)n;
-	wrk_out_file_sent(o, m, (uint64_t)n);
+	if (m->how != WRK_OUT_CODED)
+		wrk_out_file_sent(o, m, (uint64_t)n);
+	else if (!o->cold) /* the block has left */
+		wrk_out_file_sent(o, m, o->cold_raw);
 	return WRK_OUT_DONE;
 }
 
@@ -251,6 +255,23 @@ void wrk_out_cold(const struct wrk_out *o, int *ret_fd, uint64_t *ret_off, size_
 	*ret_fd = m->fd;
 	*ret_off = m->off;
 	*ret_len = (size_t)OM_MIN(m->left, (uint64_t)(m->how == WRK_OUT_SPLICE ? WRK_OUT_TURN : WRK_OUT_CHUNK));
+}
+
+bool wrk_out_block_try(const struct wrk_out *o) { return o->msgs[o->m_start].plain == 0; }
+
+void wrk_out_block(struct wrk_out *o, uint8_t *buf, size_t len, uint32_t raw, bool tried)
+{
+	struct wrk_out_msg *m = &o->msgs[o->m_start];
+
+	OM_ASSERT(!wrk_out_empty(o) && m->how == WRK_OUT_CODED && raw > 0 && raw <= m->left);
+	if (!tried)
+		m->plain -= m->plain > 0;
+	else if (len < raw)
+		m->plain_run = 0;
+	else
+		m->plain = m->plain_run = (uint8_t)OM_MIN(2u * m->plain_run + 1u, WRK_OUT_PLAIN_MAX);
+	wrk_out_cold_done(o, buf, len);
+	o->cold_raw = raw;
 }
 
 void wrk_out_cold_done(struct wrk_out *o, uint8_t *buf, size_t len)

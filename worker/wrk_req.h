@@ -53,6 +53,7 @@ struct wrk_req {
 	bool heavy;   /* nothing that must keep its order is begun before it has ended */
 	bool parked;  /* done; `stage` waits for its turn */
 	bool copied;  /* answered with `bytes` bytes */
+	uint8_t coding; /* of those bytes: enum om_proto_coding */
 	uint8_t status; /* answered with */
 	uint64_t bytes;
 	struct wrk_out *stage; /* its answer must not overtake earlier ones: it is gathered here */

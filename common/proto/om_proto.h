@@ -49,7 +49,7 @@ enum om_proto_type { /* first byte of a version 2 message */
 /* Capabilities (HELLO, HELLO_ACK). */
 #define OM_PROTO_CAP_OOO 0x0001u	 /* responses may overtake each other */
 #define OM_PROTO_CAP_PIPELINING 0x0002u
-#define OM_PROTO_CAP_COMPRESSION 0x0004u /* never granted */
+#define OM_PROTO_CAP_COMPRESSION 0x0004u /* TCP alone, and only together with the extension */
 #define OM_PROTO_CAP_MULTIPLEX 0x0008u	 /* reserved, never granted */
 #define OM_PROTO_CAP_SEGMENTED 0x0010u
 #define OM_PROTO_CAP_EXTENSION 0x0100u
@@ -74,6 +74,7 @@ enum om_proto_meta_type { /* metadata entries of version 1 and 2 responses */
 	OM_PROTO_META_LATENCY_US = 0x06, /* u32, microseconds */
 	OM_PROTO_META_PAYLOAD = 0x07,
 	OM_PROTO_META_SEGMENT_HINTS = 0x08,
+	OM_PROTO_META_CODING = 0x09, /* u8, enum om_proto_coding: the content comes in blocks */
 	OM_PROTO_META_ERROR = 0xff, /* text */
 };
 
@@ -187,7 +188,8 @@ enum om_proto_op {
 	X(LIMITS, 27, LIMITS, limits, 24, 24) \
 	X(CHANGE, 28, CHANGE, change, 17, 17) \
 	X(POSITION, 29, POSITION, position, 16, 16) \
-	X(TOUCHED, 30, TOUCHED, touched, 13, 12 + OM_URI_MAX)
+	X(TOUCHED, 30, TOUCHED, touched, 13, 12 + OM_URI_MAX) \
+	X(CODING, 31, U8, coding, 1, 1)
 
 enum om_proto_tag {
 #define OM_PROTO_TLV_ENUM(name, tag, kind, member, min, max) OM_PROTO_TAG_##name = tag,
@@ -357,7 +359,7 @@ struct om_proto_body {
 	uint64_t size_hint;
 	uint32_t put_flags, ttl_s, limit, session, server_ns;
 	uint16_t index;
-	uint8_t delimiter, durability, promise, max_fds;
+	uint8_t delimiter, durability, promise, max_fds, coding;
 };
 
 /* ---------------------------------------------------------------- server side: what clients send */
@@ -465,6 +467,29 @@ int om_proto_seg_decode(const void *buf, size_t len, struct om_proto_seg *ret_se
  */
 #define OM_PROTO_ERROR_RESP_MAX (OM_PROTO_V2_RESP_HDR + 3u + OM_PROTO_ERROR_TEXT_MAX)
 int om_proto_error_encode(int version, uint32_t id, uint8_t status, const char *text, void *buf, size_t cap);
+
+/* ---------------------------------------------------------------- compressed content: blocks */
+
+/*
+ * Content of `len` bytes (content_len, payload_len) with a coding comes as blocks, one behind the other, until `len` bytes of
+ * the object are there: a header, `wire` bytes, which are `raw` bytes of the object: as they are if both are equal, else one
+ * zstd frame.
+ */
+enum om_proto_coding { OM_PROTO_CODING_NONE, OM_PROTO_CODING_ZSTD };
+#define OM_PROTO_BLOCK_HDR 8u
+#define OM_PROTO_BLOCK_MAX 131072u /* raw bytes of a block that is a zstd frame */
+
+struct om_proto_block {
+	uint32_t wire, raw; /* bytes */
+};
+/** `buf` has room for OM_PROTO_BLOCK_HDR bytes. */
+void om_proto_block_encode(const struct om_proto_block *b, uint8_t *buf);
+/**
+ * @param buf   OM_PROTO_BLOCK_HDR bytes
+ * @param left  bytes of the object that are still due, at least 1
+ * @return 0; -OBJM_STATUS_PROTO_ERROR: no such block, or more than is due
+ */
+int om_proto_block_decode(const uint8_t *buf, uint64_t left, struct om_proto_block *ret);
 
 /* ---------------------------------------------------------------- writer: bounded, with a sticky error */
 

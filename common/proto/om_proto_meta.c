@@ -1,5 +1,6 @@
 /*
- * om_proto_meta.c: metadata entries of version 1 and 2 responses, and the bounded writer that all of the codec uses.
+ * om_proto_meta.c: metadata entries of version 1 and 2 responses, headers of compressed blocks, and the bounded writer that all
+ * of the codec uses.
  *
  * Runs in workers and in clients; called by the other files of the codec, by workers when they answer, and by libobjm.
  */
@@ -60,6 +61,22 @@ void om_proto_meta_put_u64(struct om_proto_wr *wr, uint8_t type, uint64_t v)
 
 	om_be64_put(b, v);
 	om_proto_meta_put(wr, type, b, sizeof(b));
+}
+
+void om_proto_block_encode(const struct om_proto_block *b, uint8_t *buf)
+{
+	om_be32_put(buf, b->wire);
+	om_be32_put(buf + 4, b->raw);
+}
+
+int om_proto_block_decode(const uint8_t *buf, uint64_t left, struct om_proto_block *ret)
+{
+	struct om_proto_block b = {.wire = om_be32_get(buf), .raw = om_be32_get(buf + 4)};
+
+	if (b.wire == 0 || b.wire > b.raw || b.raw > left || (b.wire < b.raw && b.raw > OM_PROTO_BLOCK_MAX))
+		return -OBJM_STATUS_PROTO_ERROR;
+	*ret = b;
+	return 0;
 }
 
 int om_proto_meta_next(const void *meta, size_t len, size_t *pos, struct om_proto_meta *ret_entry)

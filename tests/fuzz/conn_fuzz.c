@@ -49,6 +49,7 @@ static struct {
 	uint8_t buf[4u << 20];
 	size_t len, at;
 	uint64_t skip;	   /* content to pass over */
+	uint64_t coded;	   /* behind it: bytes of an object that are due in blocks */
 	unsigned fds, due; /* descriptors received; descriptors that messages said belong to them */
 	bool x_due;	   /* the byte X is next */
 	unsigned xs;	   /* how many of them */
@@ -69,8 +70,11 @@ static unsigned count_fds(void)
 
 static void adopt(struct harness *x)
 {
-	struct wrk_conn *conn = wrk_conn_new(&x->w, c.other, c.kind, c.kind != OM_LISTEN_TCP);
+	bool tcp = c.kind == OM_LISTEN_TCP;
+	struct wrk_conn *conn = wrk_conn_new(&x->w, c.other, tcp ? OM_LISTEN_DATA : c.kind, !tcp);
 
+	if (conn && tcp)
+		conn->kind = OM_LISTEN_TCP; /* with the rights of a peer that is known: there are no rules by address here */
 	if (conn && c.other_uid)
 		conn->uid = 4711; /* root never shares descriptions; this one may, and takes the short way of a GET */
 }
@@ -97,18 +101,38 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
 
 /* ---------------------------------------------------------------- following what the worker says */
 
+static bool coded_meta(const struct om_proto_out *o)
+{
+	struct om_proto_meta m;
+	size_t pos = 0;
+
+	while (om_proto_meta_next(o->meta, o->u.resp.meta_len, &pos, &m) > 0)
+		if (m.type == OM_PROTO_META_CODING)
+			return true;
+	return false;
+}
+
+static void content(uint64_t n, bool coded)
+{
+	MUST(!coded || (c.kind == OM_LISTEN_TCP && (c.caps & OM_PROTO_CAP_COMPRESSION)));
+	if (coded)
+		c.coded = n;
+	else
+		c.skip = n;
+}
+
 static void follow_response(const struct om_proto_out *o)
 {
 	if (o->kind == OM_PROTO_OUT_RESPONSE && o->u.resp.status == 0) {
 		if (o->u.resp.content_len)
-			c.skip = o->u.resp.content_len;
+			content(o->u.resp.content_len, coded_meta(o));
 		else
 			c.xs = 1;
 	} else if (o->kind == OM_PROTO_OUT_EXT) {
-		c.skip = o->u.ext.payload_len;
-		c.due += o->u.ext.nfds;
 		struct om_proto_body body;
 		MUST(om_proto_resp_body_decode(&o->u.ext, &body) == 0);
+		content(o->u.ext.payload_len, body.have & OM_PROTO_BIT(CODING));
+		c.due += o->u.ext.nfds;
 	} else if (o->kind == OM_PROTO_OUT_CLOSE) {
 		c.said_close = true;
 	} else if (o->kind == OM_PROTO_OUT_HELLO_ACK) {
@@ -139,6 +163,17 @@ static bool follow_one(void)
 
 		c.skip -= k;
 		c.at += k;
+		return true;
+	}
+	if (c.coded) {
+		struct om_proto_block b;
+
+		if (c.len - c.at < OM_PROTO_BLOCK_HDR)
+			return false;
+		MUST(om_proto_block_decode(c.buf + c.at, c.coded, &b) == 0);
+		c.at += OM_PROTO_BLOCK_HDR;
+		c.skip = b.wire;
+		c.coded -= b.raw;
 		return true;
 	}
 	if (c.xs) {
@@ -296,7 +331,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	MUST(fcntl(sv[1], F_SETFL, O_NONBLOCK) == 0);
 	memset(&c, 0, offsetof(typeof(c), buf));
 	c.len = c.at = 0;
-	c.skip = 0;
+	c.skip = c.coded = 0;
 	c.fds = c.due = c.xs = 0;
 	c.fd = sv[0];
 	c.other = sv[1];
@@ -307,7 +342,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		(void)shutdown(c.fd, SHUT_WR);
 		while (recv_some(10000))
 			;
-		MUST(c.at == c.len && !c.skip && !c.xs); /* nothing was cut off */
+		MUST(c.at == c.len && !c.skip && !c.coded && !c.xs); /* nothing was cut off */
 		MUST(c.due == c.fds);
 	}
 	(void)close(c.fd);

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Write the seeds of conn_fuzz and ring_fuzz: tests/fuzz/seeds.py DIRECTORY (then corpus/conn and corpus/ring below it)."""
+"""Write the seeds of conn_fuzz, client_fuzz and ring_fuzz: tests/fuzz/seeds.py DIRECTORY (then corpus/conn ... below it)."""
 import os
 import struct
 import sys
@@ -96,7 +96,40 @@ def conn_seeds():
                                   + ext(7, 2, uri(b"/c"), tlv(10, b"\x02" + struct.pack(">QI", 5, 0))))
     yield "ext-bad", DATA, write(hello() + ext(1, 1) + ext(99, 2) + ext(1, 3, uri(b"/a"), tlv(77, b"")) + ext(1, 4, uri(b"/a"), flags=0x0800))
     yield "ext-tlv-large", DATA, write(hello() + ext(1, 1, tlv(0x8001, b"z" * 60000), tlv(0x8002, b"z" * 10000)) + ext(13, 2))
+    yield "tcp-compressed", TCP, write(hello(0x0107) + v2(1, b"/b", COPY) + v2(2, b"/b", SPLICE) + ext(1, 3, uri(b"/b"), flags=0x10)
+                                       + ext(1, 4, uri(b"/b"), tlv(11, struct.pack(">QQ", 1000, 150000)), flags=0x10) + v2(5, b"/a", COPY) + CLOSE)
+    yield "tcp-compressed-gone", TCP, write(hello(0x0107) + v2(1, b"/b", COPY) * 20) + READ + GONE
     yield "mixed", DATA, write(hello() + v2(1, b"/a") + ext(1, 2, uri(b"/a")) + v2(3, b"/b", SEG) + ext(1, 4, uri(b"/b"), flags=0x10) + CLOSE)
+
+
+# ---------------------------------------------------------------- what a server sends (behind a handshake)
+
+LETTERS = bytes.fromhex("28b52ffd60204d4d00001061610100" "1bce0eb0")  # 20,000 letters a, zstd
+
+
+def response(ident, size, meta=b"", body=b"", status=0):
+    return struct.pack(">BIBQH", 2, ident, status, size, len(meta)) + meta + body
+
+
+def block(raw, data):
+    return struct.pack(">II", len(data), raw) + data
+
+
+CODED = b"\x01\x00\x08" + struct.pack(">Q", 20000) + b"\x09\x00\x01\x01"
+
+
+def client_seeds():
+    whole = response(1, 20000, CODED, block(20000, LETTERS))
+    yield "compressed", b"\0" + whole * 2
+    yield "compressed-not-granted", b"\1" + whole
+    yield "compressed-blocks", b"\0" + response(1, 40008, CODED, block(20000, LETTERS) + block(8, b"as it is") + block(20000, LETTERS))
+    yield "compressed-more", b"\0" + response(1, 19999, CODED, block(19999, LETTERS))
+    yield "compressed-less", b"\0" + response(1, 20001, CODED, block(20001, LETTERS))
+    yield "compressed-cut", b"\0" + whole[:-5]
+    yield "plain", b"\0" + response(1, 5, b"", b"hello") + response(2, 0, b"", b"X") + response(3, 0, b"\xff\x00\x02no", status=1)
+    seg = lambda *row: struct.pack(">BBHIQQQ", *row)
+    yield "segmented", b"\0" + struct.pack(">BIBHH", 5, 1, 0, 2, 0) + seg(0, 0, 0, 4, 4, 0, 0) + seg(1, 1, 0, 0, 10, 4, 10) + b"head" + b"X"
+    yield "close", b"\0" + CLOSE + response(1, 2, b"", b"ab") + struct.pack(">BBI", 4, 0, 0)
 
 
 # ---------------------------------------------------------------- ring messages (common/msg_ring.h, host byte order)
@@ -168,7 +201,7 @@ def ring_seeds():
 
 
 def main(root):
-    for name, seeds in (("conn", ((n, bytes([k]) + d) for n, k, d in conn_seeds())), ("ring", ring_seeds())):
+    for name, seeds in (("conn", ((n, bytes([k]) + d) for n, k, d in conn_seeds())), ("client", client_seeds()), ("ring", ring_seeds())):
         path = os.path.join(root, "corpus", name)
         os.makedirs(path, exist_ok=True)
         for seed, data in seeds:

@@ -2,8 +2,9 @@
 """The requests of doc/protocol.md, byte for byte, against a daemon: the answers must be those that the page shows, but for
 numbers that are the installation's own. Nothing of the codec, or of the other clients here, is used.
 
-Usage: page.py SOCKET PAGE
+Usage: page.py SOCKET ADDRESS:PORT PAGE
 """
+import ctypes
 import os
 import re
 import socket
@@ -30,14 +31,18 @@ class Stream:
     """Bytes, and the queue of descriptors that came with them."""
 
     def __init__(self, path):
-        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        self.sock.settimeout(30)
-        self.sock.connect(path)
+        if "/" in path:
+            self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+            self.sock.settimeout(30)
+            self.sock.connect(path)
+        else:
+            host, port = path.rsplit(":", 1)
+            self.sock = socket.create_connection((host, int(port)), 30)
         self.buf, self.fds = b"", []
 
     def read(self, n):
         while len(self.buf) < n:
-            data, fds, flags, _ = socket.recv_fds(self.sock, 65536, 253)
+            data, fds, flags, _ = socket.recv_fds(self.sock, 65536, 253) if self.sock.family == socket.AF_UNIX else (self.sock.recv(65536), [], 0, 0)
             assert data, "the server has closed"
             assert not flags & socket.MSG_CTRUNC
             self.buf += data
@@ -138,7 +143,54 @@ def old_response(page, s, header, tail):
     return raw, s.read(content_len)
 
 
-def main(path, file):
+def content(read, size):
+    """The blocks of 4.6."""
+    zstd = ctypes.CDLL("libzstd.so.1")
+    zstd.ZSTD_decompress.restype = ctypes.c_size_t
+    out = b""
+    while len(out) < size:
+        wire, raw = struct.unpack(">II", read(8))
+        data = read(wire)
+        assert 0 < wire <= raw <= size - len(out)
+        if wire < raw:
+            buf = ctypes.create_string_buffer(raw)
+            assert zstd.ZSTD_decompress(buf, ctypes.c_size_t(raw), data, ctypes.c_size_t(wire)) == raw
+            data = buf.raw[:raw]
+        out += data
+    return out
+
+
+def compressed(p, addr, s):
+    text = b"a" * 20000
+    assert p.put(s, b"/text", text)["status"] == 0
+    c = Stream(addr)
+    c.sock.sendall(p.bytes("hello-compressed"))
+    assert c.read(10)[:7] == p.bytes("hello-ack-compressed")[:7]
+    c.sock.sendall(p.bytes("v2-request-compressed"))
+    shown = reader(p.bytes("v2-response-compressed"))
+    for read in (shown, c.read):
+        head = read(16)
+        assert head[:14] == p.bytes("v2-response-compressed")[:14], head
+        meta, tags = reader(read(struct.unpack(">H", head[14:])[0])), set()
+        try:
+            while True:
+                tag, n = struct.unpack(">BH", meta(3))
+                tags.add((tag, meta(n)))
+        except AssertionError:
+            pass
+        assert {(1, struct.pack(">Q", 20000)), (9, b"\1")} <= tags, tags
+        assert content(read, 20000) == text
+    c.sock.sendall(p.bytes("get-copy-compressed"))
+    shown = reader(p.bytes("get-copy-compressed-answer"))
+    for read in (shown, c.read):
+        head = read(24)
+        assert head == p.bytes("get-copy-compressed-answer")[:24], head
+        body = read(struct.unpack(">I", head[12:16])[0])
+        assert [(t, len(d)) for t, d in tlvs(body)] == [(OBJ, 64), (11, 16), (31, 1)] and tlvs(body)[2][1] == b"\1"
+        assert content(read, 20000) == text
+
+
+def main(path, addr, file):
     with open(file) as f:
         p = Page(path, f.read())
     logo = os.urandom(4096)
@@ -201,6 +253,8 @@ def main(path, file):
                     fd = seg.fd()
                 got.append(os.pread(fd, h[6], h[5]))
         assert b"".join(got) == (want or b"")
+
+    compressed(p, addr, s)
 
     # the other changes
     _, tlv, (fd,) = begin_again(p, s)

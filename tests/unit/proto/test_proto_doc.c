@@ -255,6 +255,66 @@ static int get_copy_answer(struct om_proto_wr *wr)
 	return frame(wr, (struct om_proto_ext){.op = OM_PROTO_OP_GET | 0x80, .id = 3}, &b, "\1\2\3\4\5\6");
 }
 
+/* 20,000 letters a, as zstd makes them at level 1, behind the header of their block. */
+static int compressed(struct om_proto_wr *wr, uint32_t raw)
+{
+	static const uint8_t zstd[] = {0x28, 0xb5, 0x2f, 0xfd, 0x60, 0x20, 0x4d, 0x4d, 0x00, 0x00,
+				       0x10, 0x61, 0x61, 0x01, 0x00, 0x1b, 0xce, 0x0e, 0xb0};
+	struct om_proto_block b = {.wire = sizeof(zstd), .raw = raw}, again;
+
+	om_proto_block_encode(&b, wr->buf + wr->len);
+	assert_int_equal(om_proto_block_decode(wr->buf + wr->len, raw, &again), 0);
+	assert_true(again.wire == b.wire && again.raw == b.raw);
+	memcpy(wr->buf + wr->len + OM_PROTO_BLOCK_HDR, zstd, sizeof(zstd));
+	return (int)(wr->len + OM_PROTO_BLOCK_HDR + sizeof(zstd));
+}
+#define COMPRESSED 27u /* bytes of that */
+
+static int hello_compressed(struct om_proto_wr *wr)
+{
+	struct om_proto_hello h = {.caps = 0x0107, .max_pipeline = 100};
+	return om_proto_hello_encode(&h, wr->buf, wr->cap);
+}
+
+static int hello_ack_compressed(struct om_proto_wr *wr)
+{
+	struct om_proto_hello h = {.caps = 0x0107, .max_pipeline = 64, .parallelism = 4};
+	return om_proto_hello_ack_encode(&h, wr->buf, wr->cap);
+}
+
+static int v2_request_compressed(struct om_proto_wr *wr)
+{
+	struct om_proto_req r = {.id = 12, .mode = OM_PROTO_MODE_COPY, .uri = "/text", .uri_len = 5};
+	return om_proto_v2_req_encode(&r, wr->buf, wr->cap);
+}
+
+static int v2_response_compressed(struct om_proto_wr *wr)
+{
+	struct om_proto_resp r = {.id = 12, .content_len = 20000, .meta_len = 15};
+	wr->len = (size_t)om_proto_v2_resp_encode(&r, wr->buf, wr->cap);
+	om_proto_meta_put_u64(wr, OM_PROTO_META_SIZE, 20000);
+	om_proto_meta_put_u8(wr, OM_PROTO_META_CODING, OM_PROTO_CODING_ZSTD);
+	return compressed(wr, 20000);
+}
+
+static int get_copy_compressed(struct om_proto_wr *wr)
+{
+	struct om_proto_body b = {.have = B(URI), .uri = STR("/text")};
+	return frame(wr, (struct om_proto_ext){.op = OM_PROTO_OP_GET, .flags = OM_PROTO_F_COPY, .id = 13}, &b, NULL);
+}
+
+static int get_copy_compressed_answer(struct om_proto_wr *wr)
+{
+	struct om_proto_ext ext = {.op = OM_PROTO_OP_GET | 0x80, .id = 13, .payload_len = 20000};
+	struct om_proto_body b = {.have = B(OBJ) | B(RANGE) | B(CODING),
+				  .obj = {.id = 0x1235, .rev = 1, .size = 20000, .mtime_ns = 1700000000123456789u,
+					  .tier = 1, .home = 2, .bucket = 77, .gen = 1002},
+				  .range = {.off = 0, .len = 20000},
+				  .coding = OM_PROTO_CODING_ZSTD};
+	assert_true(om_proto_ext_encode(wr, &ext, &b) > 0);
+	return compressed(wr, 20000);
+}
+
 static int stat_req(struct om_proto_wr *wr)
 {
 	struct om_proto_body b = {.have = B(URI), .uri = STR("/logo")};
@@ -477,6 +537,12 @@ static const struct doc_case {
 	{"get-many-answer-2", get_many_2, OUT_V2, 0},
 	{"get-copy", get_copy, IN_V2, 0},
 	{"get-copy-answer", get_copy_answer, OUT_V2, 6},
+	{"hello-compressed", hello_compressed, IN_V2_FIRST, 0},
+	{"hello-ack-compressed", hello_ack_compressed, OUT_V2_FIRST, 0},
+	{"v2-request-compressed", v2_request_compressed, IN_V2, 0},
+	{"v2-response-compressed", v2_response_compressed, OUT_V2, COMPRESSED},
+	{"get-copy-compressed", get_copy_compressed, IN_V2, 0},
+	{"get-copy-compressed-answer", get_copy_compressed_answer, OUT_V2, COMPRESSED},
 	{"stat", stat_req, IN_V2, 0},
 	{"stat-answer", stat_answer, OUT_V2, 0},
 	{"put-begin", put_begin, IN_V2, 0},

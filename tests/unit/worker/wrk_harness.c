@@ -390,7 +390,7 @@ static void harness_limits(struct om_boot_limits *l)
 				      .queue_bytes = 1u << 20, .unread_fds = 512, .put_sessions = 64,
 				      .put_sessions_per_uid = 32, .frame_bytes = 65536, .idle_timeout_ms = 0,
 				      .request_timeout_ms = 0, .commit_wait_ms = 100, .drain_ms = 1000, .io_threads = 2,
-				      .inline_bytes = 1u << 20, .alog_sample = 1, .list_page = 1000 };
+				      .inline_bytes = 1u << 20, .alog_sample = 1, .list_page = 1000, .compression = 1 };
 }
 
 struct harness *harness_start(void (*tune)(struct om_boot_limits *l), bool complete)
