@@ -62,9 +62,20 @@ def cmd_denied(path, there, missing):
     a, b = (c.call(GET, tlv(T_URI, u))[0] for u in (there, missing))
     assert (a.status, a.flags, a.tlvs) == (b.status, b.flags, b.tlvs), "the two differ"
     # Peers of versions 1 and 2 get NOT_FOUND for both, in each byte the same.
-    a, b = (answer(path, b"1" + struct.pack(">H", len(u)) + u) for u in (there, missing))
-    assert a == b and a[0] == NOT_FOUND, (a, b)
-    assert b"denied" not in a
+    for mode in b"123":
+        a, b = (answer(path, struct.pack(">BH", mode, len(u)) + u) for u in (there, missing))
+        assert a == b and a[0] == NOT_FOUND, (a, b)
+        assert b"denied" not in a
+    for caps in (0x0000, 0x0003, 0x0110, 0x0113):
+        hello = b"OBJM" + struct.pack(">BHH", 2, caps, 0)
+        for mode in b"1234":
+            if mode == ord("4") and not caps & 0x10:
+                continue
+            a, b = (answer(path, hello + struct.pack(">BIBBH", 1, 77, 0, mode, len(u)) + u) for u in (there, missing))
+            assert a == b, (a, b)
+            kind, ident, status = struct.unpack_from(">BIB", a, 10)
+            assert (kind, ident, status) == (5 if mode == ord("4") else 2, 77, NOT_FOUND), a
+            assert b"denied" not in a
 
 
 def cmd_mixed(path, mine, other, missing):
