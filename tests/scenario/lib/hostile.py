@@ -110,6 +110,23 @@ def crowd(path, count):
     hold()
 
 
+def audience(path, uri, want, count):
+    """URI CONTENT COUNT: connections that get an object each, and stay; all of them answer again when told to (a byte)."""
+    resource.setrlimit(resource.RLIMIT_NOFILE, (resource.getrlimit(resource.RLIMIT_NOFILE)[1],) * 2)
+    uri, want, conns = os.fsencode(uri), want.encode(), []
+    for i in range(int(count)):
+        c = (V1, V2)[i % 2](path)
+        expect(c.get(uri, (FD, COPY)[i // 2 % 2]).take(), want, f"connection {i}")
+        conns.append(c)
+    print("audience: %d connections, each of them answered" % len(conns))
+    in_position()
+    os.read(0, 1)
+    for i, c in enumerate(conns):
+        expect(c.get(uri, COPY).take(), want, f"connection {i}, again")
+    print("still there", flush=True)
+    hold()
+
+
 def trickle(path, count):
     """COUNT: connections that send half a request, a byte at a time."""
     socks = [connect(path) for _ in range(int(count))]
@@ -308,7 +325,7 @@ def deaths(path, count):
         c.call(ext.DELETE, tlv(ext.T_URI, uri))
 
 
-ATTACKS = {"victim": victim, "flood": flood, "crowd": crowd, "trickle": trickle, "stop_reading": stop_reading, "sessions": sessions,
+ATTACKS = {"victim": victim, "flood": flood, "crowd": crowd, "audience": audience, "trickle": trickle, "stop_reading": stop_reading, "sessions": sessions,
            "uninvited": uninvited, "garbage": garbage, "half_close": half_close, "deaths": deaths}
 
 if __name__ == "__main__":
