@@ -1,4 +1,5 @@
 """What is measured: groups of contestants that take turns."""
+import concurrent.futures
 import os
 import re
 import shutil
@@ -309,6 +310,44 @@ def puts(w, s, name):
     return alternate(name, todo, s, budget=None if not s.quick else 25)
 
 
+# ---------------------------------------------------------------------- small beside large
+
+
+LARGE = 10 * 1000 * 1000
+
+
+def beside(w, s, name):
+    """Small gets at depth 1, alone and while another client gets, or puts, 10 MB values, 20 a second."""
+    where = {"objmapper": ["--socket", w.objmapper()], "redis": ["--peer", "redis", "--socket", w.redis()]}
+    small = ["--objects", 1000, "--size", 100, "--prefix", "/beside/small"]
+    large = ["--objects", 8, "--size", LARGE, "--prefix", "/beside/large"]
+    todo = []
+    for who, at in where.items():
+        mine = [*at, *(["--ephemeral"] if who == "objmapper" else [])]
+        for objects in (small, large):
+            w.bench("get", *mine, *objects, "--seconds", 0.01, "--keep")
+
+        def measure(mine, other):
+            bench = lambda: w.bench("get", *mine, *small, "--no-prepare", "--keep", "--seconds", max(s.seconds, 0.3))
+            if not other:
+                return bench()
+            with concurrent.futures.ThreadPoolExecutor(1) as pool:
+                more = pool.submit(w.bench, *other, *mine, *large, "--rate", 20, "--seconds", max(s.seconds, 0.3) + 0.3)
+                time.sleep(0.15)
+                r = bench()
+                more.result()
+            return r
+
+        for what, other in (("nothing", None), ("gets", ["get", "--no-prepare", "--keep"]), ("gets, every byte read", ["get", "--no-prepare", "--keep", "--read"]),
+                            ("puts", ["put", "--keep"])):
+            todo.append(Contestant(who, {"beside": what}, lambda mine=mine, other=other: measure(mine, other)))
+    out = alternate(name, todo, s)
+    for who, at in where.items():
+        for objects in (small, large):
+            w.bench("get", *at, *objects, "--seconds", 0.01, "--no-prepare")
+    return out
+
+
 # ---------------------------------------------------------------------- index, start, growth
 
 
@@ -344,6 +383,7 @@ ALL = [Group("passing", "descriptors of hot objects, against the kernel's floor"
        Group("files", "real files, descriptor cache mostly missing", real_files),
        Group("size", "GET by size, against redis, memcached, nginx, open(2)", by_size),
        Group("put", "PUT, against redis and the bare filesystem", puts),
+       Group("beside", "small GETs beside 10 MB values", beside),
        Group("set", "working set", working_set),
        Group("index", "look-ups in the index and in LMDB, memory", index),
        Group("start", "start with many records", start),

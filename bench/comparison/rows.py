@@ -128,10 +128,20 @@ def workers(t, r):
         t.unjudged("two workers against one, 16 clients: descriptors/s", "", ratio(two, one), "", "")
 
 
+def beside(t, r):
+    alone = r.get("beside", "objmapper", "p999_us", beside="nothing")
+    for what in r.values("beside", "objmapper", "beside"):
+        if what == "nothing":
+            continue
+        redis = ratio(r.get("beside", "redis", "p999_us", beside=what), r.get("beside", "redis", "p999_us", beside="nothing"))
+        t.add(f"small GET beside 10 MB {what}, 20 a second: p99.9 over that alone", ratio(r.get("beside", "objmapper", "p999_us", beside=what), alone),
+              most=1.1, note=f"redis: {redis:.1f}" if redis else "")
+
+
 def judge(data):
     t, r = Table(), Runs(data)
     groups = {x["group"] for x in data["runs"]}
-    for want, part in (({"passing", "files"}, passing), ({"cache"}, cache), ({"size"}, peers), ({"put"}, puts), ({"index"}, index), ({"start"}, start), ({"workers"}, workers)):
+    for want, part in (({"passing", "files"}, passing), ({"cache"}, cache), ({"size"}, peers), ({"put"}, puts), ({"beside"}, beside), ({"index"}, index), ({"start"}, start), ({"workers"}, workers)):
         if want & groups:
             part(t, r)
     for x in data["runs"]:
