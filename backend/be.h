@@ -78,6 +78,7 @@ struct be {
 	uint32_t who;  /* in the names of temporary files: the worker's number */
 	int objects_fd; /* borrowed */
 	int staging_fd; /* borrowed */
+	uint32_t lanes; /* directories in staging/ that take turns (be_dir_lane.c); 0: files are made in staging/ itself */
 	int sync_fd;	/* own description of objects/: errors of write-back are told once to each description */
 	/* Used by link and sync alone, which a tier's owner calls from one thread at a time: */
 	bool failed;				/* a sync failed: every later one fails */
@@ -120,7 +121,7 @@ int be_probe(int root_fd, unsigned type, bool allow_swap, struct be_probe *ret, 
  */
 int be_measure(int root_fd, double *ret_factor) OM_MUST_USE;
 
-/** Make objects/ and staging/ (0700) under a tier's root where they are missing and open both.
+/** Make objects/ and staging/ (0700) under a tier's root where they are missing and open both; on ext4 the lanes in staging/, too.
  * @return 0; -OBJM_STATUS_SYSTEM, errno says why */
 int be_dir_prepare(int root_fd, int *ret_objects_fd, int *ret_staging_fd) OM_MUST_USE;
 

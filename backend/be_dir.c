@@ -96,6 +96,7 @@ int be_dir_init(struct be *be, int objects_fd, int staging_fd, uint32_t caps, ui
 		return -OBJM_STATUS_SYSTEM;
 	*be = (struct be){
 		.ops = &dir_ops, .caps = caps, .who = who, .objects_fd = objects_fd, .staging_fd = staging_fd, .sync_fd = fd,
+		.lanes = caps & OM_TIERC_TMPFILE ? be_dir_lane_count(staging_fd) : 0,
 	};
 	for (unsigned i = 0; i < BE_DIRS_KNOWN; i++)
 		be->dirs_known[i] = UINT64_MAX;
@@ -123,6 +124,7 @@ int be_dir_prepare(int root_fd, int *ret_objects_fd, int *ret_staging_fd)
 
 	if (objects < 0 || staging < 0)
 		return -OBJM_STATUS_SYSTEM;
+	be_dir_lane_make(staging, be_dir_lane_want(staging));
 	*ret_objects_fd = om_take_fd(&objects);
 	*ret_staging_fd = om_take_fd(&staging);
 	return 0;

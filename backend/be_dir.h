@@ -2,7 +2,7 @@
  * be_dir.h: what the files of the directory driver share. Not for others: they include be.h.
  *
  * be_dir.c  the tier and reading   be_dir_file.c  files without a name   be_dir_name.c  names and durability, removal
- * be_dir_attr.c  a new attribute   be_dir_scan.c  finding   be_probe.c  what the filesystem can do
+ * be_dir_attr.c  a new attribute   be_dir_scan.c  finding   be_probe.c  what the filesystem can do   be_dir_lane.c  where inodes come from
  */
 #ifndef BE_DIR_H
 #define BE_DIR_H
@@ -22,6 +22,15 @@ void be_dir_proc_path(int fd, char ret_path[static BE_DIR_PROC_MAX]);
 void be_dir_side_path(uint64_t id, char ret_path[static OM_OBJ_PATH_MAX]);
 /** Write all of it, at the descriptor's position. @return 0; a status of om_status_errno() */
 int be_dir_write(int fd, const void *buf, size_t len) OM_MUST_USE;
+
+/** A nameless file in staging/, in the lane whose turn it is, as openat(). @return a descriptor; -1, errno says why */
+int be_dir_lane_tmpfile(const struct be *be);
+/** Make `lanes` of them where they are missing. What cannot be made is not there: files are made without. */
+void be_dir_lane_make(int staging_fd, uint32_t lanes);
+/** How many lanes the filesystem behind `staging_fd` should have; 0: none. */
+uint32_t be_dir_lane_want(int staging_fd);
+/** How many there are. */
+uint32_t be_dir_lane_count(int staging_fd);
 
 /* The driver's operations that are not in be_dir.c. */
 int be_dir_begin(const struct be *be, uint64_t size_hint, struct be_file *ret_file) OM_MUST_USE;

@@ -70,7 +70,7 @@ static int create(const struct be *be, struct be_file *ret_file)
 {
 	*ret_file = BE_FILE_INIT;
 	if (be->caps & OM_TIERC_TMPFILE)
-		ret_file->rwfd = openat(be->staging_fd, ".", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+		ret_file->rwfd = be_dir_lane_tmpfile(be);
 	else
 		ret_file->rwfd = make_temp(be, ret_file->temp, sizeof(ret_file->temp));
 	return ret_file->rwfd < 0 ? be_dir_errno() : 0;

@@ -168,6 +168,7 @@ static struct sup_engine *engine_new(const struct om_conf *conf, const struct su
 	e->set_wait_end = &e->set_wait;
 	e->deferred_end = &e->deferred;
 	e->rm_end = &e->rm;
+	e->rm_late_end = &e->rm_late;
 	e->jobs_end = &e->jobs;
 	pthread_mutex_init(&e->seg_lock, NULL);
 	pthread_mutex_init(&e->inbox_lock, NULL);

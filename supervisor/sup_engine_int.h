@@ -35,6 +35,9 @@
 #define SUP_OUT_BYTES_MAX (1u << 20) /* answers waiting for room in a child's ring: past it its requests wait */
 #define SUP_REAP_WINDOW 512u	    /* removals the lifecycle process works on at once */
 #define SUP_REAP_QUEUE_MAX 262144u  /* removals waiting: past it changes wait, not memory */
+#define SUP_LATE_FROM 256u	    /* removals in a second from which on they wait until the lane of their file has had its turn */
+#define SUP_LATE_NS UINT64_C(2000000000)
+#define SUP_LATE_BYTES (UINT64_C(256) << 20) /* that may wait so; at most 1/64 of the tier */
 #define SUP_KEY_WAIT_MAX 64u	    /* ops waiting for one key: past it TRY_AGAIN */
 #define SUP_UNLINK_MAX (UINT64_C(1) << 20) /* bytes of a memory tier's file that is unlinked at once: some 50 us */
 #define SUP_READERS 2u
@@ -290,6 +293,7 @@ struct sup_removal {
 	struct sup_removal *hnext; /* in e->rm_busy, from sup_reap_add() until its record is about to be dropped */
 	uint64_t id;
 	uint64_t bytes; /* that it takes until it is gone; 0: not known */
+	uint64_t since_ns; /* in the list of late ones: coarse time at which it came */
 	struct sup_tier *tier;
 	uint8_t kind, tries;
 };
@@ -474,6 +478,9 @@ struct sup_engine {
 	uint64_t id_next, id_end, id2_next, id2_end;
 	bool ids_asked;
 	struct sup_removal *rm, **rm_end;      /* waiting */
+	struct sup_removal *rm_late, **rm_late_end; /* wait for a while first: PENDING ones alone */
+	uint64_t late_bytes, late_second;
+	unsigned late_now, late_before;	       /* removals that came in this second, and in the one before */
 	struct sup_removal *rm_flight;	       /* at the lifecycle process */
 	struct sup_removal *rm_failed;	       /* given up until the next start */
 	struct sup_removal **recover;	       /* of the last run, sorted: they wait until the catalogs have been read */

@@ -615,7 +615,7 @@ static void wait_for_work(struct sup_engine *e)
 {
 	struct pollfd p[2] = { { .fd = e->kick_fd, .events = POLLIN }, { .fd = e->inbox_fd, .events = POLLIN } };
 	eventfd_t n;
-	bool held = e->n_settle || e->stalled || sup_room_waited(e);
+	bool held = e->n_settle || e->stalled || e->rm_late || sup_room_waited(e);
 	bool waiting = false;
 
 	for (unsigned i = 0; i < SUP_CHILDREN_MAX && !waiting; i++)

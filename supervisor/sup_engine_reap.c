@@ -43,6 +43,52 @@ static void push(struct sup_engine *e, struct sup_removal *r)
 	e->n_rm++;
 }
 
+/*
+ * Where many objects come and go, files are removed a little later than they could be: not before the directory in which they were
+ * made has had its turn (backend/be_dir_lane.c), for an inode that is given back there makes each new one dearer. Not where room is
+ * short.
+ */
+static bool comes_late(struct sup_engine *e, const struct sup_removal *r)
+{
+	uint64_t second = om_coarse_ns() / 1000000000u;
+	const struct sup_tier *t = r->tier;
+
+	if (t->is_volatile || r->kind != SUP_RM_PENDING)
+		return false;
+	if (second != e->late_second) {
+		e->late_before = second == e->late_second + 1 ? e->late_now : 0;
+		e->late_now = 0;
+		e->late_second = second;
+	}
+	e->late_now++;
+	return OM_MAX(e->late_now, e->late_before) > SUP_LATE_FROM && !sup_room_waited(e) &&
+	       e->late_bytes + r->bytes <= OM_MIN(SUP_LATE_BYTES, atomic_load(&t->capacity_bytes) / 64);
+}
+
+static void push_late(struct sup_engine *e, struct sup_removal *r)
+{
+	r->since_ns = om_coarse_ns();
+	r->next = NULL;
+	*e->rm_late_end = r;
+	e->rm_late_end = &r->next;
+	e->late_bytes += r->bytes;
+	e->n_rm++;
+}
+
+/* Those that have waited long enough, or all of them when somebody waits for room. */
+static void late_due(struct sup_engine *e)
+{
+	while (e->rm_late && (sup_room_waited(e) || om_coarse_ns() - e->rm_late->since_ns >= SUP_LATE_NS)) {
+		struct sup_removal *r = e->rm_late;
+		e->rm_late = r->next;
+		if (!e->rm_late)
+			e->rm_late_end = &e->rm_late;
+		e->late_bytes -= r->bytes;
+		e->n_rm--;
+		push(e, r);
+	}
+}
+
 void sup_reap_add(struct sup_engine *e, struct sup_tier *t, uint64_t id, uint64_t size, enum sup_removal_kind kind)
 {
 	struct sup_removal *r = malloc(sizeof(*r));
@@ -52,7 +98,10 @@ void sup_reap_add(struct sup_engine *e, struct sup_tier *t, uint64_t id, uint64_
 	*r = (struct sup_removal){ .id = id, .bytes = sup_room_of(size), .tier = t, .kind = (uint8_t)kind };
 	t->acct.removals += r->bytes;
 	busy_add(e, r);
-	push(e, r);
+	if (comes_late(e, r))
+		push_late(e, r);
+	else
+		push(e, r);
 }
 
 /* Takes the removal out of a list; NULL: it is not there. */
@@ -72,6 +121,7 @@ void sup_reap_pump(struct sup_engine *e)
 {
 	struct sup_child *c = &e->child[SUP_CHILD_LIFECYCLE];
 
+	late_due(e);
 	while (c->on && !c->doomed && !c->out && e->rm && e->n_rm_flight < SUP_REAP_WINDOW) {
 		struct sup_removal *r = e->rm;
 		struct om_op_reap m = { .hdr = { .len = sizeof(m), .type = OM_OP_REAP }, .id = r->id, .tier = r->tier->no };
@@ -483,6 +533,7 @@ static void free_list(struct sup_removal *r)
 void sup_reap_free(struct sup_engine *e)
 {
 	free_list(e->rm);
+	free_list(e->rm_late);
 	free_list(e->rm_flight);
 	free_list(e->rm_failed);
 	for (size_t i = 0; i < e->n_recover; i++)

@@ -52,37 +52,44 @@ static void stamp(struct wrk_put *p)
 	p->rec.expiry_s = p->ttl_s ? p->rec.mtime_ns / 1000000000u + p->ttl_s : 0;
 }
 
+int wrk_put_freeze_now(struct wrk_put *p)
+{
+	int status = be_quiet(&p->tier->be, &p->file), err;
+
+	if (status == 0 && p->must_copy && !p->copied)
+		status = take_copy(p);
+	if (status == 0) {
+		stamp(p);
+		status = be_freeze(&p->tier->be, &p->file, &p->rec);
+	}
+	p->err = status < 0 ? errno : 0;
+	if (status < 0)
+		return status;
+	err = om_fault(OM_FAULT_PUT_FROZEN);
+	p->err = err;
+	return err ? -om_status_errno(err) : 0;
+}
+
 /* I/O thread, or the loop. */
 static void freeze_run(struct wrk_io_job *job)
 {
 	struct wrk_put *p = wrk_put_of_job(job);
-	int err;
 
-	p->status = be_quiet(&p->tier->be, &p->file);
-	if (p->status == 0 && p->must_copy && !p->copied)
-		p->status = take_copy(p);
-	if (p->status == 0) {
-		stamp(p);
-		p->status = be_freeze(&p->tier->be, &p->file, &p->rec);
-	}
-	p->err = p->status < 0 ? errno : 0;
-	if (p->status < 0)
-		return;
-	err = om_fault(OM_FAULT_PUT_FROZEN);
-	if (err != 0) {
-		p->err = err;
-		p->status = -om_status_errno(err);
-	}
+	p->status = wrk_put_freeze_now(p);
 }
 
 static void freeze_done(struct wrk_io_job *job)
 {
 	struct wrk_put *p = wrk_put_of_job(job);
 
-	if (p->dead) {
+	if (p->dead)
 		wrk_put_end(p);
-		return;
-	}
+	else
+		wrk_put_freeze_done(p);
+}
+
+void wrk_put_freeze_done(struct wrk_put *p)
+{
 	if (p->status == 0) {
 		p->frozen = true;
 		if (p->copied)

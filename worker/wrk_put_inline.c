@@ -31,7 +31,7 @@ static int write_all(int fd, const char *buf, uint64_t len)
 	return 0;
 }
 
-/* I/O thread, or the loop. The bytes never were in a client's hands: no lease is needed, no copy. */
+/* I/O thread, or the loop. The bytes never were in a client's hands: no lease is needed, no copy, and it is frozen at once. */
 static void inline_run(struct wrk_io_job *job)
 {
 	struct wrk_put *p = wrk_put_of_job(job);
@@ -43,6 +43,8 @@ static void inline_run(struct wrk_io_job *job)
 	p->err = p->status < 0 ? errno : 0;
 	if (p->status < 0)
 		be_drop(&p->file);
+	else
+		p->freeze_status = wrk_put_freeze_now(p);
 }
 
 static void inline_go(struct wrk_put *p)
@@ -53,7 +55,13 @@ static void inline_go(struct wrk_put *p)
 	}
 	p->state = WRK_PUT_WORK;
 	p->commit_due_ns = om_now_ns() + p->set->w->boot.limits.commit_wait_ms * UINT64_C(1000000);
-	wrk_put_work(p, p->len, inline_run, inline_done);
+	if (p->tier->memory || p->len > WRK_PUT_MAKE_BYTES) {
+		wrk_put_work(p, p->len, inline_run, inline_done);
+		return;
+	}
+	p->job.run = inline_run;
+	p->job.done = inline_done;
+	wrk_put_make_add(p);
 }
 
 static void inline_done(struct wrk_io_job *job)
@@ -65,7 +73,8 @@ static void inline_done(struct wrk_io_job *job)
 		wrk_put_end(p);
 	} else if (status == 0) {
 		wrk_put_inline_drop(p);
-		wrk_put_freeze(p);
+		p->status = p->freeze_status;
+		wrk_put_freeze_done(p);
 	} else {
 		p->step = "the bytes cannot be written";
 		(void)wrk_put_text(p);

@@ -3,6 +3,7 @@
  *
  * wrk_put.c         sessions, owners, begin, answers
  * wrk_put_inline.c  bytes that come in the request
+ * wrk_put_make.c    the files of small ones, several to a job
  * wrk_put_set.c     the table of sessions, the tiers
  * wrk_put_tier.c    which tier takes it; users and their bounds
  * wrk_put_room.c    room that the supervisor promises
@@ -22,6 +23,9 @@
 
 #define WRK_PUT_BATCH_MAX 256u	      /* commits of one tier made durable together; more only adds delay */
 #define WRK_PUT_BEHIND_MAX 1024u      /* acknowledged and not yet synced (durability batch): then commits wait for the sync */
+#define WRK_PUT_MAKE_MAX 64u	      /* files made in one job */
+#define WRK_PUT_MAKE_JOBS 2u
+#define WRK_PUT_MAKE_BYTES (64u << 10) /* a payload above it has a job of its own */
 #define WRK_PUT_LOOP_BYTES (256u << 10) /* on memory tiers, work of up to so many bytes is done in the loop */
 #define WRK_PUT_RETRY_NS 5000000u     /* a ring or a key that is busy */
 #define WRK_PUT_RETRY_MAX_NS 1000000000u
@@ -62,6 +66,14 @@ struct wrk_put_queue {
 	unsigned n;
 };
 
+struct wrk_put_tier;
+struct wrk_put_make {
+	struct wrk_put_tier *tier;
+	struct wrk_io_job job;
+	struct wrk_put *batch[WRK_PUT_MAKE_MAX];
+	unsigned n; /* 0: not under way */
+};
+
 struct wrk_put_tier {
 	struct wrk_put_set *set;
 	bool have;
@@ -72,8 +84,9 @@ struct wrk_put_tier {
 	uint64_t hinted;  /* bytes announced by sessions that the supervisor does not know of */
 	struct be_usage usage;
 	uint64_t usage_at_ns;
-	struct wrk_put_queue queue, behind_queue;
-	struct wrk_task task;
+	struct wrk_put_queue queue, behind_queue, make_queue;
+	struct wrk_task task, make_task;
+	struct wrk_put_make make[WRK_PUT_MAKE_JOBS];
 	struct wrk_io_job job, behind_job;
 	struct wrk_put *batch[WRK_PUT_BATCH_MAX], *behind_batch[WRK_PUT_BEHIND_MAX];
 	unsigned n_batch, n_behind;
@@ -147,6 +160,7 @@ struct wrk_put {
 	uint64_t commit_due_ns;
 	uint64_t retry_due_ns;
 	int status;
+	int freeze_status; /* inline: of the freeze in the same job */
 	int err; /* errno of the failed step, 0: none */
 	const char *step; /* what failed: "writing", ...; NULL: nothing to say */
 	uint64_t cur_id;
@@ -180,6 +194,10 @@ static inline struct wrk_put *wrk_put_of_job(struct wrk_io_job *job)
 /* wrk_put_inline.c */
 void wrk_put_inline_drop(struct wrk_put *p); /* the payload is not needed any more; fine without one */
 
+/* wrk_put_make.c */
+void wrk_put_make_init(struct wrk_put_tier *t);
+void wrk_put_make_add(struct wrk_put *p); /* p->job.run and .done are set: run on an I/O thread, with others */
+
 /* wrk_put_tier.c */
 /** Choose the tier for p (not one of p->tried) and account for it. @return 0; a status, p->why says more */
 int wrk_put_choose(struct wrk_put *p);
@@ -206,6 +224,8 @@ bool wrk_put_owner_limit(struct wrk_put *p, const struct om_op_verdict *v);
 
 /* wrk_put_commit.c */
 void wrk_put_freeze(struct wrk_put *p);	 /* the commit begins, or begins again */
+int wrk_put_freeze_now(struct wrk_put *p); /* the work of it, on the caller's thread: 0 or a status, p->err its errno */
+void wrk_put_freeze_done(struct wrk_put *p); /* loop: how it went is p->status */
 void wrk_put_submit(struct wrk_put *p);	 /* linked and durable: COMMIT */
 void wrk_put_prepare(struct wrk_put *p); /* frozen: PREPARE */
 void wrk_put_later(struct wrk_put *p, uint64_t ns, void (*again)(struct wrk_put *));

@@ -13,6 +13,7 @@ static int tiers_init(struct wrk_put_set *s)
 		t->set = s;
 		t->no = (uint8_t)i;
 		wrk_put_batch_init(t);
+		wrk_put_make_init(t);
 		if (!wt->known || wt->objects_fd < 0 || wt->staging_fd < 0)
 			continue;
 		t->memory = wt->row.type == OM_TIER_MEMORY;
@@ -80,6 +81,7 @@ void wrk_put_free(struct wrk_put_set *s)
 	wrk_timer_disarm(&s->w->loop, &s->watch);
 	for (unsigned i = 0; i < OM_TIERS_MAX; i++) {
 		wrk_task_cancel(&s->w->loop, &s->tiers[i].task);
+		wrk_task_cancel(&s->w->loop, &s->tiers[i].make_task);
 		be_fini(&s->tiers[i].be);
 		be_fini(&s->tiers[i].behind);
 	}

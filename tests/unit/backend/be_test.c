@@ -92,8 +92,8 @@ int be_test_entries(struct be_test *t, const char *name)
 
 	if (!d)
 		return -1;
-	while (readdir(d))
-		n++;
+	for (const struct dirent *e; (e = readdir(d)) != NULL;)
+		n += !(strcmp(name, "staging") == 0 && e->d_type == DT_DIR); /* its lanes stay */
 	(void)closedir(d);
-	return n - 2;
+	return strcmp(name, "staging") == 0 ? n : n - 2;
 }

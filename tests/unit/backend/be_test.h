@@ -33,7 +33,8 @@ void be_test_frozen(struct be_test *t, const char *bytes, const struct om_rec *r
 void be_test_put(struct be_test *t, uint64_t id, const char *bytes, const struct om_rec *rec);
 /** Does the object exist, with these bytes (NULL: any)? */
 bool be_test_is(struct be_test *t, uint64_t id, const char *bytes);
-/** Entries of a directory of the tier, without . and ..; `name` "staging" or "objects/000000000". -1: not there */
+/** Entries of a directory of the tier, without . and .., in staging without its lanes; `name` "staging" or "objects/000000000".
+ * -1: not there */
 int be_test_entries(struct be_test *t, const char *name);
 /** rm -r */
 void be_test_rm(const char *path);

@@ -1,0 +1,86 @@
+/*
+ * be_dir_lane.c: where the inodes of new files come from on ext4. Lanes are made by the supervisor (be_dir_prepare) and used by who
+ * makes files: workers, on any thread, and the lifecycle process.
+ *
+ * ext4 takes a new file's inode from the first group of the file system that has a free one, beginning at that of the directory in
+ * which the file is made, and there passes over those whose file was deleted within the last minute, one after the other, from the
+ * first of the group on. All files made in one directory, and their like deleted again: after some 8,000 deletions in a minute each
+ * new file costs 0.8 ms of a processor under a lock, twenty times all else that it takes. So a tier has several directories to make
+ * files in, in groups far apart (directories below one with the flag TOPDIR are spread), and each has its turn for a second: when
+ * that of the first comes again, what was deleted there is no longer recent. (The supervisor, when many files go, gives them to
+ * be removed only when their lane's turn is over: sup_engine_reap.c.)
+ */
+#include "backend/be_dir.h"
+
+#include <fcntl.h>
+#include <linux/fs.h>
+#include <sys/ioctl.h>
+#include <sys/stat.h>
+#include <sys/vfs.h>
+
+#define LANES_MAX 128u /* more than the kernel's minute has seconds */
+#define LANE_NS UINT64_C(1000000000)
+#define LANE_BYTES (UINT64_C(2) << 30) /* of a file system for each: some groups of inodes */
+#define EXT4_MAGIC 0xef53
+#define LANE_NAME_MAX 8
+
+static void lane_name(uint32_t lane, char ret_name[static LANE_NAME_MAX])
+{
+	(void)snprintf(ret_name, LANE_NAME_MAX, "l%03u", lane % 1000);
+}
+
+uint32_t be_dir_lane_want(int staging_fd)
+{
+	struct statfs fs;
+
+	if (fstatfs(staging_fd, &fs) < 0 || (uint32_t)fs.f_type != EXT4_MAGIC)
+		return 0;
+	uint64_t n = (uint64_t)fs.f_blocks * (uint64_t)fs.f_bsize / LANE_BYTES;
+	return n < 2 ? 0 : (uint32_t)OM_MIN(n, (uint64_t)LANES_MAX);
+}
+
+void be_dir_lane_make(int staging_fd, uint32_t lanes)
+{
+	char name[LANE_NAME_MAX];
+	int flags = 0;
+
+	if (lanes == 0 || be_dir_lane_count(staging_fd) >= lanes)
+		return;
+	if (ioctl(staging_fd, FS_IOC_GETFLAGS, &flags) == 0) {
+		flags |= FS_TOPDIR_FL;
+		(void)ioctl(staging_fd, FS_IOC_SETFLAGS, &flags); /* without it the lanes lie side by side: no worse than none */
+	}
+	for (uint32_t i = 0; i < lanes; i++) {
+		lane_name(i, name);
+		if (mkdirat(staging_fd, name, 0700) < 0 && errno != EEXIST)
+			return;
+	}
+}
+
+uint32_t be_dir_lane_count(int staging_fd)
+{
+	char name[LANE_NAME_MAX];
+	struct stat st;
+	uint32_t n = 0;
+
+	for (; n < LANES_MAX; n++) {
+		lane_name(n, name);
+		if (fstatat(staging_fd, name, &st, AT_SYMLINK_NOFOLLOW) < 0 || !S_ISDIR(st.st_mode))
+			break;
+	}
+	return n;
+}
+
+int be_dir_lane_tmpfile(const struct be *be)
+{
+	char name[LANE_NAME_MAX];
+	int fd = -1;
+
+	if (be->lanes) {
+		lane_name((uint32_t)(om_coarse_ns() / LANE_NS % be->lanes), name);
+		fd = openat(be->staging_fd, name, O_TMPFILE | O_RDWR | O_NOFOLLOW | O_CLOEXEC, 0600);
+		if (fd >= 0 || errno != ENOENT)
+			return fd;
+	}
+	return openat(be->staging_fd, ".", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+}

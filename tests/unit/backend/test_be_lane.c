@@ -1,0 +1,144 @@
+/*
+ * test_be_lane.c: the directories in staging/ that take turns: made on ext4 alone, used by every new file, and done without where
+ * they are missing. (What they are for is measured, not tested: doc/performance.md.)
+ */
+#include "be_test.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+
+#include "backend/be_dir.h"
+
+struct fix {
+	char path[64];
+	int fd;
+};
+
+static void make(struct fix *f, const char *parent)
+{
+	(void)snprintf(f->path, sizeof(f->path), "%s/objm-lane.XXXXXX", parent);
+	assert_non_null(mkdtemp(f->path));
+	f->fd = open(f->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	assert_true(f->fd >= 0);
+}
+
+static void unmake(struct fix *f)
+{
+	om_close(&f->fd);
+	be_test_rm(f->path);
+}
+
+/* The directory below `f` in which the file behind `fd` was made: "" its own. */
+static void dir_of(const struct fix *f, int fd, char ret[static 16])
+{
+	char link[32], path[256];
+	size_t n = strlen(f->path);
+
+	(void)snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
+	ssize_t len = readlink(link, path, sizeof(path) - 1);
+	assert_true(len > (ssize_t)n);
+	path[len] = '\0';
+	assert_memory_equal(path, f->path, n);
+	char *end = strchr(path + n + 1, '/');
+	(void)snprintf(ret, 16, "%.*s", end ? (int)(end - path - (ssize_t)n - 1) : 0, path + n + 1);
+}
+
+static void made_and_counted(void **state)
+{
+	struct fix f;
+
+	(void)state;
+	make(&f, "/tmp");
+	assert_int_equal(be_dir_lane_count(f.fd), 0);
+	be_dir_lane_make(f.fd, 0);
+	assert_int_equal(be_dir_lane_count(f.fd), 0);
+	be_dir_lane_make(f.fd, 3);
+	assert_int_equal(be_dir_lane_count(f.fd), 3);
+	be_dir_lane_make(f.fd, 3); /* again: nothing to do */
+	be_dir_lane_make(f.fd, 2); /* the file system became smaller: they stay */
+	assert_int_equal(be_dir_lane_count(f.fd), 3);
+	be_dir_lane_make(f.fd, 5);
+	assert_int_equal(be_dir_lane_count(f.fd), 5);
+	assert_int_equal(unlinkat(f.fd, "l003", AT_REMOVEDIR), 0);
+	assert_int_equal(be_dir_lane_count(f.fd), 3); /* up to the first that is missing */
+	be_dir_lane_make(f.fd, 5);
+	assert_int_equal(be_dir_lane_count(f.fd), 5);
+	unmake(&f);
+}
+
+static void files_are_made_there(void **state)
+{
+	struct be be = { .staging_fd = -1 };
+	char dir[16];
+	struct fix f;
+
+	(void)state;
+	make(&f, "/tmp");
+	be.staging_fd = f.fd;
+	int fd = be_dir_lane_tmpfile(&be);
+	assert_true(fd >= 0);
+	dir_of(&f, fd, dir);
+	assert_string_equal(dir, "");
+	om_close(&fd);
+	be_dir_lane_make(f.fd, 4);
+	be.lanes = be_dir_lane_count(f.fd);
+	fd = be_dir_lane_tmpfile(&be);
+	assert_true(fd >= 0);
+	dir_of(&f, fd, dir);
+	assert_int_equal(strlen(dir), 4);
+	assert_memory_equal(dir, "l00", 3);
+	char link[32];
+	(void)snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
+	assert_int_equal(linkat(AT_FDCWD, link, f.fd, "named", AT_SYMLINK_FOLLOW), 0); /* out of it, as objects are */
+	om_close(&fd);
+	unmake(&f);
+}
+
+static void done_without(void **state)
+{
+	struct be be = { .staging_fd = -1, .lanes = 7 };
+	char dir[16];
+	struct fix f;
+
+	(void)state;
+	make(&f, "/tmp");
+	be.staging_fd = f.fd;
+	int fd = be_dir_lane_tmpfile(&be);
+	assert_true(fd >= 0);
+	dir_of(&f, fd, dir);
+	assert_string_equal(dir, "");
+	om_close(&fd);
+	unmake(&f);
+}
+
+static void ext4_alone(void **state)
+{
+	struct be_probe p;
+	char why[256];
+	struct fix f;
+
+	(void)state;
+	make(&f, "/dev/shm");
+	assert_int_equal(be_dir_lane_want(f.fd), 0);
+	unmake(&f);
+	make(&f, "/tmp");
+	assert_int_equal(be_probe(f.fd, OM_TIER_SSD, false, &p, why, sizeof(why)), 0);
+	if (strcmp(p.fs, "ext4") != 0)
+		assert_int_equal(be_dir_lane_want(f.fd), 0);
+	else
+		assert_in_range(be_dir_lane_want(f.fd), 0, 128);
+	unmake(&f);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(made_and_counted),
+		cmocka_unit_test(files_are_made_there),
+		cmocka_unit_test(done_without),
+		cmocka_unit_test(ext4_alone),
+	};
+
+	cmocka_set_message_output(CM_OUTPUT_TAP);
+	return cmocka_run_group_tests_name("be_lane", tests, NULL, NULL);
+}
