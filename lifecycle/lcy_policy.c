@@ -1,16 +1,13 @@
 /*
  * lcy_policy.c: which objects belong on a fast tier. Pure code, for the lifecycle process and for objm-tiering.
  *
- * A `lane` is one tier of some capacity under one pair (H, M): a heap of the objects on it, the least rank first. The
- * policy has one for the real tier and, over every R-th object, one for each pair of the table. Ranks are not stored: they
- * follow from the count, the time of the last access and H, so that changing H means no more than setting up a heap again.
+ * The policy has a lane (lcy_lane.h) for the real tier and, over every R-th object, one for each pair (H, M) of the table.
  */
+#include "lifecycle/lcy_lane.h"
 #include "lifecycle/lcy_policy.h"
 
 #include <math.h>
 
-#define NOT_HERE UINT32_MAX
-#define COUNT_LIFE 16.0f      /* half-life of counts, in times H */
 #define LANE_TARGET 2048u     /* objects on a sampled tier, about */
 #define WINDOW 4.0	      /* hits are judged over about so many accesses for each object on the tier */
 #define WINDOW_MIN 512.0
@@ -23,10 +20,7 @@
 #define CLOCK_BACK (CLOCK_MAX / 2)
 
 /* The pairs; `forget`: an object that left starts over when it comes back. Chosen by measurement: doc/tiering.md. */
-static const struct rule {
-	float half_life, margin;
-	bool forget;
-} rules[] = {
+static const struct lcy_lane_rule rules[] = {
 	{0.5f, 0, false}, {2, 0, false},  {2, 1.01f, false},  {2, 2.01f, false},  {4, 0, false},  {4, 1.01f, false},
 	{8, 0, false},	  {8, 1.01f, false}, {32, 0, false},  {32, 1.01f, false}, {32, 2.01f, false}, {128, 0, false},
 	{128, 1.01f, false}, {1024, 1.01f, false}, {2, 0, true}, {32, 0, true},
@@ -34,26 +28,13 @@ static const struct rule {
 #define RULES OM_ARRAY_SIZE(rules)
 #define RULE_FIRST 6u /* the middle: 8, 0 */
 
-struct lane {
-	struct rule rule;
-	double per_rank; /* 1 / (H * n) */
-	float per_count; /* the same for the decay of counts */
-	uint64_t used, capacity;
-	uint32_t count, heap_room;
-	uint32_t *heap; /* objects of the lane */
-	uint32_t *pos;	/* by object: place in the heap or NOT_HERE */
-	float *log_count; /* by object: log2 of the decayed count as of the last access; below 0: never accessed */
-	const uint32_t *last; /* by object: time of the last access */
-	double hits, bytes; /* of late, decayed */
-};
-
 struct lcy_policy {
 	struct lcy_policy_conf conf;
-	struct lane real;
+	struct lcy_lane real;
 	uint32_t *last;
 	uint32_t now;
 
-	struct lane sampled[RULES];
+	struct lcy_lane sampled[RULES];
 	uint32_t *sample_last;
 	uint32_t step, phase, samples; /* every step-th object, beginning with `phase` */
 	double asked, bytes_asked;     /* of late, decayed */
@@ -64,189 +45,11 @@ struct lcy_policy {
 	uint32_t victim[LCY_POLICY_VICTIMS];
 };
 
-/* ---------------------------------------------------------------- the heap of a lane */
-
-static inline double rank_of(const struct lane *l, uint32_t obj)
-{
-	return (double)l->last[obj] * l->per_rank + (double)l->log_count[obj];
-}
-
-/* Equal ranks: the one accessed longer ago first. */
-static inline bool goes_before(const struct lane *l, uint32_t a, uint32_t b)
-{
-	double ra = rank_of(l, a), rb = rank_of(l, b);
-
-	return ra < rb || (!(rb < ra) && l->last[a] < l->last[b]);
-}
-
-static inline void place(struct lane *l, uint32_t i, uint32_t obj)
-{
-	l->heap[i] = obj;
-	l->pos[obj] = i;
-}
-
-static void settle(struct lane *l, uint32_t i, uint32_t obj)
-{
-	uint32_t child;
-
-	while (i > 0 && goes_before(l, obj, l->heap[(i - 1) / 2])) {
-		place(l, i, l->heap[(i - 1) / 2]);
-		i = (i - 1) / 2;
-	}
-	while ((child = 2 * i + 1) < l->count) {
-		if (child + 1 < l->count && goes_before(l, l->heap[child + 1], l->heap[child]))
-			child++;
-		if (!goes_before(l, l->heap[child], obj))
-			break;
-		place(l, i, l->heap[child]);
-		i = child;
-	}
-	place(l, i, obj);
-}
-
-static bool heap_insert(struct lane *l, uint32_t obj)
-{
-	if (l->count == l->heap_room) {
-		uint32_t room = l->heap_room ? l->heap_room * 2 : 1024;
-		uint32_t *heap = realloc(l->heap, room * sizeof(*heap));
-
-		if (!heap)
-			return false;
-		l->heap = heap;
-		l->heap_room = room;
-	}
-	settle(l, l->count++, obj);
-	return true;
-}
-
-static void heap_remove(struct lane *l, uint32_t obj)
-{
-	uint32_t i = l->pos[obj], last = l->heap[--l->count];
-
-	l->pos[obj] = NOT_HERE;
-	if (last != obj)
-		settle(l, i, last);
-}
-
-/* All ranks have changed. */
-static void heap_rebuild(struct lane *l)
-{
-	for (uint32_t i = l->count / 2; i-- > 0;)
-		settle(l, i, l->heap[i]);
-}
-
-/* ---------------------------------------------------------------- a lane */
-
-static int lane_init(struct lane *l, struct rule rule, uint32_t objects, uint64_t capacity, const uint32_t *last)
-{
-	l->rule = rule;
-	l->capacity = capacity;
-	l->last = last;
-	l->pos = malloc(objects * sizeof(*l->pos));
-	l->log_count = malloc(objects * sizeof(*l->log_count));
-	if (!l->pos || !l->log_count)
-		return -OBJM_STATUS_OUT_OF_MEMORY;
-	for (uint32_t i = 0; i < objects; i++) {
-		l->pos[i] = NOT_HERE;
-		l->log_count[i] = -1;
-	}
-	return 0;
-}
-
-static void lane_fini(struct lane *l)
-{
-	free(l->heap);
-	free(l->pos);
-	free(l->log_count);
-}
-
-static void lane_scale(struct lane *l, float n)
-{
-	l->per_rank = 1.0 / ((double)l->rule.half_life * (double)n);
-	l->per_count = (float)l->per_rank / COUNT_LIFE;
-	heap_rebuild(l);
-}
-
-/* Count an access at `now`; the caller sets `last` after all lanes have. */
-static void lane_count(struct lane *l, uint32_t obj, uint32_t now)
-{
-	float was = l->log_count[obj];
-
-	if (was < 0 || (l->rule.forget && l->pos[obj] == NOT_HERE))
-		l->log_count[obj] = 0;
-	else
-		l->log_count[obj] = log2f(1.0f + exp2f(was - (float)(now - l->last[obj]) * l->per_count));
-}
-
-struct sizes {
-	const struct lcy_policy_conf *conf;
-	uint32_t step, phase; /* an object of the lane is number obj * step + phase outside */
-};
-
-static uint64_t size_of(const struct sizes *s, uint32_t obj)
-{
-	return OM_MAX(s->conf->size(s->conf->arg, obj * s->step + s->phase), 1);
-}
-
-/*
- * Take out what has to go for an object that is not there: into `victim`, *ret_n of them. False, and nothing has changed:
- * one of them is worth as much as the newcomer, or they would be too many.
- */
-static bool lane_make_room(struct lane *l, const struct sizes *s, uint32_t obj, uint64_t size, uint32_t *victim, unsigned *ret_n)
-{
-	double limit = rank_of(l, obj) - (double)l->rule.margin;
-	uint64_t used = l->used;
-	unsigned n = 0;
-
-	while (l->capacity - used < size) {
-		uint32_t least = l->heap[0];
-
-		if (n == LCY_POLICY_VICTIMS || !(rank_of(l, least) < limit)) {
-			while (n > 0)
-				settle(l, l->count++, victim[--n]);
-			return false;
-		}
-		heap_remove(l, least);
-		used -= size_of(s, least);
-		victim[n++] = least;
-	}
-	l->used = used;
-	*ret_n = n;
-	return true;
-}
-
-/* An access that has been counted. */
-static enum lcy_policy_verdict lane_access(struct lane *l, const struct sizes *s, uint32_t obj, uint64_t size, uint32_t *victim,
-					   unsigned *ret_n)
-{
-	*ret_n = 0;
-	if (l->pos[obj] != NOT_HERE) {
-		settle(l, l->pos[obj], obj);
-		return LCY_POLICY_HIT;
-	}
-	if (size > l->capacity || !lane_make_room(l, s, obj, size, victim, ret_n))
-		return LCY_POLICY_REJECT;
-	if (!heap_insert(l, obj)) /* no memory to remember it: then it stays where it is, and the victims are gone */
-		return LCY_POLICY_REJECT;
-	l->used += size;
-	return LCY_POLICY_ADMIT;
-}
-
-static void lane_drop(struct lane *l, const struct sizes *s, uint32_t obj, bool history)
-{
-	if (l->pos[obj] != NOT_HERE) {
-		heap_remove(l, obj);
-		l->used -= size_of(s, obj);
-	}
-	if (history)
-		l->log_count[obj] = -1;
-}
-
 /* ---------------------------------------------------------------- the policy */
 
-static struct sizes all_of(const struct lcy_policy *p)
+static struct lcy_lane_sizes all_of(const struct lcy_policy *p)
 {
-	return (struct sizes){.conf = &p->conf, .step = 1};
+	return (struct lcy_lane_sizes){.conf = &p->conf, .step = 1};
 }
 
 static bool is_sampled(const struct lcy_policy *p, uint32_t obj)
@@ -267,14 +70,14 @@ static int init_lanes(struct lcy_policy *p)
 	p->deciding = RULE_FIRST;
 	p->last = calloc(p->conf.objects, sizeof(*p->last));
 	p->sample_last = calloc(p->samples, sizeof(*p->sample_last));
-	if (!p->last || !p->sample_last || lane_init(&p->real, rules[p->deciding], p->conf.objects, p->conf.capacity, p->last) < 0)
+	if (!p->last || !p->sample_last || lcy_lane_init(&p->real, rules[p->deciding], p->conf.objects, p->conf.capacity, p->last) < 0)
 		return -OBJM_STATUS_OUT_OF_MEMORY;
 	for (unsigned i = 0; i < RULES; i++) {
-		if (lane_init(&p->sampled[i], rules[i], p->samples, OM_MAX(p->conf.capacity / p->step, 1), p->sample_last) < 0)
+		if (lcy_lane_init(&p->sampled[i], rules[i], p->samples, OM_MAX(p->conf.capacity / p->step, 1), p->sample_last) < 0)
 			return -OBJM_STATUS_OUT_OF_MEMORY;
-		lane_scale(&p->sampled[i], p->scale);
+		lcy_lane_scale(&p->sampled[i], p->scale);
 	}
-	lane_scale(&p->real, p->scale);
+	lcy_lane_scale(&p->real, p->scale);
 	return 0;
 }
 
@@ -301,9 +104,9 @@ void lcy_policy_free(struct lcy_policy *p)
 {
 	if (!p)
 		return;
-	lane_fini(&p->real);
+	lcy_lane_fini(&p->real);
 	for (unsigned i = 0; i < RULES; i++)
-		lane_fini(&p->sampled[i]);
+		lcy_lane_fini(&p->sampled[i]);
 	free(p->last);
 	free(p->sample_last);
 	free(p);
@@ -317,9 +120,9 @@ static void clock_back(struct lcy_policy *p)
 	for (uint32_t i = 0; i < p->samples; i++)
 		p->sample_last[i] = p->sample_last[i] > CLOCK_BACK ? p->sample_last[i] - CLOCK_BACK : 0;
 	p->now -= CLOCK_BACK;
-	heap_rebuild(&p->real);
+	lcy_lane_reorder(&p->real);
 	for (unsigned i = 0; i < RULES; i++)
-		heap_rebuild(&p->sampled[i]);
+		lcy_lane_reorder(&p->sampled[i]);
 }
 
 /* How many objects the tier holds has changed much: H counts in such numbers. Only a tier that is nearly full tells. */
@@ -330,9 +133,9 @@ static void follow_scale(struct lcy_policy *p)
 	if (p->real.used < p->real.capacity - p->real.capacity / 8 || n < 1 || (n < p->scale * RESCALE && p->scale < n * RESCALE))
 		return;
 	p->scale = n;
-	lane_scale(&p->real, n);
+	lcy_lane_scale(&p->real, n);
 	for (unsigned i = 0; i < RULES; i++)
-		lane_scale(&p->sampled[i], n);
+		lcy_lane_scale(&p->sampled[i], n);
 }
 
 static double score(const struct lcy_policy *p, unsigned i)
@@ -353,7 +156,7 @@ static void choose(struct lcy_policy *p)
 	if (best != p->deciding) {
 		p->deciding = best;
 		p->real.rule = rules[best];
-		lane_scale(&p->real, p->scale);
+		lcy_lane_scale(&p->real, p->scale);
 	}
 	p->asked *= keep;
 	p->bytes_asked *= keep;
@@ -368,17 +171,17 @@ static void choose(struct lcy_policy *p)
 /* The same access on all sampled tiers. */
 static void sample_access(struct lcy_policy *p, uint32_t obj, uint64_t size)
 {
-	struct sizes s = {.conf = &p->conf, .step = p->step, .phase = p->phase};
+	struct lcy_lane_sizes s = {.conf = &p->conf, .step = p->step, .phase = p->phase};
 	unsigned n;
 
 	obj /= p->step;
 	for (unsigned i = 0; i < RULES; i++)
-		lane_count(&p->sampled[i], obj, p->now);
+		lcy_lane_count(&p->sampled[i], obj, p->now);
 	p->sample_last[obj] = p->now;
 	for (unsigned i = 0; i < RULES; i++) {
-		struct lane *l = &p->sampled[i];
+		struct lcy_lane *l = &p->sampled[i];
 
-		if (lane_access(l, &s, obj, size, p->victim, &n) == LCY_POLICY_HIT) {
+		if (lcy_lane_access(l, &s, obj, size, p->victim, &n) == LCY_POLICY_HIT) {
 			l->hits += 1;
 			l->bytes += (double)size;
 		}
@@ -393,15 +196,15 @@ static void sample_access(struct lcy_policy *p, uint32_t obj, uint64_t size)
 /* The access itself, before it is judged. */
 static uint64_t count_access(struct lcy_policy *p, uint32_t obj)
 {
-	const struct sizes s = all_of(p);
-	uint64_t size = size_of(&s, obj);
+	const struct lcy_lane_sizes s = all_of(p);
+	uint64_t size = lcy_lane_size(&s, obj);
 
 	OM_ASSERT(obj < p->conf.objects);
 	if (++p->now == CLOCK_MAX)
 		clock_back(p);
 	if (is_sampled(p, obj))
 		sample_access(p, obj, size);
-	lane_count(&p->real, obj, p->now);
+	lcy_lane_count(&p->real, obj, p->now);
 	p->last[obj] = p->now;
 	return size;
 }
@@ -414,10 +217,10 @@ static void tell_evicted(struct lcy_policy *p, unsigned n)
 
 enum lcy_policy_verdict lcy_policy_access(struct lcy_policy *p, uint32_t obj)
 {
-	const struct sizes s = all_of(p);
+	const struct lcy_lane_sizes s = all_of(p);
 	uint64_t size = count_access(p, obj);
 	unsigned n;
-	enum lcy_policy_verdict verdict = lane_access(&p->real, &s, obj, size, p->victim, &n);
+	enum lcy_policy_verdict verdict = lcy_lane_access(&p->real, &s, obj, size, p->victim, &n);
 
 	tell_evicted(p, n);
 	return verdict;
@@ -426,33 +229,30 @@ enum lcy_policy_verdict lcy_policy_access(struct lcy_policy *p, uint32_t obj)
 bool lcy_policy_note(struct lcy_policy *p, uint32_t obj)
 {
 	(void)count_access(p, obj);
-	if (p->real.pos[obj] == NOT_HERE)
-		return false;
-	settle(&p->real, p->real.pos[obj], obj);
-	return true;
+	return lcy_lane_touch(&p->real, obj);
 }
 
 void lcy_policy_put(struct lcy_policy *p, uint32_t obj)
 {
-	const struct sizes s = all_of(p);
+	const struct lcy_lane_sizes s = all_of(p);
 
 	OM_ASSERT(obj < p->conf.objects);
-	if (p->real.pos[obj] != NOT_HERE)
+	if (lcy_lane_has(&p->real, obj))
 		return;
 	if (p->real.log_count[obj] < 0)
 		p->real.log_count[obj] = 0; /* it was worth bringing there once */
-	if (heap_insert(&p->real, obj))
-		p->real.used += size_of(&s, obj);
+	if (lcy_lane_add(&p->real, obj))
+		p->real.used += lcy_lane_size(&s, obj);
 }
 
 bool lcy_policy_victim(struct lcy_policy *p, uint32_t *ret_obj)
 {
-	const struct sizes s = all_of(p);
+	const struct lcy_lane_sizes s = all_of(p);
 
 	if (p->real.count == 0)
 		return false;
 	*ret_obj = p->real.heap[0];
-	lane_drop(&p->real, &s, *ret_obj, false);
+	lcy_lane_drop(&p->real, &s, *ret_obj, false);
 	return true;
 }
 
@@ -480,17 +280,17 @@ bool lcy_policy_recall(const struct lcy_policy *p, uint32_t obj, struct lcy_poli
 	ret->sampled = is_sampled(p, obj);
 	ret->lanes = 0;
 	for (unsigned i = 0; ret->sampled && i < RULES; i++)
-		ret->lanes |= (uint32_t)(p->sampled[i].pos[obj / p->step] != NOT_HERE) << i;
+		ret->lanes |= (uint32_t)lcy_lane_has(&p->sampled[i], obj / p->step) << i;
 	return true;
 }
 
 /* A sampled object was on this sampled tier. The heap is set in order by lcy_policy_seeded(). */
-static void lane_put(const struct lcy_policy *p, struct lane *l, uint32_t obj)
+static void lane_put(const struct lcy_policy *p, struct lcy_lane *l, uint32_t obj)
 {
-	const struct sizes s = {.conf = &p->conf, .step = p->step, .phase = p->phase};
-	uint64_t size = size_of(&s, obj);
+	const struct lcy_lane_sizes s = {.conf = &p->conf, .step = p->step, .phase = p->phase};
+	uint64_t size = lcy_lane_size(&s, obj);
 
-	if (l->pos[obj] == NOT_HERE && l->capacity - l->used >= size && heap_insert(l, obj))
+	if (!lcy_lane_has(l, obj) && l->capacity - l->used >= size && lcy_lane_add(l, obj))
 		l->used += size;
 }
 
@@ -519,15 +319,15 @@ void lcy_policy_seed(struct lcy_policy *p, uint32_t obj, const struct lcy_policy
 }
 
 /* A sampled tier as it would be: the objects of the highest rank. */
-static void fill_lane(struct lcy_policy *p, struct lane *l)
+static void fill_lane(struct lcy_policy *p, struct lcy_lane *l)
 {
-	const struct sizes s = {.conf = &p->conf, .step = p->step, .phase = p->phase};
+	const struct lcy_lane_sizes s = {.conf = &p->conf, .step = p->step, .phase = p->phase};
 
 	for (uint32_t obj = 0; obj < p->samples; obj++) {
 		unsigned n;
 
-		if (l->log_count[obj] >= 0 && l->pos[obj] == NOT_HERE)
-			(void)lane_access(l, &s, obj, size_of(&s, obj), p->victim, &n); /* one that stays away stays away */
+		if (l->log_count[obj] >= 0 && !lcy_lane_has(l, obj))
+			(void)lcy_lane_access(l, &s, obj, lcy_lane_size(&s, obj), p->victim, &n); /* one that stays away stays away */
 	}
 }
 
@@ -558,9 +358,9 @@ static void resume_trial(struct lcy_policy *p, const struct lcy_policy_trial *t)
 void lcy_policy_seeded(struct lcy_policy *p, const struct lcy_policy_trial *trial)
 {
 	resume_trial(p, trial);
-	lane_scale(&p->real, p->scale);
+	lcy_lane_scale(&p->real, p->scale);
 	for (unsigned i = 0; i < RULES; i++) {
-		lane_scale(&p->sampled[i], p->scale);
+		lcy_lane_scale(&p->sampled[i], p->scale);
 		/* where the samples are others than before, the best that can be had */
 		if (p->seeds_known < p->seeds / 2)
 			fill_lane(p, &p->sampled[i]);
@@ -580,18 +380,18 @@ void lcy_policy_trial(const struct lcy_policy *p, struct lcy_policy_trial *ret)
 
 void lcy_policy_drop(struct lcy_policy *p, uint32_t obj, bool history)
 {
-	const struct sizes s = all_of(p), sampled = {.conf = &p->conf, .step = p->step, .phase = p->phase};
+	const struct lcy_lane_sizes s = all_of(p), sampled = {.conf = &p->conf, .step = p->step, .phase = p->phase};
 
 	OM_ASSERT(obj < p->conf.objects);
-	lane_drop(&p->real, &s, obj, history);
+	lcy_lane_drop(&p->real, &s, obj, history);
 	if (history && is_sampled(p, obj))
 		for (unsigned i = 0; i < RULES; i++)
-			lane_drop(&p->sampled[i], &sampled, obj / p->step, true);
+			lcy_lane_drop(&p->sampled[i], &sampled, obj / p->step, true);
 }
 
 bool lcy_policy_has(const struct lcy_policy *p, uint32_t obj)
 {
-	return obj < p->conf.objects && p->real.pos[obj] != NOT_HERE;
+	return obj < p->conf.objects && lcy_lane_has(&p->real, obj);
 }
 
 uint64_t lcy_policy_used(const struct lcy_policy *p)

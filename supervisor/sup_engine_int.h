@@ -769,6 +769,18 @@ int sup_tierd_start(struct sup_engine *e); /* 0 or an errno */
 void sup_tierd_stop(struct sup_engine *e);
 /* Any thread. cookie: of a question, 0: none */
 void sup_tierd_order(struct sup_engine *e, enum sup_order kind, struct sup_tier *t, bool lost, uint64_t cookie);
+void sup_tierd_mail(struct sup_engine *e, enum sup_mail_kind kind, struct sup_tier *t, struct sup_coming *coming);
+/* The daemon ends: whatever takes long is given up. Its thread. */
+bool sup_tierd_stopping(const struct sup_engine *e);
+
+/*
+ * sup_engine_past.c: what a tier brings along; thread of sup_engine_tierd.c. 0 or a status.
+ * ids: the state did not know it: no id of a record or file on it may ever be given out. read: what was removed while it was away,
+ * and files that were still to be removed when it left. records: all of them as ops; c NULL: those whose file is missing, as GONE.
+ */
+int sup_past_ids(struct sup_engine *e, struct sup_coming *c);
+int sup_past_read(struct sup_engine *e, struct sup_tier *t, struct sup_coming *c);
+int sup_past_records(struct sup_engine *e, struct sup_tier *t, struct sup_coming *c);
 void sup_coming_free(struct sup_coming *c);
 
 /* sup_engine_task.c: questions of the main loop */

@@ -1,6 +1,6 @@
 /*
- * sup_engine_tierd.c: a thread for what blocks when tiers come and go: looking whether they are there, opening, reading a
- * catalog into the index again, closing. It decides nothing about objects: what it finds goes to the publisher as mail.
+ * sup_engine_tierd.c: a thread for what blocks when tiers come and go: looking whether they are there, opening, reading what
+ * they hold (sup_engine_past.c), closing. It decides nothing about objects: what it finds goes to the publisher as mail.
  *
  *   phase     who moves it on
  *   ABSENT    here: it looks now and then, and when it is told to; -> COMING
@@ -14,8 +14,6 @@
 #include "supervisor/sup_engine_int.h"
 
 #define LOOK_MS 2000u
-#define BACK_CHUNK 1024u
-#define BACK_AHEAD 8192u /* ops of a tier that comes back under way at once */
 
 struct order {
 	struct order *next;
@@ -36,14 +34,14 @@ struct sight {
 struct sup_tierd {
 	struct sup_engine *e;
 	pthread_t thread;
-	bool on, stop;
+	bool stop;
 	pthread_mutex_t lock;
 	pthread_cond_t wake;
 	struct order *orders, **orders_end;
 	struct sight failed[OM_TIERS_MAX];
 };
 
-static void mail(struct sup_engine *e, enum sup_mail_kind kind, struct sup_tier *t, struct sup_coming *coming)
+void sup_tierd_mail(struct sup_engine *e, enum sup_mail_kind kind, struct sup_tier *t, struct sup_coming *coming)
 {
 	struct sup_mail *m = calloc(1, sizeof(*m));
 
@@ -60,8 +58,10 @@ static void answer(struct sup_engine *e, uint64_t cookie, int status, const char
 		sup_ask_text(e, cookie, status, text);
 }
 
-static bool stopping(struct sup_tierd *d)
+bool sup_tierd_stopping(const struct sup_engine *e)
 {
+	struct sup_tierd *d = e->tierd;
+
 	pthread_mutex_lock(&d->lock);
 	bool stop = d->stop;
 	pthread_mutex_unlock(&d->lock);
@@ -118,197 +118,7 @@ static void leave(struct sup_engine *e, struct sup_tier *t, const char *why)
 	atomic_store(&t->phase, SUP_PHASE_LEAVING);
 	om_log(OM_MSG_TIER_ABSENT, "tier %s (%s): %s: it is absent from now on; it comes back by itself when it is there again",
 	       t->conf->name, t->conf->path, why);
-	mail(e, SUP_MAIL_AWAY, t, NULL);
-}
-
-/* ---- coming ---- */
-
-static int any_rec(void *arg, const struct om_rec *rec)
-{
-	(void)arg, (void)rec;
-	return 0; /* the scan itself keeps the highest id */
-}
-
-/* A tier that the state did not know: no id of a record or file on it may ever be given out. */
-static int raise_ids(struct sup_engine *e, struct sup_coming *c)
-{
-	struct idx_cat_scan_res res = { 0 };
-	struct idx_cat_snap *snap;
-
-	if (idx_cat_snap_open(c->fresh.cat, &snap) == 0) {
-		(void)idx_cat_scan(snap, any_rec, NULL, &res);
-		idx_cat_snap_close(snap);
-	}
-	c->id_floor = OM_MAX(sup_tier_dirs_end(c->fresh.rootfd), res.max_id + 1);
-	return idx_state_ids_raise(e->state, c->id_floor);
-}
-
-static int add_tomb(void *arg, uint8_t tier, const uint8_t key[static IDX_STATE_KEY_BYTES], uint64_t id)
-{
-	struct sup_coming *c = arg;
-	struct sup_tomb *v = c->n_tombs % 256 ? c->tombs : realloc(c->tombs, (c->n_tombs + 256) * sizeof(*v));
-
-	if (!v)
-		return -OBJM_STATUS_OUT_OF_MEMORY;
-	c->tombs = v;
-	v += c->n_tombs++;
-	*v = (struct sup_tomb){ .id = id, .tier = tier };
-	memcpy(&v->key.lo, key, 8);
-	memcpy(&v->key.hi, key + 8, 8);
-	return 0;
-}
-
-static int add_pending(struct sup_coming *c, uint64_t id)
-{
-	uint64_t *v = c->n_pending % 256 ? c->pending : realloc(c->pending, (c->n_pending + 256) * sizeof(*v));
-
-	if (!v)
-		return -OBJM_STATUS_OUT_OF_MEMORY;
-	c->pending = v;
-	v[c->n_pending++] = id;
-	return 0;
-}
-
-static int state_pending(void *arg, uint8_t tier, uint64_t id)
-{
-	(void)tier;
-	return add_pending(arg, id);
-}
-
-static int cat_pending(void *arg, uint64_t id) { return add_pending(arg, id); }
-
-static int id_cmp(const void *a, const void *b)
-{
-	uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
-	return (x > y) - (x < y);
-}
-
-/* What was removed while it was away, and files that were still to be removed when it left. */
-static int read_past(struct sup_engine *e, struct sup_tier *t, struct sup_coming *c)
-{
-	struct idx_state_txn *txn;
-	struct idx_cat_snap *snap;
-	int err = idx_state_txn_begin(e->state, true, &txn);
-
-	if (err < 0)
-		return err;
-	err = idx_state_tomb_iter(txn, t->no, add_tomb, c);
-	if (err == 0)
-		err = idx_state_pending_iter(txn, t->no, 0, state_pending, c);
-	idx_state_txn_abort(txn);
-	if (err == 0 && t->is_volatile && (err = idx_cat_snap_open(t->cat, &snap)) == 0) {
-		err = idx_cat_removed_iter(snap, cat_pending, c);
-		idx_cat_snap_close(snap);
-	}
-	if (c->n_tombs)
-		qsort(c->tombs, c->n_tombs, sizeof(*c->tombs), sup_tomb_cmp);
-	if (c->n_pending)
-		qsort(c->pending, c->n_pending, sizeof(*c->pending), id_cmp);
-	c->stands = calloc(c->n_pending + 1, sizeof(*c->stands));
-	return err == 0 && !c->stands ? -OBJM_STATUS_OUT_OF_MEMORY : err;
-}
-
-void sup_coming_free(struct sup_coming *c)
-{
-	free(c->tombs);
-	free(c->pending);
-	free(c->stands);
-	sup_owned_fini(&c->fresh.owned);
-	free(c);
-}
-
-/* ---- its records into the index ---- */
-
-struct reading {
-	struct sup_tierd *d;
-	struct sup_tier *t;
-	struct sup_coming *c; /* NULL: only files are looked for */
-	struct sup_op *ops;
-	unsigned n;
-	uint32_t hits;
-};
-
-static void send_ops(struct reading *r, bool last)
-{
-	struct sup_mail *m = calloc(1, sizeof(*m));
-
-	OM_ASSERT(m);
-	atomic_fetch_add(&r->t->back_flight, r->n);
-	m->kind = SUP_MAIL_BACK;
-	m->tier = r->t;
-	m->ops = r->ops;
-	m->seq = last;
-	r->ops = NULL;
-	r->n = 0;
-	sup_mail_post(r->d->e, m);
-	while (atomic_load(&r->t->back_flight) > BACK_AHEAD && !stopping(r->d))
-		(void)usleep(1000);
-}
-
-static int add_op(struct reading *r, enum sup_op_kind kind, const struct om_rec *rec, bool dead)
-{
-	struct sup_op *op = sup_op_new(kind, rec);
-
-	if (!op)
-		return -OBJM_STATUS_OUT_OF_MEMORY;
-	idx_key_make(sup_engine_secret(r->d->e), rec->uri, rec->uri_len, &op->ikey);
-	op->dead = dead;
-	op->of_back = true;
-	op->next = r->ops;
-	r->ops = op;
-	if (++r->n == BACK_CHUNK)
-		send_ops(r, false);
-	return stopping(r->d) ? -OBJM_STATUS_GONE : 0;
-}
-
-static int back_rec(void *arg, const struct om_rec *rec)
-{
-	struct reading *r = arg;
-	struct sup_tomb probe = { .tier = rec->tier };
-
-	const uint64_t *pending = r->c->n_pending ? bsearch(&rec->id, r->c->pending, r->c->n_pending, sizeof(rec->id), id_cmp) : NULL;
-	if (pending)
-		r->c->stands[pending - r->c->pending] = true;
-	if (r->c->n_tombs) {
-		idx_key_make(sup_engine_secret(r->d->e), rec->uri, rec->uri_len, &probe.key);
-		const struct sup_tomb *tomb = bsearch(&probe, r->c->tombs, r->c->n_tombs, sizeof(probe), sup_tomb_cmp);
-		if (tomb && tomb->id >= rec->id) {
-			atomic_fetch_or(&r->d->e->tombs_hit, 1u << r->t->ix);
-			return add_op(r, SUP_OP_STALE, rec, true);
-		}
-	}
-	return add_op(r, SUP_OP_BACK, rec, false);
-}
-
-static int missing_rec(void *arg, const struct om_rec *rec)
-{
-	struct reading *r = arg;
-	char path[OM_OBJ_PATH_MAX];
-	struct stat st;
-
-	om_obj_path(rec->id, path);
-	if (fstatat(r->t->objectsfd, path, &st, AT_SYMLINK_NOFOLLOW) == 0 || errno != ENOENT)
-		return stopping(r->d) ? -OBJM_STATUS_GONE : 0;
-	return add_op(r, SUP_OP_GONE, rec, false);
-}
-
-static int read_all(struct sup_tierd *d, struct sup_tier *t, struct sup_coming *c)
-{
-	struct reading r = { .d = d, .t = t, .c = c };
-	struct idx_cat_scan_res res = { 0 };
-	struct idx_cat_snap *snap;
-	int err = idx_cat_snap_open(t->cat, &snap);
-
-	if (err == 0) {
-		err = idx_cat_scan(snap, c ? back_rec : missing_rec, &r, &res);
-		idx_cat_snap_close(snap);
-	}
-	if (err < 0 && err != -OBJM_STATUS_GONE)
-		om_log(OM_MSG_CATALOG, "tier %s: its catalog cannot be read to the end: %s", t->conf->name, idx_cat_message());
-	send_ops(&r, true);
-	if (err == 0 && res.damaged)
-		mail(d->e, SUP_MAIL_REBUILD, t, NULL);
-	return err;
+	sup_tierd_mail(e, SUP_MAIL_AWAY, t, NULL);
 }
 
 /* ---- orders ---- */
@@ -344,7 +154,7 @@ static int open_tier(struct sup_tierd *d, struct sup_tier *t, bool adopt, char *
 		}
 	}
 	if (err == 0 && e->raise_ids)
-		err = raise_ids(e, c);
+		err = sup_past_ids(e, c);
 	if (err < 0) {
 		if (c) {
 			c->fresh.conf = NULL;
@@ -355,21 +165,21 @@ static int open_tier(struct sup_tierd *d, struct sup_tier *t, bool adopt, char *
 		return err;
 	}
 	atomic_store(&t->attached, false);
-	mail(e, SUP_MAIL_COMING, t, c);
-	while (!atomic_load(&t->attached) && !stopping(d))
+	sup_tierd_mail(e, SUP_MAIL_COMING, t, c);
+	while (!atomic_load(&t->attached) && !sup_tierd_stopping(d->e))
 		(void)usleep(1000);
 	if (!atomic_load(&t->attached))
 		return -OBJM_STATUS_UNAVAILABLE; /* the daemon ends; `c` goes with the process */
-	err = read_past(e, t, c);
+	err = sup_past_read(e, t, c);
 	if (err == 0)
-		err = read_all(d, t, c);
+		err = sup_past_records(e, t, c);
 	if (err < 0) { /* what was removed from it meanwhile is not known: it cannot be used */
 		(void)snprintf(ret_why, cap, "its past cannot be read: %s", idx_cat_message());
 		leave(e, t, ret_why);
 		sup_coming_free(c);
 		return err;
 	}
-	mail(e, SUP_MAIL_COME, t, c); /* the publisher frees what it came with */
+	sup_tierd_mail(e, SUP_MAIL_COME, t, c); /* the publisher frees what it came with */
 	return 0;
 }
 
@@ -383,7 +193,7 @@ static void try_open(struct sup_tierd *d, struct sup_tier *t, bool adopt, uint64
 		       absent == SUP_PHASE_PRESENT ? "it is there already" : "it is just coming or going");
 		return;
 	}
-	while (!atomic_load(&d->e->filled) && !stopping(d))
+	while (!atomic_load(&d->e->filled) && !sup_tierd_stopping(d->e))
 		(void)usleep(10000); /* the index is being built from what was there at the start */
 	struct sight s = look_at(t);
 	int err = open_tier(d, t, adopt, why, sizeof(why));
@@ -440,7 +250,7 @@ static void forget(struct sup_tierd *d, struct sup_tier *t, bool lost, uint64_t 
 		answer(d->e, cookie, err, idx_cat_message());
 		return;
 	}
-	mail(d->e, SUP_MAIL_FORGET, t, NULL);
+	sup_tierd_mail(d->e, SUP_MAIL_FORGET, t, NULL);
 	answer(d->e, cookie, 0, "");
 }
 
@@ -459,7 +269,7 @@ static void obey(struct sup_tierd *d, const struct order *o)
 		break;
 	case SUP_ORDER_VERIFY:
 		if (atomic_load(&o->tier->phase) == SUP_PHASE_PRESENT)
-			(void)read_all(d, o->tier, NULL);
+			(void)sup_past_records(d->e, o->tier, NULL);
 		break;
 	}
 }
@@ -471,7 +281,7 @@ static void look_all(struct sup_tierd *d)
 
 	if (!atomic_load(&e->filled))
 		return; /* the catalogs are being read as they were at the start */
-	for (unsigned i = 0; i < e->n_tiers && !stopping(d); i++) {
+	for (unsigned i = 0; i < e->n_tiers && !sup_tierd_stopping(d->e); i++) {
 		struct sup_tier *t = &e->tiers[i];
 		int phase = atomic_load(&t->phase);
 		const char *why = phase == SUP_PHASE_PRESENT ? gone(t, buf, sizeof(buf)) : NULL;
@@ -534,14 +344,13 @@ int sup_tierd_start(struct sup_engine *e)
 	for (unsigned i = 0; i < e->n_tiers; i++)
 		if (!e->tiers[i].cat)
 			d->failed[i] = look_at(&e->tiers[i]);
+	e->tierd = d; /* before the thread is: it asks by way of the engine whether it is to stop */
 	int err = pthread_create(&d->thread, NULL, tierd_main, d);
 	if (err) {
+		e->tierd = NULL;
 		free(d);
-		return err;
 	}
-	d->on = true;
-	e->tierd = d;
-	return 0;
+	return err;
 }
 
 void sup_tierd_stop(struct sup_engine *e)
