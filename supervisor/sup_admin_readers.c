@@ -5,16 +5,15 @@
 
 #include <arpa/inet.h>
 
-/* Does the rule's prefix cover the URI? As the configuration says: whole path segments, or a beginning that ends in "*". */
-static bool covers(const char *prefix, const char *uri)
-{
-	size_t n = strlen(prefix);
+#include "supervisor/sup_rules.h"
 
-	if (n && prefix[n - 1] == '*')
-		return !strncmp(prefix, uri, n - 1);
-	if (strncmp(prefix, uri, n) != 0)
-		return false;
-	return uri[n] == '\0' || uri[n] == '/' || (n && prefix[n - 1] == '/');
+/* As the workers judge: one place says what a prefix covers. */
+static bool covers(const struct om_conf_rule *c, const char *uri)
+{
+	struct om_rule r;
+
+	sup_rules_one(c, &r);
+	return om_rule_covers(&r, uri, strlen(uri));
 }
 
 static void id_text(const char *what, const struct om_conf_id *id, char *ret, size_t cap)
@@ -53,7 +52,7 @@ json_t *sup_admin_readers(const struct om_conf *conf, const char *uri)
 		(void)json_array_append_new(a, json_string("whoever may open the data socket (there are no access rules)"));
 	for (size_t i = 0; i < conf->access.n_rules; i++) {
 		const struct om_conf_rule *r = &conf->access.rules[i];
-		if (!(r->rights & OM_RIGHT_READ) || !covers(r->prefix, uri))
+		if (!(r->rights & OM_RIGHT_READ) || !covers(r, uri))
 			continue;
 		subject(r, text, sizeof(text));
 		(void)json_array_append_new(a, sup_admin_text(text));

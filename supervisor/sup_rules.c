@@ -5,8 +5,6 @@
 
 #include <netinet/in.h>
 
-#include "common/om_rules.h"
-
 static void subject(const struct om_conf_rule *c, struct om_rule *ret)
 {
 	if (c->address.family) {
@@ -24,7 +22,7 @@ static void subject(const struct om_conf_rule *c, struct om_rule *ret)
 	}
 }
 
-static void one(const struct om_conf_rule *c, struct om_rule *ret)
+void sup_rules_one(const struct om_conf_rule *c, struct om_rule *ret)
 {
 	size_t len = strlen(c->prefix);
 
@@ -45,7 +43,7 @@ int sup_rules_seg(const struct om_conf *conf, struct om_seg *ret)
 	if (!rules)
 		return -OBJM_STATUS_OUT_OF_MEMORY;
 	for (unsigned i = 0; i < n; i++)
-		one(&conf->access.rules[i], &rules[i]);
+		sup_rules_one(&conf->access.rules[i], &rules[i]);
 	err = om_seg_create("om-rules", om_rules_bytes(rules, n), OM_SEG_FROZEN, ret);
 	if (err == 0 && n)
 		om_rules_encode(rules, n, ret->base);

@@ -7,7 +7,11 @@
 #define SUP_RULES_H
 
 #include "common/conf/om_conf.h"
+#include "common/om_rules.h"
 #include "common/om_seg.h"
+
+/** One rule of a configuration as the workers judge by it; ret->prefix is borrowed from `c`. */
+void sup_rules_one(const struct om_conf_rule *c, struct om_rule *ret);
 
 /**
  * Make the frozen segment of the rules of `conf`, whose names have been looked up. Without rules it holds no table.
