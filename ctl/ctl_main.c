@@ -152,13 +152,35 @@ static int add_args(const struct ctl_cmd *cmd, json_t *request, int argc, char *
 
 /* ---- asking ---- */
 
-static int once(const struct ctl_cmd *cmd, const struct ctl_opts *opts, json_t *request)
+/* Commands that --watch may ask again: those that only look, and a drain, which goes on whether it is ordered once or often. */
+static bool can_watch(const struct ctl_cmd *cmd, const json_t *request)
+{
+	return !cmd->change || (strcmp(cmd->request, "tier-drain") == 0 && !json_is_true(json_object_get(request, "stop")));
+}
+
+/* A drain that is watched: is it over? CTL_FAILED: what is left can go nowhere. */
+static bool drained(const json_t *reply, int *ret_status)
+{
+	json_int_t stuck = json_integer_value(json_object_get(reply, "stuck"));
+	json_int_t looks = json_integer_value(json_object_get(reply, "looks"));
+	bool done = json_is_true(json_object_get(reply, "done"));
+	static json_int_t first = -1; /* what was stuck at a look before we asked may not be any more */
+
+	if (first < 0)
+		first = looks;
+	*ret_status = done ? CTL_OK : CTL_FAILED;
+	return done || (looks > first && stuck > 0 && json_integer_value(json_object_get(reply, "objects_left")) <= stuck);
+}
+
+/* *ret_over: there is nothing more to watch. */
+static int once(const struct ctl_cmd *cmd, const struct ctl_opts *opts, json_t *request, bool *ret_over)
 {
 	json_t *reply = NULL;
-	int r = ctl_ask(opts->socket, request, &reply);
+	int r = ctl_ask(opts->socket, request, &reply), status = CTL_OK;
 
 	if (r != CTL_OK)
 		return r;
+	*ret_over = !opts->watch_s || (strcmp(cmd->request, "tier-drain") == 0 && drained(reply, &status));
 	if (opts->json) {
 		(void)json_object_del(reply, "ok"); /* the exit status says it */
 		if (json_dumpf(reply, stdout, opts->watch_s ? JSON_COMPACT : JSON_INDENT(2)) == 0)
@@ -169,21 +191,23 @@ static int once(const struct ctl_cmd *cmd, const struct ctl_opts *opts, json_t *
 		cmd->print(reply);
 	}
 	json_decref(reply);
-	return flush();
+	r = flush();
+	return r == CTL_OK && *ret_over ? status : r;
 }
 
 static int run(const struct ctl_cmd *cmd, const struct ctl_opts *opts, int argc, char **argv)
 {
 	json_t *request = json_pack("{s:s}", "cmd", cmd->request);
 	int r = request ? add_args(cmd, request, argc, argv) : usage("out of memory", "");
+	bool over = false;
 
-	if (r == CTL_OK && opts->watch_s && cmd->change)
-		r = usage("--watch is for commands that only look", "");
+	if (r == CTL_OK && opts->watch_s && !can_watch(cmd, request))
+		r = usage("--watch is for commands that only look, and for tier drain", "");
 	while (r == CTL_OK) {
 		struct timespec ts = {.tv_sec = opts->watch_s};
 
-		r = once(cmd, opts, request);
-		if (!opts->watch_s)
+		r = once(cmd, opts, request, &over);
+		if (over)
 			break;
 		(void)nanosleep(&ts, NULL);
 	}

@@ -177,13 +177,24 @@ void ctl_print_DEMOTE(const json_t *reply) { ctl_print_MIGRATE(reply); }
 void ctl_print_TIER_DRAIN(const json_t *reply)
 {
 	OM_AUTO_FREE char *name = text_of(reply, "tier");
-	OM_AUTO_FREE char *objects = ctl_cell(json_object_get(reply, "objects"), CTL_NUMBER);
+	OM_AUTO_FREE char *left = ctl_cell(json_object_get(reply, "objects_left"), CTL_NUMBER);
+	OM_AUTO_FREE char *left_bytes = ctl_cell(json_object_get(reply, "bytes_left"), CTL_SIZE);
+	OM_AUTO_FREE char *moved = ctl_cell(json_object_get(reply, "moved"), CTL_NUMBER);
+	OM_AUTO_FREE char *moved_bytes = ctl_cell(json_object_get(reply, "moved_bytes"), CTL_SIZE);
+	json_int_t stuck = json_integer_value(json_object_get(reply, "stuck"));
 
-	if (json_is_true(json_object_get(reply, "draining")))
-		printf("Tier %s is being drained: %s objects to move; objmctl tier list and lifecycle status show how far it is.\n",
-		       name ? name : "?", objects ? objects : "?");
-	else
+	if (!json_is_true(json_object_get(reply, "draining"))) {
 		printf("Tier %s is no longer drained.\n", name ? name : "?");
+		return;
+	}
+	if (json_is_true(json_object_get(reply, "done"))) {
+		printf("Tier %s is being drained: nothing is left there", name ? name : "?");
+	} else {
+		printf("Tier %s is being drained: %s objects left (%s)", name ? name : "?", left ? left : "?", left_bytes ? left_bytes : "?");
+		if (stuck > 0)
+			printf(", of which %lld can go nowhere (pinned, or no tier has room)", (long long)stuck);
+	}
+	printf("; moved %s (%s).\n", moved ? moved : "?", moved_bytes ? moved_bytes : "?");
 }
 
 void ctl_print_PIN(const json_t *reply)

@@ -28,11 +28,14 @@ void lcy_drain_set(struct lcy *l, unsigned tier, bool on)
 {
 	struct lcy_tier *t = &l->tiers[tier];
 
-	if (t->drain == on)
+	if (t->drain == on) { /* asked again: what could go nowhere a while ago may be able to now */
+		if (on && t->drain_idle > 0)
+			lcy_plan_soon(l);
 		return;
+	}
 	t->drain = on;
 	t->drained = t->drained_bytes = t->drain_stuck = t->drain_seen = t->drain_again_ns = 0;
-	t->drain_idle = 0;
+	t->drain_idle = t->drain_looks = 0;
 	remember(l);
 	lcy_plan_soon(l);
 }

@@ -217,6 +217,7 @@ static void drain_looked(struct lcy *l, uint64_t now_ns)
 			continue;
 		t->drain_idle = t->drained > t->drain_seen ? 0 : t->drain_idle + 1;
 		t->drain_seen = t->drained;
+		t->drain_looks++;
 		uint64_t pause_s = OM_MIN(UINT64_C(1) << OM_MIN(t->drain_idle, 12u), l->boot.lifecycle.interval_s);
 		t->drain_again_ns = now_ns + pause_s * SECOND;
 	}

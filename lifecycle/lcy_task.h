@@ -12,7 +12,8 @@
  *	     "heat": {"saved_s": age of the file in seconds or null},
  *	     "tiers": [{"tier": number, "name", "used", "capacity", "objects", "inbound", "outbound": bytes under way, "need": bytes that must go,
  *			"fails": in a row, "dead": bool, "drain": bool}],
- *	     "drains": [{"tier", "name", "objects_left", "bytes_left", "moved", "moved_bytes", "stuck": objects that can go nowhere, "done": bool}]}
+ *	     "drains": [{"tier", "name", "objects_left", "bytes_left", "moved", "moved_bytes", "stuck": objects that can go nowhere as of the last look,
+ *	                 "looks": how many there were, "done": bool}]}
  * TOP      {"objects": [{"uri", "id", "size", "tier", "home", "heat", "accesses", "last_access": seconds since 1970}], hottest first}
  * EXPLAIN  {"id", "size", "tier", "home", "heat", "accesses", "last_access", "pinned", "ephemeral", "evictable", "expires": or 0,
  *	     "copy": bool, "why": a sentence, "next": a sentence, "working": a sentence or null}

@@ -13,9 +13,9 @@ json_t *lcy_tell_drain(const struct lcy *l, unsigned tier)
 	struct idxr_tier row = { 0 };
 
 	(void)idxr_tier(&l->idx, tier, &row);
-	return json_pack("{s:I, s:s, s:I, s:I, s:I, s:I, s:I, s:b}", "tier", (json_int_t)tier, "name", lcy_task_tier(l, tier), "objects_left",
+	return json_pack("{s:I, s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:b}", "tier", (json_int_t)tier, "name", lcy_task_tier(l, tier), "objects_left",
 			 num(row.objects), "bytes_left", num(row.used_bytes), "moved", num(t->drained), "moved_bytes", num(t->drained_bytes),
-			 "stuck", num(t->drain_stuck), "done", (int)(t->drain && row.objects == 0));
+			 "stuck", num(t->drain_stuck), "looks", (json_int_t)t->drain_looks, "done", (int)(t->drain && row.objects == 0));
 }
 
 static json_t *tell_tier(const struct lcy *l, const struct om_boot_tier *b)

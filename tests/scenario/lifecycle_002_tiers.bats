@@ -114,7 +114,12 @@ sys.exit(not low / (low + 4) - 0.01 <= s['heat'] <= n / (n + 4) + 0.01)" "$2"
 	daemon_start
 	put_many 60
 	objmctl pin /o/7 >/dev/null
-	objmctl tier drain fast
+	objmctl tier drain fast | grep -q "60 objects left"
+	# watched, it says how far it is, and ends when what is left can go nowhere
+	r=0
+	timeout 40 objmctl --watch=1 tier drain fast >"$T/out" || r=$?
+	[ $r = 1 ]
+	tail -n 1 "$T/out" | grep -q "1 objects left.* 1 can go nowhere"
 	off() { [ "$(objects_on fast)" = 1 ] && [ "$(objects_on slow)" = 59 ]; }
 	wait_until 30 off
 	objmctl --json lifecycle status >"$T/s"
@@ -126,6 +131,9 @@ sys.exit(not low / (low + 4) - 0.01 <= s['heat'] <= n / (n + 4) + 0.01)" "$2"
 	objmctl --json lifecycle status | json "s['drains'][0]['name']" | grep -qx fast
 	# what holds the last object there can be taken away
 	objmctl unpin /o/7 >/dev/null
+	timeout 40 objmctl --watch=1 tier drain fast >"$T/out"
+	tail -n 1 "$T/out" | grep -q "nothing is left there"
+	fails 2 "only look" objmctl --watch=1 tier drain fast --stop
 	empty() { [ "$(objects_on fast)" = 0 ]; }
 	wait_until 30 empty
 	objmctl tier drain fast --stop
