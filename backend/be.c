@@ -54,10 +54,15 @@ int be_remove(struct be *be, uint64_t id, struct be_batch *batch) { return be->o
 
 int be_remove_sync(struct be *be, struct be_batch *batch) { return be->ops->remove_sync(be, batch); }
 
-int be_attr_replace(const struct be *be, uint64_t id, const struct om_rec *rec, bool durable)
+int be_attr_replace(const struct be *be, uint64_t id, const struct om_rec *rec, enum be_when when)
 {
-	return be->ops->attr ? be->ops->attr(be, id, rec, durable) : -OBJM_STATUS_UNSUPPORTED_OP;
+	OM_ASSERT(when != BE_LATER || be_attr_can_wait(be));
+	return be->ops->attr ? be->ops->attr(be, id, rec, when) : -OBJM_STATUS_UNSUPPORTED_OP;
 }
+
+bool be_attr_can_wait(const struct be *be) { return be->ops->attr_sync && (be->caps & OM_TIERC_SYNCFS); }
+
+int be_attr_sync(struct be *be) { return be->ops->attr_sync ? be->ops->attr_sync(be) : -OBJM_STATUS_UNSUPPORTED_OP; }
 
 int be_scan(struct be *be, uint64_t id_from, uint64_t id_to, be_scan_fn *fn, void *arg)
 {

@@ -42,6 +42,13 @@ struct be_found;
 /** Called for each file of a scan; the pointers in `f` live during the call. Negative ends the scan with that status. */
 typedef int be_scan_fn(void *arg, const struct be_found *f);
 
+/* When a change is on stable storage. */
+enum be_when {
+	BE_NEVER, /* as the kernel pleases */
+	BE_NOW,	  /* before the return */
+	BE_LATER, /* with the next be_attr_sync() */
+};
+
 struct be_usage {
 	uint64_t total_bytes; /* of the filesystem */
 	uint64_t avail_bytes; /* what we can still write */
@@ -63,7 +70,8 @@ struct be_ops {
 	int (*remove_sync)(struct be *be, struct be_batch *batch);
 	int (*scan)(struct be *be, uint64_t id_from, uint64_t id_to, be_scan_fn *fn, void *arg);
 	int (*usage)(const struct be *be, struct be_usage *ret);
-	int (*attr)(const struct be *be, uint64_t id, const struct om_rec *rec, bool durable);
+	int (*attr)(const struct be *be, uint64_t id, const struct om_rec *rec, enum be_when when);
+	int (*attr_sync)(struct be *be); /* NULL: BE_LATER is not asked for */
 	int (*describe)(const struct be *be, uint64_t id, uint8_t *buf, struct be_found *ret);
 	/* NULL: never possible */
 	int (*clone)(const struct be *be, int from_fd, struct be_file *ret_file);
@@ -243,11 +251,16 @@ int be_remove_sync(struct be *be, struct be_batch *batch) OM_MUST_USE;
 
 /**
  * Replace what the file of `id` says of itself. A crash leaves the old or the new, whole.
- * @param rec      uri, type, meta, flags, mtime_ns, expiry_s, rev; rec->size is not used: the file's own is
- * @param durable  on stable storage before the return
+ * @param rec   uri, type, meta, flags, mtime_ns, expiry_s, rev; rec->size is not used: the file's own is
+ * @param when  BE_LATER only where be_attr_can_wait()
  * @return 0; -OBJM_STATUS_NOT_FOUND: no such file; statuses of om_status_errno(): the old or the new is there
  */
-int be_attr_replace(const struct be *be, uint64_t id, const struct om_rec *rec, bool durable) OM_MUST_USE;
+int be_attr_replace(const struct be *be, uint64_t id, const struct om_rec *rec, enum be_when when) OM_MUST_USE;
+/** May attributes of several files be made durable together? */
+bool be_attr_can_wait(const struct be *be);
+/** What was replaced with BE_LATER is durable. One thread at a time for each struct be; fails as be_sync() does, for good.
+ * @return 0; -OBJM_STATUS_STORAGE, errno says why: of each of them the old or the new is there */
+int be_attr_sync(struct be *be) OM_MUST_USE;
 
 /* A file that a scan found. */
 struct be_found {

@@ -84,6 +84,7 @@ static const struct be_ops dir_ops = {
 	.scan = be_dir_scan,
 	.usage = dir_usage,
 	.attr = be_dir_attr,
+	.attr_sync = be_dir_attr_sync,
 	.describe = be_dir_describe,
 	.clone = be_dir_clone,
 };

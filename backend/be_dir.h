@@ -45,7 +45,8 @@ int be_dir_remove(struct be *be, uint64_t id, struct be_batch *batch) OM_MUST_US
 int be_dir_remove_sync(struct be *be, struct be_batch *batch) OM_MUST_USE;
 int be_dir_clone(const struct be *be, int from_fd, struct be_file *ret_file) OM_MUST_USE;
 int be_dir_describe(const struct be *be, uint64_t id, uint8_t *buf, struct be_found *ret) OM_MUST_USE;
-int be_dir_attr(const struct be *be, uint64_t id, const struct om_rec *rec, bool durable) OM_MUST_USE;
+int be_dir_attr(const struct be *be, uint64_t id, const struct om_rec *rec, enum be_when when) OM_MUST_USE;
+int be_dir_attr_sync(struct be *be) OM_MUST_USE;
 int be_dir_scan(struct be *be, uint64_t id_from, uint64_t id_to, be_scan_fn *fn, void *arg) OM_MUST_USE;
 
 #endif

@@ -82,7 +82,7 @@ static void drop_side(const struct be *be, uint64_t id)
 
 static bool too_big(int err) { return err == ENOSPC || err == E2BIG || err == ERANGE || err == EOPNOTSUPP; }
 
-int be_dir_attr(const struct be *be, uint64_t id, const struct om_rec *rec, bool durable)
+int be_dir_attr(const struct be *be, uint64_t id, const struct om_rec *rec, enum be_when when)
 {
 	uint8_t buf[BE_ATTR_MAX];
 	struct om_rec r = *rec;
@@ -97,17 +97,32 @@ int be_dir_attr(const struct be *be, uint64_t id, const struct om_rec *rec, bool
 	r.size = (uint64_t)st.st_size;
 	size_t len = be_attr_encode(&r, buf);
 	if ((be->caps & OM_TIERC_XATTR) && set_xattr(fd, buf, len) == 0) {
-		if (durable && fsync(fd) < 0)
+		if (when == BE_NOW && fsync(fd) < 0)
 			return be_dir_errno();
-		drop_side(be, id);
+		if (when != BE_LATER) /* else it stays until the object goes: its name must not be gone before the attribute is durable */
+			drop_side(be, id);
 		return 0;
 	}
 	if ((be->caps & OM_TIERC_XATTR) && !too_big(errno))
 		return be_dir_errno();
+	/* not later: a name that is durable before its bytes are would be a damaged side file */
+	bool durable = when != BE_NEVER;
 	rc = put_side(be, id, buf, len, durable);
 	if (rc < 0 || !(be->caps & OM_TIERC_XATTR))
 		return rc;
 	if (set_xattr(fd, NULL, 0) < 0 && errno != ENODATA)
 		return be_dir_errno();
 	return durable && fsync(fd) < 0 ? be_dir_errno() : 0;
+}
+
+int be_dir_attr_sync(struct be *be)
+{
+	if (be->failed) {
+		errno = EIO;
+		return -OBJM_STATUS_STORAGE;
+	}
+	if (syncfs(be->sync_fd) == 0)
+		return 0;
+	be->failed = true; /* the kernel tells of an error once: see be_dir_sync() */
+	return -OBJM_STATUS_STORAGE;
 }

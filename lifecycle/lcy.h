@@ -2,13 +2,14 @@
  * lcy.h: the lifecycle process as a whole: what its parts share.
  *
  * Linked by objmapper-lifecycle and its tests. Threads: the loop (control socket, ring, heat, decisions); movers (lcy_move.h),
- * which copy; one that writes heat to state_dir now and then; and, while a tier is scanned, one scan thread that does
- * nothing but read files and send FOUND. All put into the ring, under ring_lock. Everything below is the loop's alone unless it
+ * which copy; one that gives files new attributes, once that was asked for; one that writes heat to state_dir now and then; and, while
+ * a tier is scanned, one scan thread that does nothing but read files and send FOUND. All put into the ring, under ring_lock. Everything below is the loop's alone unless it
  * says otherwise.
  *
  *	lcy_main.c	BOOT, control messages, the loop
  *	lcy_order.c	what the ring brings, to whom it belongs
  *	lcy_files.c	removals        lcy_scan.c  scans for rebuilds and orphans
+ *	lcy_attr.c	new attributes of files
  *	lcy_heat.c	access logs into heat
  *	lcy_save.c	heat over a restart (file: lcy_keep.c)
  *	lcy_tiers.c	what a tier can take, and how it has done of late
@@ -61,9 +62,11 @@
 struct lcy_tier {
 	bool on;	/* its directories are here */
 	struct be be;	/* loop thread: removals */
-	struct be scan; /* scan thread: its own, so that the two never share a word */
+	struct be scan; /* scan thread: its own, so that no two share a word */
+	struct be attr; /* the thread of lcy_attr.c */
 	/* decisions */
 	uint64_t inbound, outbound; /* bytes of jobs under way to it and off it */
+	uint64_t asked_for;	    /* of `inbound`: not allowed yet, so not in the supervisor's figures either */
 	uint64_t leaving, leaving_ns; /* bytes that just left: the supervisor's figure follows when their files are gone */
 	unsigned fails;		    /* in a row */
 	uint64_t again_ns;	    /* no moves there before */
@@ -72,6 +75,7 @@ struct lcy_tier {
 	uint64_t drained, drained_bytes, drain_stuck; /* since the drain began; of the last scan: what can go nowhere */
 	uint64_t drain_again_ns, drain_seen; /* the next look at what is left; `drained` at the last one */
 	unsigned drain_idle;	    /* looks in a row that moved nothing */
+	unsigned drain_looks;	    /* since the drain, or the process, began */
 	uint64_t asked;		    /* ROOM: bytes that somebody waits for */
 	bool over;		    /* above the high mark, and not down at the low one yet */
 	bool room_now;		    /* room is being made: candidates of the last scan are under way */
@@ -89,6 +93,18 @@ struct lcy_recent {
 	uint64_t id;
 	uint32_t until_s; /* low 32 bits of the time since 1970 */
 	int8_t dir;	  /* 1: went up; -1: went down; 0: nothing is done with it */
+};
+
+struct lcy_attr_order;
+struct lcy_attrs {
+	pthread_t thread;
+	bool on;
+	/* under lock */
+	pthread_mutex_t lock;
+	pthread_cond_t wake;
+	struct lcy_attr_order *first, **last;
+	unsigned n;
+	bool stop;
 };
 
 struct lcy_plan {
@@ -185,6 +201,8 @@ struct lcy {
 	_Atomic bool scan_ended; /* by the thread, when it is about to return */
 	struct lcy_scan *scan_now;
 
+	struct lcy_attrs attrs; /* lcy_attr.c */
+
 	/* decisions */
 	struct lcy_moves moves;
 	struct lcy_plan plan;
@@ -212,8 +230,10 @@ bool lcy_files_remove(struct lcy *l, struct lcy_reaps *b);
  * bytes would outlive its removal under such a name. Workers may not unlink. */
 void lcy_files_sweep(struct lcy *l, uint64_t now_ns);
 
-/* lcy_attr.c: a file gets a new attribute (ATTR), and the supervisor is told. */
+/* lcy_attr.c: a file gets a new attribute (ATTR), and the supervisor is told, now or when its thread has done it. */
 void lcy_attr(struct lcy *l, const struct om_op_attr *m, size_t len);
+/** End its thread; what waits is dropped. For tests; the process itself just ends. */
+void lcy_attr_stop(struct lcy *l);
 
 /* lcy_scan.c */
 void lcy_scan_order(struct lcy *l, const struct om_op_scan *order);
@@ -250,7 +270,7 @@ const struct om_boot_tier *lcy_tier_row(const struct lcy *l, unsigned no);
 bool lcy_tier_memory(const struct lcy *l, unsigned no);
 /** True if a is the faster of two tiers. */
 bool lcy_tier_faster(const struct lcy *l, unsigned a, unsigned b);
-/** Bytes on it, what is on its way there included. */
+/** Bytes on it, what is on its way there included, each once. */
 uint64_t lcy_tier_used(const struct lcy *l, unsigned no);
 uint64_t lcy_tier_capacity(const struct lcy *l, unsigned no);
 /** True if moves may read from it: it is ready or read-only, here, and (but for copies) a migration_src. */
@@ -322,6 +342,7 @@ int lcy_act_start(struct lcy *l, const struct lcy_cand *c, struct lcy_job **ret_
 void lcy_act_room(struct lcy *l, const struct om_op_room *m);
 /** conf.ended of lcy_move.h; arg: struct lcy. */
 void lcy_act_ended(void *arg, struct lcy_job *job);
+void lcy_act_begun(void *arg, const struct lcy_job *job);
 
 /* lcy_task.c */
 void lcy_task_order(struct lcy *l, const struct om_op_task *m, const char *uri);

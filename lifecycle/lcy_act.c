@@ -127,8 +127,10 @@ int lcy_act_start(struct lcy *l, const struct lcy_cand *c, struct lcy_job **ret_
 	job->other = s.ent.home != c->from ? s.ent.home : s.ent.tier != c->from ? s.ent.tier : OM_TIER_NONE;
 	job->move_kind = c->move_kind;
 	job->drop_why = c->drop_why;
-	if (job->to < OM_TIERS_MAX)
+	if (job->to < OM_TIERS_MAX) {
 		l->tiers[job->to].inbound += job->size;
+		l->tiers[job->to].asked_for += job->size;
+	}
 	if (job->kind == LCY_JOB_DROP || job->move_kind == OM_MOVE_HOME)
 		l->tiers[job->from].outbound += job->size;
 	if (ret_job)
@@ -335,6 +337,13 @@ static void dropped(struct lcy *l, const struct lcy_job *job)
 		lcy_cache_not_there(l, job->slot, job->id);
 }
 
+void lcy_act_begun(void *arg, const struct lcy_job *job)
+{
+	struct lcy_tier *to = &((struct lcy *)arg)->tiers[job->to];
+
+	to->asked_for -= OM_MIN(to->asked_for, job->size);
+}
+
 void lcy_act_ended(void *arg, struct lcy_job *job)
 {
 	struct lcy *l = arg;
@@ -346,8 +355,11 @@ void lcy_act_ended(void *arg, struct lcy_job *job)
 		lcy_task_ended(l, job);
 		return;
 	}
-	if (job->kind == LCY_JOB_MOVE)
+	if (job->kind == LCY_JOB_MOVE) {
+		if (!job->begun)
+			l->tiers[job->to].asked_for -= OM_MIN(l->tiers[job->to].asked_for, job->size);
 		l->tiers[job->to].inbound -= OM_MIN(l->tiers[job->to].inbound, job->size);
+	}
 	if (leaves)
 		from->outbound -= OM_MIN(from->outbound, job->size);
 	if (leaves && job->status == 0) {

@@ -130,6 +130,8 @@ static int take_tiers(struct lcy *l, const int *fds, unsigned nfds, int (*dirs)[
 		if (err == 0)
 			err = be_dir_init(&t->scan, dirs[*ret_n][0], dirs[*ret_n][1], row->caps, 1);
 		if (err == 0)
+			err = be_dir_init(&t->attr, dirs[*ret_n][0], dirs[*ret_n][1], row->caps, 2);
+		if (err == 0)
 			err = lcy_moves_tier(&l->moves, row->tier, dirs[*ret_n][0], dirs[*ret_n][1], row->caps, row->type == OM_TIER_MEMORY);
 		if (err < 0)
 			return err;
@@ -287,7 +289,7 @@ int main(int argc, char **argv)
 	l->scans_end = &l->scans;
 	l->send = lcy_send;
 	l->save.dirfd = -1;
-	lcy_moves_init(&l->moves, &(struct lcy_moves_conf){ send_up, wake_up, lcy_act_ended, l });
+	lcy_moves_init(&l->moves, &(struct lcy_moves_conf){ .send = send_up, .begun = lcy_act_begun, .wake = wake_up, .ended = lcy_act_ended, .arg = l });
 	l->heat_ms = LCY_HEAT_MS;
 	pthread_mutex_init(&l->ring_lock, NULL);
 	if (fcntl(OM_PROC_FD, F_GETFD) < 0) {

@@ -19,7 +19,7 @@ int lcy_moves_tier(struct lcy_moves *m, uint8_t no, int objects_fd, int staging_
 {
 	OM_ASSERT(no < OM_TIERS_MAX);
 	for (unsigned i = 0; i < OM_ARRAY_SIZE(m->mover); i++) {
-		/* `who` tells the names in staging/ apart; 0 and 1 are the loop's and the scan's */
+		/* `who` tells the names in staging/ apart; 0 to 2 are the loop's, the scan's and the attributes' */
 		int err = be_dir_init(&m->mover[i].be[no], objects_fd, staging_fd, caps, 0x10000u + i);
 		if (err < 0)
 			return err;
@@ -183,6 +183,8 @@ bool lcy_moves_verdict(struct lcy_moves *m, const struct om_op_verdict *v)
 	int stage = atomic_load(&job->stage);
 	if (stage == LCY_STAGE_ASKED && job->kind == LCY_JOB_MOVE && v->status == 0) {
 		job->begun = true;
+		if (m->conf.begun)
+			m->conf.begun(m->conf.arg, job);
 		atomic_store(&job->stage, LCY_STAGE_COPY);
 		give(m, job, false);
 		return true;

@@ -77,6 +77,8 @@ struct lcy_mover {
 struct lcy_moves_conf {
 	/** Put a message into the ring; any thread. 0 or negative. */
 	int (*send)(void *arg, const struct iovec *iov, int n);
+	/** MOVE_BEGIN was allowed: from here on its room is in the supervisor's figures; loop's thread. NULL: nothing */
+	void (*begun)(void *arg, const struct lcy_job *job);
 	/** Wake the loop: jobs have ended; any thread. */
 	void (*wake)(void *arg);
 	/** A job has ended; loop's thread, from lcy_moves_turn(). It is freed afterwards. */

@@ -41,7 +41,7 @@ uint64_t lcy_tier_used(const struct lcy *l, unsigned no)
 {
 	struct idxr_tier t;
 
-	return idxr_tier(&l->idx, no, &t) < 0 ? 0 : t.used_bytes + l->tiers[no].inbound;
+	return idxr_tier(&l->idx, no, &t) < 0 ? 0 : t.used_bytes + l->tiers[no].asked_for;
 }
 
 uint64_t lcy_tier_capacity(const struct lcy *l, unsigned no)

@@ -92,6 +92,7 @@ static int commit_move(struct world *w, const struct om_op_move *m, const struct
 	int fd;
 
 	if (e->id != m->id || e->home != m->from) {
+		account(w, m->to, -(int64_t)m->size, 0);
 		remove_file(w, m->to, m->id);
 		return -OBJM_STATUS_PRECONDITION_FAILED;
 	}
@@ -99,7 +100,7 @@ static int commit_move(struct world *w, const struct om_op_move *m, const struct
 	assert_int_equal(be_open(&w->tier[m->to].be, m->id, &fd), 0);
 	assert_int_equal(lseek(fd, 0, SEEK_END), e->size);
 	om_close(&fd);
-	account(w, m->to, (int64_t)e->size, 1);
+	account(w, m->to, 0, 1); /* its bytes were promised when it began */
 	if (m->kind == OM_MOVE_COPY) {
 		e->tier = m->to;
 		w->copies++;
@@ -164,11 +165,20 @@ static void answer(struct world *w, const struct world_msg *m)
 	struct idx_key key = key_of(uri, m->len - fixed);
 	int err = idxw_get(w->w, &key, &e, NULL);
 	switch (m->hdr.type) {
-	case OM_OP_MOVE_BEGIN: v.status = err < 0 ? err : begin_status(w, &m->move, &e); break;
-	case OM_OP_MOVE_COMMIT: v.status = err < 0 ? err : commit_move(w, &m->move, &key, &e); break;
+	case OM_OP_MOVE_BEGIN:
+		v.status = err < 0 ? err : begin_status(w, &m->move, &e);
+		if (v.status == 0)
+			account(w, m->move.to, (int64_t)m->move.size, 0);
+		break;
+	case OM_OP_MOVE_COMMIT:
+		if (err < 0)
+			account(w, m->move.to, -(int64_t)m->move.size, 0);
+		v.status = err < 0 ? err : commit_move(w, &m->move, &key, &e);
+		break;
 	case OM_OP_DROP: v.status = err < 0 ? err : drop(w, &m->drop, &key, &e); break;
 	case OM_OP_MOVE_ABORT:
 		w->aborts++;
+		account(w, m->move.to, -(int64_t)m->move.size, 0);
 		remove_file(w, m->move.to, m->move.id);
 		return;
 	default: fail_msg("message of type %u", m->hdr.type);
@@ -374,7 +384,7 @@ static int make_heat(struct world *w)
 static void lcy_begin(struct world *w, unsigned generation)
 {
 	struct lcy *l = &w->l;
-	struct lcy_moves_conf conf = { moves_send, moves_wake, lcy_act_ended, l };
+	struct lcy_moves_conf conf = { .send = moves_send, .begun = lcy_act_begun, .wake = moves_wake, .ended = lcy_act_ended, .arg = l };
 
 	l->boot.generation = generation;
 	l->send = world_send;

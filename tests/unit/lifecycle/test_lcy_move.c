@@ -85,7 +85,7 @@ static void fake_ended(void *arg, struct lcy_job *job)
 static int setup(void **state)
 {
 	struct fix *f = calloc(1, sizeof(*f));
-	struct lcy_moves_conf conf = { fake_send, fake_wake, fake_ended, f };
+	struct lcy_moves_conf conf = { .send = fake_send, .wake = fake_wake, .ended = fake_ended, .arg = f };
 
 	be_test_open(&f->tier[DISK], NULL, OM_TIER_HDD, 0);
 	be_test_open(&f->tier[SSD], NULL, OM_TIER_SSD, 0);

@@ -356,6 +356,25 @@ static void test_drain(void **state)
 	assert_int_equal(world_task(w, OM_TASK_DRAIN, NULL, 9, 1), -OBJM_STATUS_NOT_FOUND);
 }
 
+/* What is on its way is counted once, by the supervisor from MOVE_BEGIN on: more than are under way at once go to a tier that has
+ * room for just these, in one look, without a pause. */
+static void test_room_counted_once(void **state)
+{
+	struct world *w = *state;
+	enum { N = 700 };
+
+	static_assert(N > LCY_JOBS_MAX, "some begin when others are under way");
+	idxw_tier(w->w, SLOW, &(struct idxr_tier){ .capacity_bytes = N * 4 * KB * 100 / 95 + 8 * KB, .state = OM_TIERS_READY });
+	for (unsigned i = 0; i < N; i++)
+		(void)world_put(w, name(i), 4 * KB, FAST, 0, 0);
+	assert_int_equal(world_task(w, OM_TASK_DRAIN, NULL, FAST, 1), 0);
+	world_settle(w);
+	assert_int_equal(w->moves, N);
+	assert_int_equal(w->l.tiers[SLOW].inbound, 0);
+	assert_int_equal(w->l.tiers[SLOW].asked_for, 0);
+	assert_int_equal(world_used(w, SLOW), N * 4 * KB);
+}
+
 /* A drain that is refused for a moment goes on, however long the interval is. */
 static void test_drain_again(void **state)
 {
@@ -522,7 +541,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		T(test_cycle), T(test_no_flapping), T(test_rests), T(test_batch_all), T(test_batch), T(test_pause), T(test_flags), T(test_expired), T(test_room_order),
-		T(test_room_nothing), T(test_room_copies), T(test_cache_shares), T(test_replaced), T(test_drain), T(test_drain_again), T(test_tasks),
+		T(test_room_nothing), T(test_room_copies), T(test_cache_shares), T(test_replaced), T(test_drain), T(test_room_counted_once), T(test_drain_again), T(test_tasks),
 		T(test_task_slow), T(test_heat_kept), T(test_target_refuses),
 	};
 
