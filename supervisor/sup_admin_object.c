@@ -352,15 +352,16 @@ int sup_admin_run_OBJECT(struct sup_admin_call *call) { return look_up(call, on_
 static const char *why_here(const struct sup_engine_stat *st, const struct sup_admin_call *call, const struct sup_engine_record *r)
 {
 	const struct sup_engine_tier_stat *t = tier_of(st, r->tier);
-	const struct om_conf *conf = call->sup->conf;
+	uint32_t usual, ephemeral, cache;
 
+	sup_engine_roles(call->sup->engine, &usual, &ephemeral, &cache);
 	if (r->tier != r->home)
 		return "it is hot: this is a cached copy, its home is kept";
 	if (r->flags & OM_OBJ_PINNED)
 		return "it is pinned: nothing moves it";
 	if (r->flags & OM_OBJ_EPHEMERAL)
 		return "it is ephemeral: only memory tiers hold such objects";
-	if (t && !strcmp(t->name, conf->default_tier.name))
+	if (t && t->tier == usual)
 		return "it was put here: the default tier of new objects, or it came back to it";
 	return "it was moved or put here: its heat suits this tier, the default tier had no room, or somebody asked for it";
 }

@@ -49,6 +49,22 @@ json_t *sup_admin_tiers(const struct sup_engine_stat *st, bool full)
 	return a;
 }
 
+/* Which tier new, ephemeral and cached objects go to: what is in force, measured factors included. */
+static void put_roles(const struct sup *sup, const struct sup_engine_stat *st, json_t *tiers)
+{
+	static const char *const names[] = { "default", "ephemeral", "cache" };
+	uint32_t role[OM_ARRAY_SIZE(names)];
+
+	sup_engine_roles(sup->engine, &role[0], &role[1], &role[2]);
+	for (unsigned i = 0; i < st->n_tiers && i < OM_TIERS_MAX; i++) {
+		json_t *a = json_array();
+		for (unsigned k = 0; k < OM_ARRAY_SIZE(names); k++)
+			if (role[k] != OM_TIER_NONE && role[k] == st->tiers[i].tier)
+				(void)json_array_append_new(a, json_string(names[k]));
+		sup_admin_put(json_array_get(tiers, i), "roles", a);
+	}
+}
+
 int sup_admin_run_TIER_LIST(struct sup_admin_call *call)
 {
 	struct sup *sup = call->sup;
@@ -58,6 +74,7 @@ int sup_admin_run_TIER_LIST(struct sup_admin_call *call)
 	sup_engine_stat(sup->engine, &st);
 	json_t *tiers = sup_admin_tiers(&st, true);
 	sup_rates_put(sup, tiers);
+	put_roles(sup, &st, tiers);
 	sup_admin_put(reply, "tiers", tiers);
 	return 0;
 }

@@ -374,41 +374,6 @@ void sup_engine_close(struct sup_engine *e)
 
 const uint8_t *sup_engine_secret(const struct sup_engine *e) { return idx_state_identity(e->state)->secret; }
 
-unsigned sup_engine_tiers(const struct sup_engine *e, struct om_boot_tier ret[static OM_TIERS_MAX],
-			  int ret_dirs[static OM_TIERS_MAX][2])
-{
-	pthread_mutex_t *lock = &((struct sup_engine *)(uintptr_t)e)->dirs_lock;
-	unsigned n = 0;
-
-	pthread_mutex_lock(lock);
-	for (unsigned i = 0; i < e->n_tiers; i++) {
-		const struct sup_tier *t = &e->tiers[i];
-		if (t->no == OM_TIER_NONE)
-			continue; /* it never was here: it holds nothing, and nothing can be put there */
-		ret[n] = (struct om_boot_tier){
-			.capacity_bytes = atomic_load(&t->capacity_bytes), .flags = atomic_load(&t->flags), .caps = t->caps, .tier = t->no,
-			.type = t->conf->type, .state = (uint8_t)(t->cat ? sup_tier_state(t) : OM_TIERS_ABSENT),
-			.durability = t->conf->durability, .perf_factor = sup_tier_factor(t),
-		};
-		(void)snprintf(ret[n].name, sizeof(ret[n].name), "%s", t->conf->name);
-		bool there = ret[n].state != OM_TIERS_ABSENT;
-		ret_dirs[n][0] = there ? fcntl(t->objectsfd, F_DUPFD_CLOEXEC, 3) : -1;
-		ret_dirs[n][1] = there ? fcntl(t->stagingfd, F_DUPFD_CLOEXEC, 3) : -1;
-		n++;
-	}
-	pthread_mutex_unlock(lock);
-	return n;
-}
-
-void sup_engine_roles(const struct sup_engine *e, uint32_t *ret_default, uint32_t *ret_ephemeral, uint32_t *ret_cache)
-{
-	const struct om_conf_role *const roles[] = { &e->conf->default_tier, &e->conf->ephemeral_tier, &e->conf->cache_tier };
-	uint32_t *const out[] = { ret_default, ret_ephemeral, ret_cache };
-
-	for (unsigned i = 0; i < OM_ARRAY_SIZE(roles); i++)
-		*out[i] = sup_engine_tier_no(e, roles[i]->name); /* "": no tier has that name */
-}
-
 static int child_segments(struct sup_engine *e, struct sup_engine_child *ret, bool lifecycle)
 {
 	pthread_mutex_lock(&e->seg_lock);

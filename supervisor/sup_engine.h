@@ -92,7 +92,7 @@ void sup_engine_close(struct sup_engine *e);
 const uint8_t *sup_engine_secret(const struct sup_engine *e);
 
 /**
- * Rows for BOOT, and for each tier that is not absent its objects/ and staging/ directories (-1 if absent; the caller closes them).
+ * Rows for BOOT, the fastest tier first, and for each tier that is not absent its objects/ and staging/ directories (-1 if absent; the caller closes them).
  * @return number of tiers, at most OM_TIERS_MAX
  */
 unsigned sup_engine_tiers(const struct sup_engine *e, struct om_boot_tier ret[static OM_TIERS_MAX],

@@ -88,7 +88,7 @@ struct sup_tier {
 	bool is_volatile;		    /* memory tier: its catalog goes with its objects */
 	_Atomic int state;		    /* enum om_tier_state */
 	uint32_t caps;
-	double measured; /* how slow it is beside memory; 0: not measured (configured, memory, or no room to) */
+	_Atomic double measured; /* how slow it is beside memory; 0: not measured (configured, memory, or no room to) */
 	int rootfd, objectsfd, stagingfd;
 	struct be be; /* memory tier: publisher; its small files are unlinked here */
 	struct idx_cat *_Atomic cat; /* NULL: absent. Used under e->cats, but by the publisher, which only asks whether it is there */

@@ -4,6 +4,7 @@
  */
 #include <sys/stat.h>
 
+#include "common/om_fault.h"
 #include "supervisor/sup_engine_int.h"
 
 #define BACK_CHUNK 1024u
@@ -72,7 +73,8 @@ int sup_past_read(struct sup_engine *e, struct sup_tier *t, struct sup_coming *c
 {
 	struct idx_state_txn *txn;
 	struct idx_cat_snap *snap;
-	int err = idx_state_txn_begin(e->state, true, &txn);
+	int injected = om_fault(OM_FAULT_TIER_PAST);
+	int err = injected ? -om_status_errno(injected) : idx_state_txn_begin(e->state, true, &txn);
 
 	if (err < 0)
 		return err;

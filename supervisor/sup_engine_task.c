@@ -220,14 +220,6 @@ int sup_engine_tier_order(struct sup_engine *e, const char *name, enum sup_engin
 	return 0;
 }
 
-uint8_t sup_engine_tier_no(const struct sup_engine *e, const char *name)
-{
-	for (unsigned i = 0; i < e->n_tiers; i++)
-		if (!strcmp(e->tiers[i].conf->name, name))
-			return e->tiers[i].no;
-	return OM_TIER_NONE;
-}
-
 /* ---- who answers; any thread ---- */
 
 /* Without memory for it the question ends by its time. */

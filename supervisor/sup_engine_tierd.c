@@ -10,6 +10,7 @@
  */
 #include <sys/stat.h>
 
+#include "common/om_fault.h"
 #include "index/cat/idx_tier_mark.h"
 #include "supervisor/sup_engine_int.h"
 
@@ -165,6 +166,7 @@ static int open_tier(struct sup_tierd *d, struct sup_tier *t, bool adopt, char *
 		return err;
 	}
 	atomic_store(&t->attached, false);
+	(void)om_fault(OM_FAULT_TIER_OPENED);
 	sup_tierd_mail(e, SUP_MAIL_COMING, t, c);
 	while (!atomic_load(&t->attached) && !sup_tierd_stopping(d->e))
 		(void)usleep(1000);
@@ -173,6 +175,7 @@ static int open_tier(struct sup_tierd *d, struct sup_tier *t, bool adopt, char *
 	err = sup_past_read(e, t, c);
 	if (err == 0)
 		err = sup_past_records(e, t, c);
+	(void)om_fault(OM_FAULT_TIER_READ);
 	if (err < 0) { /* what was removed from it meanwhile is not known: it cannot be used */
 		(void)snprintf(ret_why, cap, "its past cannot be read: %s", idx_cat_message());
 		leave(e, t, ret_why);
@@ -225,6 +228,7 @@ static void close_tier(struct sup_tierd *d, struct sup_tier *t)
 	om_close(&t->stagingfd);
 	pthread_mutex_unlock(&e->dirs_lock);
 	d->failed[t->ix] = (struct sight){ .known = false };
+	(void)om_fault(OM_FAULT_TIER_CLOSED);
 	atomic_store(&t->phase, SUP_PHASE_ABSENT);
 }
 

@@ -10,6 +10,7 @@
  * Going: no work is lent to its committer any more; what is there comes back; then its catalog and directories are closed. What it
  * alone holds is unavailable. Of a memory tier it is gone: the index forgets it and its copies.
  */
+#include "common/om_fault.h"
 #include "supervisor/sup_engine_int.h"
 
 int sup_tiers_slot(struct sup_engine *e, const struct om_conf_backend *conf)
@@ -130,6 +131,7 @@ static void take_over(struct sup_tier *t, struct sup_tier *n)
 	t->objectsfd = om_take_fd(&n->objectsfd);
 	t->stagingfd = om_take_fd(&n->stagingfd);
 	t->caps = n->caps;
+	t->measured = n->measured;
 	t->whole_bytes = n->whole_bytes;
 	t->own_fs = n->own_fs;
 	t->base_bytes = n->base_bytes;
@@ -249,6 +251,7 @@ static void back_done(struct sup_engine *e, struct sup_tier *t)
 {
 	if (!t->back || !t->back_last || atomic_load(&t->back_flight))
 		return;
+	(void)om_fault(OM_FAULT_TIER_BACK);
 	t->back = false;
 	t->hidden = false;
 	if (!t->owes_rebuild)
@@ -420,12 +423,14 @@ bool sup_tiers_turn(struct sup_engine *e)
 		struct sup_tier *t = &e->tiers[i];
 		if (t->coming && e->tomb_ops[(e->epoch - 1) & 1] == 0) {
 			t->coming = false;
+			(void)om_fault(OM_FAULT_TIER_ATTACHED);
 			atomic_store(&t->attached, true);
 		}
 		if (t->away && t->cat && !t->lent && !t->closing) {
 			t->closing = true;
 			if (t->is_volatile) /* whatever was under way has been counted; a disk's objects stay their owners' */
 				sup_owner_tier(e, t, NULL);
+			(void)om_fault(OM_FAULT_TIER_LEAVING);
 			sup_tierd_order(e, SUP_ORDER_CLOSE, t, false, 0);
 		}
 		if (t->purging) {

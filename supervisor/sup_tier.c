@@ -283,7 +283,9 @@ void sup_tier_fail(struct sup_tier *t, const char *why)
 
 double sup_tier_factor(const struct sup_tier *t)
 {
-	return t->conf->perf_factor <= 0 && t->measured > 0 ? t->measured : om_conf_perf_factor(t->conf);
+	double measured = atomic_load(&t->measured);
+
+	return t->conf->perf_factor <= 0 && measured > 0 ? measured : om_conf_perf_factor(t->conf);
 }
 
 static bool is_adopted(const struct sup_engine *e, const struct sup_tier *t)
@@ -321,8 +323,10 @@ static bool open_all(struct sup_engine *e, struct sup_tier *t)
 		return absent(t, "cannot open its directories", strerror(errno));
 	t->no = id.number;
 	t->caps = probe.caps;
-	if (t->conf->perf_factor <= 0 && !t->is_volatile && be_measure(t->rootfd, &t->measured) < 0)
-		t->measured = 0; /* full, or it has no nameless files: the usual one of its type */
+	double factor = 0;
+	if (t->conf->perf_factor <= 0 && !t->is_volatile && be_measure(t->rootfd, &factor) < 0)
+		factor = 0; /* full, or it has no nameless files: the usual one of its type */
+	atomic_store(&t->measured, factor);
 	find_capacity(t);
 	if (!open_catalog(e, t, &id, is_new, adopt))
 		return false;

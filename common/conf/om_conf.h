@@ -76,6 +76,7 @@ struct om_conf_net {
 struct om_conf_role {
 	char *name;	   /* the tier's id; "" when no tier has the role */
 	unsigned tier; /* its index in backends[]; OM_TIER_NONE */
+	bool given;    /* by the file, not by default */
 };
 
 /*

@@ -243,7 +243,8 @@ static void give_role(struct om_conf_ctx *ctx, const char *key, struct om_conf_r
 	const struct om_conf *conf = ctx->conf;
 
 	role->tier = usual;
-	if (role->name[0]) {
+	role->given = role->name[0] != '\0';
+	if (role->given) {
 		const struct om_conf_backend *t = om_conf_find_tier(conf, role->name);
 		role->tier = t ? (unsigned)(t - conf->backends) : OM_TIER_NONE;
 		if (!t && conf->n_backends > 0)

@@ -405,6 +405,42 @@ void wait_complete(struct world *x)
 	fail_msg("not complete: ops %llu removals %llu", (unsigned long long)st.pending_ops, (unsigned long long)st.pending_removals);
 }
 
+void world_wait_scan(struct world *x)
+{
+	for (int i = 0; i < 5000 && !x->l.scan.id_to; i++, usleep(1000))
+		serve_reaps(x);
+	assert_true(x->l.scan.id_to);
+}
+
+void world_scanned(struct world *x, uint8_t tier, uint64_t files)
+{
+	struct om_op_scanned d = { .hdr.type = OM_OP_SCANNED, .tier = tier, .files = files };
+
+	put_msg(&x->l, &d, sizeof(d), "", NULL, 0);
+}
+
+void world_found(struct world *x, uint8_t tier, const char *uri, uint64_t id, uint32_t flags)
+{
+	struct om_op_found m = { .hdr.type = OM_OP_FOUND, .id = id, .size = 5, .rev = 1, .tier = tier, .flags = flags,
+				 .uri_len = (uint16_t)strlen(uri) };
+
+	put_msg(&x->l, &m, sizeof(m), uri, NULL, 0);
+}
+
+void world_wait_state(struct world *x, const char *tier, int state)
+{
+	struct sup_engine_stat st;
+
+	for (int n = 0; n < 20000; n++, usleep(1000)) {
+		serve_reaps(x);
+		sup_engine_stat(x->e, &st);
+		for (unsigned i = 0; i < st.n_tiers; i++)
+			if (!strcmp(st.tiers[i].name, tier) && st.tiers[i].state == state)
+				return;
+	}
+	fail_msg("tier %s does not become %s", tier, om_tier_state_name((unsigned)state));
+}
+
 bool was_reaped(const struct world *x, uint64_t id)
 {
 	for (unsigned i = 0; i < x->l.n_reaped; i++)

@@ -75,6 +75,11 @@ int del(struct world *x, const char *uri);
 int lookup(struct world *x, const char *uri, struct om_op_record *ret);
 int index_get(struct world *x, const char *uri, struct idx_ent *ret);
 void wait_complete(struct world *x);
+/* A scan: wait until it is asked for (x->l.scan); a file that it finds; its end. */
+void world_wait_scan(struct world *x);
+void world_found(struct world *x, uint8_t tier, const char *uri, uint64_t id, uint32_t flags);
+void world_scanned(struct world *x, uint8_t tier, uint64_t files);
+void world_wait_state(struct world *x, const char *tier, int state);
 bool was_reaped(const struct world *x, uint64_t id);
 unsigned list_count(struct world *x, const char *prefix, uint32_t limit, char last[static 64], bool *ret_more);
 /* What a user owns, as the engine says; nothing is all 0. */

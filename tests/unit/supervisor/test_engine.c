@@ -126,17 +126,9 @@ static void test_restart_keeps(void **state)
 	assert_int_equal(ent.id, b);
 	assert_true(put(x, "/new", "disk", 0) > orphan);
 	/* the reservation was open when it ended: the unsettled range is scanned */
-	for (int i = 0; i < 2000 && !x->l.scan.id_to; i++, usleep(1000))
-		serve_reaps(x);
+	world_wait_scan(x);
 	assert_int_equal(x->l.scan.mode, OM_SCAN_ORPHANS);
 	assert_true(x->l.scan.id_from <= orphan && orphan < x->l.scan.id_to);
-}
-
-static void found(struct world *x, uint8_t tier, const char *uri, uint64_t id)
-{
-	struct om_op_found m = { .hdr.type = OM_OP_FOUND, .id = id, .size = 5, .rev = 1, .tier = tier,
-				 .uri_len = (uint16_t)strlen(uri) };
-	put_msg(&x->l, &m, sizeof(m), uri, NULL, 0);
 }
 
 static void test_lost_catalog_is_rebuilt(void **state)
@@ -154,15 +146,13 @@ static void test_lost_catalog_is_rebuilt(void **state)
 	nftw(path, rm_one, 16, FTW_DEPTH | FTW_PHYS);
 	start(x);
 	uint8_t disk = tier_no(x, "disk");
-	for (int i = 0; i < 2000 && !x->l.scan.id_to; i++, usleep(1000))
-		serve_reaps(x);
+	world_wait_scan(x);
 	assert_int_equal(x->l.scan.mode, OM_SCAN_REBUILD);
 	assert_int_equal(lookup(x, "/a", &rec), -OBJM_STATUS_UNAVAILABLE);
-	found(x, disk, "/a", b);
-	found(x, disk, "/a", a); /* the replaced one is still there: the higher id wins, in any order */
-	found(x, disk, "/gone", c);
-	struct om_op_scanned d = { .hdr.type = OM_OP_SCANNED, .tier = disk, .files = 3 };
-	put_msg(&x->l, &d, sizeof(d), "", NULL, 0);
+	world_found(x, disk, "/a", b, 0);
+	world_found(x, disk, "/a", a, 0); /* the replaced one is still there: the higher id wins, in any order */
+	world_found(x, disk, "/gone", c, 0);
+	world_scanned(x, disk, 3);
 	wait_complete(x);
 	assert_int_equal(index_get(x, "/a", &ent), 0);
 	assert_int_equal(ent.id, b);
@@ -193,14 +183,12 @@ static void test_lost_state_is_adopted(void **state)
 	stop(x);
 	x->adopt[0] = "disk";
 	start(x);
-	for (int i = 0; i < 2000 && !x->l.scan.id_to; i++, usleep(1000))
-		serve_reaps(x);
+	world_wait_scan(x);
 	assert_int_equal(x->l.scan.mode, OM_SCAN_REBUILD);
 	assert_true(a < x->l.scan.id_to); /* no id of the tier is given out again */
 	uint8_t disk = tier_no(x, "disk");
-	found(x, disk, "/a", a);
-	struct om_op_scanned d = { .hdr.type = OM_OP_SCANNED, .tier = disk, .files = 1 };
-	put_msg(&x->l, &d, sizeof(d), "", NULL, 0);
+	world_found(x, disk, "/a", a, 0);
+	world_scanned(x, disk, 1);
 	wait_complete(x);
 	assert_int_equal(index_get(x, "/a", &ent), 0);
 	assert_int_equal(ent.id, a);

@@ -2,7 +2,7 @@
  * test_task.c: questions of the main loop: TASK to the lifecycle process and back, and its records of a URI. The process answers
  * well, badly, late, never, or dies; whatever it does, each question ends exactly once.
  */
-#include "eng_fix.h"
+#include "engine_world.h"
 
 #define MS UINT64_C(1000000)
 
@@ -26,14 +26,14 @@ static void on_done(void *arg, const struct sup_engine_answer *a)
 		memcpy(h->text, a->text, OM_MIN(a->text_len, sizeof(h->text)));
 }
 
-static void hear(struct fix *x, struct heard *h, unsigned n)
+static void hear(struct world *x, struct heard *h, unsigned n)
 {
 	for (int i = 0; i < 5000 && h->n < n; i++, usleep(1000))
 		sup_engine_asks(x->e, om_now_ns());
 	assert_int_equal(h->n, n);
 }
 
-static void ask(struct fix *x, struct heard *h, enum om_task_kind kind, const char *uri, uint32_t wait_ms)
+static void ask(struct world *x, struct heard *h, enum om_task_kind kind, const char *uri, uint32_t wait_ms)
 {
 	const struct sup_engine_task t = { .kind = kind, .tier = 3, .arg = 42, .uri = uri, .uri_len = uri ? strlen(uri) : 0,
 					   .wait_ms = wait_ms };
@@ -42,7 +42,7 @@ static void ask(struct fix *x, struct heard *h, enum om_task_kind kind, const ch
 }
 
 /* The next TASK, as the lifecycle process sees it. */
-static void take(struct fix *x, struct om_op_task *ret, char *ret_uri, size_t cap)
+static void take(struct world *x, struct om_op_task *ret, char *ret_uri, size_t cap)
 {
 	static union {
 		struct om_op_task task;
@@ -64,7 +64,7 @@ static void take(struct fix *x, struct om_op_task *ret, char *ret_uri, size_t ca
 	fail_msg("no TASK");
 }
 
-static void answer(struct fix *x, uint64_t req, int status, const char *text, uint32_t text_len)
+static void answer(struct world *x, uint64_t req, int status, const char *text, uint32_t text_len)
 {
 	struct om_op_tasked m = { .hdr = { .len = (uint32_t)(sizeof(m) + strlen(text)), .type = OM_OP_TASKED, .req = req },
 				  .status = status, .text_len = text_len };
@@ -76,7 +76,7 @@ static void answer(struct fix *x, uint64_t req, int status, const char *text, ui
 
 static void test_answered(void **state)
 {
-	struct fix *x = *state;
+	struct world *x = *state;
 	struct heard a = { 0 }, b = { 0 };
 	struct om_op_task t, u;
 	char uri[64];
@@ -106,7 +106,7 @@ static void test_answered(void **state)
 /* An answer with the number that free places have. */
 static void test_answer_to_nobody(void **state)
 {
-	struct fix *x = *state;
+	struct world *x = *state;
 
 	answer(x, 0, 0, "", 0);
 	for (int i = 0; i < 10000 && !x->killed; i++) {
@@ -118,7 +118,7 @@ static void test_answer_to_nobody(void **state)
 
 static void test_late(void **state)
 {
-	struct fix *x = *state;
+	struct world *x = *state;
 	struct heard a = { 0 }, b = { 0 };
 	struct om_op_task t, u;
 	char uri[64];
@@ -141,7 +141,7 @@ static void test_late(void **state)
 
 static void test_bounded(void **state)
 {
-	struct fix *x = *state;
+	struct world *x = *state;
 	static struct heard h; /* the last question is open when the engine is closed */
 	const struct sup_engine_task t = { .kind = OM_TASK_STATUS, .wait_ms = 1000 };
 	unsigned n = 0;
@@ -157,7 +157,7 @@ static void test_bounded(void **state)
 
 static void test_no_process(void **state)
 {
-	struct fix *x = *state;
+	struct world *x = *state;
 	struct heard a = { 0 }, b = { 0 };
 	struct om_op_task t;
 	char uri[64];
@@ -174,18 +174,18 @@ static void test_no_process(void **state)
 
 static void test_open_at_the_end(void **state)
 {
-	struct fix *x = *state;
+	struct world *x = *state;
 	struct heard a = { 0 };
 
 	ask(x, &a, OM_TASK_STATUS, NULL, 60000);
-	fix_stop(x);
+	stop(x);
 	assert_int_equal(a.n, 1);
 	assert_int_equal(a.status, -OBJM_STATUS_GONE);
-	fix_start(x);
+	start(x);
 }
 
 /* A text longer than it says, or than may be, costs the process its life. */
-static void hostile(struct fix *x, int status, const char *text, uint32_t text_len)
+static void hostile(struct world *x, int status, const char *text, uint32_t text_len)
 {
 	static struct heard a; /* open until the engine is closed */
 	struct om_op_task t;
@@ -213,9 +213,9 @@ static void test_too_long(void **state)
 
 static void test_lookup(void **state)
 {
-	struct fix *x = *state;
+	struct world *x = *state;
 	struct heard a = { 0 }, b = { 0 };
-	uint64_t id = fix_put(x, "/o", "disk", 0);
+	uint64_t id = put(x, "/o", "disk", 0);
 
 	assert_int_equal(sup_engine_lookup(x->e, "/o", 2, 60000, on_done, &a), 0);
 	assert_int_equal(sup_engine_lookup(x->e, "/none", 5, 60000, on_done, &b), 0);
@@ -233,7 +233,7 @@ static void test_lookup(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-#define T(f) cmocka_unit_test_setup_teardown(f, fix_setup, fix_teardown)
+#define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 		T(test_answered),     T(test_answer_to_nobody), T(test_late),	 T(test_bounded),  T(test_no_process), T(test_open_at_the_end),
 		T(test_wrong_length), T(test_bad_status), T(test_too_long), T(test_lookup),
 	};
