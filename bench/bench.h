@@ -86,7 +86,7 @@ int bench_pin_server(const char *socket_path, int cpu, bool workers_only);
 uint32_t bench_uri(const struct bench_opts *o, uint64_t i, char *ret_uri);
 /** Read every byte once: adds 64-bit words to a sum that the compiler cannot leave out. */
 void bench_consume(const void *data, size_t len);
-/** Every byte of a descriptor, through a small buffer or (from 1 MiB on) a mapping. False: it is shorter than `size`. */
+/** Every byte of a descriptor, by pread through a buffer. False: it is shorter than `size`. */
 bool bench_consume_fd(int fd, uint64_t size);
 /** The socket that the command line, the environment or the library says. */
 const char *bench_socket(const struct bench_opts *o);

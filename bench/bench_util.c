@@ -5,7 +5,6 @@
 
 #include <math.h>
 #include <stdarg.h>
-#include <sys/mman.h>
 
 #include "client/objm.h"
 
@@ -175,26 +174,12 @@ void bench_consume(const void *data, size_t len)
 	sink = sink + a + b;
 }
 
-#define READ_BUFFER (128u << 10)
-#define MAP_FROM (1u << 20) /* below it the page faults of a mapping cost more than the copy */
-
-static bool consume_mapped(int fd, uint64_t size)
-{
-	void *p = mmap(NULL, (size_t)size, PROT_READ, MAP_SHARED | MAP_POPULATE, fd, 0);
-
-	if (p == MAP_FAILED)
-		return false;
-	bench_consume(p, (size_t)size);
-	(void)munmap(p, (size_t)size);
-	return true;
-}
+#define READ_BUFFER (256u << 10) /* stays in the second cache; a mapping costs its page faults, at any size */
 
 bool bench_consume_fd(int fd, uint64_t size)
 {
 	static _Thread_local char buf[READ_BUFFER];
 
-	if (size >= MAP_FROM && consume_mapped(fd, size))
-		return true;
 	for (uint64_t at = 0; at < size;) {
 		ssize_t n = pread(fd, buf, (size_t)OM_MIN(size - at, (uint64_t)sizeof(buf)), (off_t)at);
 

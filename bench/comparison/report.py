@@ -84,7 +84,7 @@ def markdown(data, plots, path):
     out = ["# objmapper, compared", "",
            f"Made by `{data['command']}` in {data['seconds']:.0f} s ({data['mode']}) on {m['time']}: {m['cpu']}, {m['cpus']} CPUs, Linux {m['kernel']}, "
            f"load {m['load'][0]:.1f} at the end. Servers on CPU {m['server_cpu']}, clients on CPU {m['client_cpu']}. "
-           + "; ".join(m["peers"].values()) + f". Build: {m['build']}.", "",
+           + "; ".join(m["peers"].values()) + f". Build: {m['build']}. Files in memory, everybody's: {m['memory']}.", "",
            "Medians of repetitions in which contestants took turns, least and greatest in brackets. Ratios within one run mean something on any "
            "machine; absolute figures on this one alone. \"Within reach\": a descriptor, a pointer, or the bytes received into a small buffer; "
            "\"every byte read\": each 64-bit word of the object was also loaded once.", "",

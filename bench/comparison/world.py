@@ -56,7 +56,7 @@ def build(directory):
 
 class World:
     def __init__(self, args):
-        self.args, self.running, self.dirs = args, {}, []
+        self.args, self.running, self.dirs, self.mounted = args, {}, [], None
         cpus = sorted(os.sched_getaffinity(0))
         self.server_cpu, self.client_cpu, self.cpus = cpus[0], cpus[1 % len(cpus)], len(cpus)
 
@@ -72,7 +72,7 @@ class World:
         if not install():
             print("bench/compare: without the packages named above their rows are left out", file=sys.stderr)
         built = self.built = build(self.args.build)
-        self.memory, self.disk, self.bin = self.make(self.args.memory), self.make(self.args.disk), self.make("/tmp")
+        self.memory, self.disk, self.bin = self.make_memory(), self.make(self.args.disk), self.make("/tmp")
         for p in PROGRAMS:
             os.makedirs(os.path.dirname(os.path.join(self.bin, p)), exist_ok=True)
             shutil.copy(os.path.join(built, p), os.path.join(self.bin, p))
@@ -86,8 +86,23 @@ class World:
     def __exit__(self, *_):
         for name in list(self.running):
             self.stop(name)
+        if self.mounted:
+            subprocess.run(["umount", "--lazy", self.mounted], check=False)
         for d in self.dirs:
             shutil.rmtree(d, ignore_errors=True)
+
+    def make_memory(self):
+        """A directory in memory, for everybody's files: what is named; else a tmpfs as the packages mount it; else /dev/shm."""
+        if self.args.memory:
+            return self.make(self.args.memory)
+        d = self.make("/tmp")
+        options = "size=90%,nr_inodes=0,huge=within_size,nosuid,nodev"
+        if os.geteuid() == 0 and subprocess.run(["mount", "-t", "tmpfs", "-o", options, "objm-compare", d], capture_output=True, check=False).returncode == 0:
+            self.mounted = d
+            os.chown(d, UID, UID)
+            os.chmod(d, 0o755)
+            return d
+        return self.make("/dev/shm")
 
     def make(self, parent):
         d = tempfile.mkdtemp(prefix="objm-compare-", dir=parent)
@@ -236,5 +251,6 @@ class World:
                 versions[name] = (r.stdout + r.stderr).decode().strip().split("\n")[0]
         options = subprocess.run(["meson", "introspect", "--buildoptions", self.built], capture_output=True, check=False).stdout
         kind = next((o["value"] for o in json.loads(options or b"[]") if o["name"] == "buildtype"), "unknown")
-        return {"build": f"{self.built} ({kind})", "cpu": model, "cpus": self.cpus, "kernel": platform.release(), "load": os.getloadavg(), "server_cpu": self.server_cpu,
+        memory = "a tmpfs with huge=within_size, as the packages mount it" if self.mounted else self.args.memory or "/dev/shm"
+        return {"memory": memory, "build": f"{self.built} ({kind})", "cpu": model, "cpus": self.cpus, "kernel": platform.release(), "load": os.getloadavg(), "server_cpu": self.server_cpu,
                 "client_cpu": self.client_cpu, "peers": versions, "disk": self.args.disk, "time": time.strftime("%Y-%m-%d %H:%M:%S")}

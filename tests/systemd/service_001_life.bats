@@ -69,7 +69,7 @@ teardown() { box_teardown; }
 @test "the memory tier is a tmpfs of its own that cannot reach a disk and runs nothing" {
 	local o
 	o=,$(in_box findmnt -n -o OPTIONS /run/objmapper/memory),
-	for want in noswap noexec nosuid nodev nr_inodes=0 mode=700; do
+	for want in noswap noexec nosuid nodev nr_inodes=0 huge=within_size mode=700; do
 		[[ $o == *,$want,* ]] || { echo "no $want in $o"; return 1; }
 	done
 }
