@@ -6,7 +6,6 @@
  */
 #include "client/objm_priv.h"
 
-#include <stdarg.h>
 #include <sys/socket.h>
 #include <sys/time.h>
 #include <sys/un.h>
@@ -28,84 +27,11 @@
 
 static _Thread_local char open_error[768] = "no error";
 
-/* ---------------------------------------------------------------- messages */
-
 const char *objm_error(const objm_t *s)
 {
 	if (!s)
 		return open_error;
 	return s->err[0] ? s->err : "no error";
-}
-
-int objm_fail(objm_t *s, int status, const char *fmt, ...)
-{
-	va_list ap;
-
-	va_start(ap, fmt);
-	(void)vsnprintf(s->err, sizeof(s->err), fmt, ap); /* a message that is cut short is still one */
-	va_end(ap);
-	return status;
-}
-
-/* Bytes of the printable UTF-8 sequence at `p` (0-terminated); 0: there is none: escape the byte. */
-static size_t printable(const unsigned char *p)
-{
-	size_t n, i;
-
-	if (p[0] < 0x80)
-		return p[0] >= 0x20 && p[0] != 0x7f && p[0] != '\\';
-	n = p[0] >= 0xf0 ? 4 : p[0] >= 0xe0 ? 3 : 2;
-	if (p[0] < 0xc2 || p[0] > 0xf4 || (p[0] == 0xc2 && p[1] < 0xa0)) /* the last: control characters of C1 */
-		return 0;
-	for (i = 1; i < n; i++) {
-		if ((p[i] & 0xc0) != 0x80)
-			return 0;
-	}
-	return n;
-}
-
-const char *objm_quote(const char *uri, char buf[OBJM_QUOTE_MAX])
-{
-	static const char hex[] = "0123456789abcdef";
-	const unsigned char *p = (const unsigned char *)uri;
-	size_t n = 0, k;
-
-	while (*p) {
-		if (n > OBJM_QUOTE_MAX - 9) { /* room for one character or escape, "..." and the end */
-			memcpy(buf + n, "...", 3);
-			n += 3;
-			break;
-		}
-		k = printable(p);
-		if (k > 0) {
-			memcpy(buf + n, p, k);
-			n += k;
-			p += k;
-		} else {
-			buf[n++] = '\\';
-			buf[n++] = 'x';
-			buf[n++] = hex[*p >> 4];
-			buf[n++] = hex[*p++ & 15];
-		}
-	}
-	buf[n] = '\0';
-	return buf;
-}
-
-/* "GET /a: no such object", with the server's words behind it if it had any. They are quoted: terminals show them. */
-int objm_fail_status(objm_t *s, const struct objm_req *req, int status, const struct om_proto_str *text)
-{
-	char uri[OBJM_QUOTE_MAX], words[OBJM_QUOTE_MAX], raw[OBJM_QUOTE_MAX];
-	size_t n = text ? OM_MIN((size_t)text->len, sizeof(raw) - 1) : 0;
-
-	if (n)
-		memcpy(raw, text->p, n);
-	raw[n] = '\0';
-	const char *plain = objm_status_text(status);
-	bool says_it = strncmp(raw, plain, strlen(plain)) == 0; /* its words begin with the status: they are enough */
-	return objm_fail(s, status, "%s%s%s: %s%s%s%s", om_proto_op_name(req->op), req->uri ? " " : "",
-			 req->uri ? objm_quote(req->uri, uri) : "", says_it ? "" : plain, n && !says_it ? " (" : "",
-			 n ? objm_quote(raw, words) : "", n && !says_it ? ")" : "");
 }
 
 void objm_enter(objm_t *s) { s->st.calls++; }
@@ -401,64 +327,6 @@ int objm_call(objm_t *s, struct objm_req *req)
 			return r;
 		s->st.retries++;
 	}
-}
-
-/* ---------------------------------------------------------------- what calls share */
-
-int objm_body_uri(objm_t *s, struct om_proto_body *body, const char *uri)
-{
-	size_t n = uri ? strnlen(uri, OM_URI_MAX + 1) : 0;
-
-	if (n == 0)
-		return objm_fail(s, -OBJM_STATUS_INVALID_REQUEST, "a URI has at least one byte");
-	if (n > OM_URI_MAX)
-		return objm_fail(s, -OBJM_STATUS_URI_TOO_LONG, "the URI is longer than %u bytes", OM_URI_MAX);
-	body->uri = (struct om_proto_str){uri, (uint32_t)n};
-	body->have |= OM_PROTO_BIT(URI);
-	return 0;
-}
-
-static void name_fill(char dst[OBJM_TIER_NAME_MAX], const struct om_proto_body *body, uint64_t bit,
-		      const struct om_proto_str *name)
-{
-	if ((body->have & bit) && name->len < OBJM_TIER_NAME_MAX)
-		memcpy(dst, name->p, name->len); /* the rest is zero */
-}
-
-void objm_info_obj(const struct om_proto_obj *o, struct objm_info *ret_info)
-{
-	ret_info->id = o->id;
-	ret_info->size = o->size;
-	ret_info->mtime_ns = o->mtime_ns;
-	ret_info->expiry_s = o->expiry_s;
-	ret_info->gen = o->gen;
-	ret_info->rev = o->rev;
-	ret_info->flags = o->flags;
-	ret_info->bucket = o->bucket;
-	ret_info->tier = o->tier;
-	ret_info->home = o->home;
-}
-
-void objm_info_fill(const struct om_proto_body *body, struct objm_info *ret_info)
-{
-	*ret_info = (struct objm_info){0};
-	objm_info_obj(&body->obj, ret_info);
-	if (body->have & OM_PROTO_BIT(SERVER_NS))
-		ret_info->server_ns = body->server_ns;
-	if ((body->have & OM_PROTO_BIT(DURABILITY)) && body->durability < OM_DUR_COUNT)
-		ret_info->durability = body->durability + 1u; /* 0 is "default" here, "none" on the wire */
-	name_fill(ret_info->tier_name, body, OM_PROTO_BIT(TIER_NAME), &body->tier_name);
-	name_fill(ret_info->home_name, body, OM_PROTO_BIT(HOME_NAME), &body->home_name);
-}
-
-int objm_frame_info(void *arg, const struct objm_frame *f)
-{
-	if (f->status < 0)
-		return 0;
-	if (!(f->body->have & OM_PROTO_BIT(OBJ)))
-		return -OBJM_STATUS_PROTO_ERROR;
-	objm_info_fill(f->body, arg);
-	return 0;
 }
 
 /* ---------------------------------------------------------------- public */

@@ -2,14 +2,8 @@
  * test_client_cache.c: the client cache without a server: what it keeps, what it lets go, and that no hit is older than a change
  * that was acknowledged before.
  */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
+#include "tests/unit/client/client_test.h"
 
-#include <cmocka.h>
-
-#include <dirent.h>
 #include <fcntl.h>
 #include <pthread.h>
 #include <sched.h>
@@ -20,17 +14,6 @@
 static struct idx_genw *g;
 static struct objm_cache *c;
 static int fds_before;
-
-static int open_fds(void)
-{
-	DIR *d = opendir("/proc/self/fd");
-	int n = 0;
-
-	while (readdir(d))
-		n++;
-	closedir(d);
-	return n;
-}
 
 static void fresh(uint32_t max, uint32_t fds, uint64_t bytes)
 {

@@ -5,14 +5,9 @@
  * what is
  * known. Nothing hangs, nothing is applied twice, no descriptor is left over.
  */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
+#define CLIENT_TEST_FAKE
+#include "tests/unit/client/client_test.h"
 
-#include <cmocka.h>
-
-#include <dirent.h>
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
@@ -21,55 +16,31 @@
 #include <sys/time.h>
 #include <sys/wait.h>
 
-#include "client/objm.h"
-#include "tests/unit/client/fake_server.h"
 
-static struct fake *f;
-static objm_t *s;
-static int fds_before;
 
-static int open_fds(void)
-{
-	DIR *d = opendir("/proc/self/fd");
-	int n = 0;
-
-	while (readdir(d))
-		n++;
-	closedir(d);
-	return n;
-}
-
-static int session(uint32_t retry_ms, uint32_t call_ms)
+static struct objm_options patience(uint32_t retry_ms, uint32_t call_ms)
 {
 	struct objm_options o = OBJM_OPTIONS_INIT;
 
 	o.retry_ms = retry_ms;
 	o.call_timeout_ms = call_ms;
+	return o;
+}
+
+static int session(uint32_t retry_ms, uint32_t call_ms)
+{
+	struct objm_options o = patience(retry_ms, call_ms);
+
 	return objm_open(f->path, &o, &s);
 }
 
 static int setup(void **state)
 {
-	(void)state;
-	f = fake_start();
-	fds_before = open_fds();
-	return session(3000, 3000);
-}
+	struct objm_options o = patience(3000, 3000);
 
-static int teardown(void **state)
-{
 	(void)state;
-	objm_close(s);
-	assert_int_equal(open_fds(), fds_before);
-	fake_stop(f);
-	return 0;
+	return fake_begin(&o);
 }
-
-#define OK(call) \
-	do { \
-		if ((call) < 0) \
-			fail_msg("%s: %s", #call, objm_error(s)); \
-	} while (0)
 
 static void new_session(void)
 {
@@ -641,7 +612,7 @@ static void test_descriptors_are_not_inherited(void **state)
 
 int main(void)
 {
-#define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define T(name) cmocka_unit_test_setup_teardown(name, setup, fake_end)
 	const struct CMUnitTest tests[] = {
 		T(test_answers_in_pieces),
 		T(test_reads_survive_a_cut_at_every_byte),

@@ -1,20 +1,12 @@
 /*
  * test_client_many.c: objm_put_many(): several puts under way, against a server that cuts, refuses and dies.
  */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
+#define CLIENT_TEST_FAKE
+#include "tests/unit/client/client_test.h"
 
-#include <cmocka.h>
-
-#include "client/objm.h"
-#include "tests/unit/client/fake_server.h"
 
 #define N 300
 
-static struct fake *f;
-static objm_t *s;
 static struct objm_put_item items[N];
 static struct objm_result res[N];
 static char uris[N][32], big[200000];
@@ -24,23 +16,13 @@ static int setup(void **state)
 	struct objm_options o = OBJM_OPTIONS_INIT;
 
 	(void)state;
-	f = fake_start();
 	o.retry_ms = 3000;
 	o.call_timeout_ms = 3000;
 	for (int i = 0; i < N; i++) {
 		(void)snprintf(uris[i], sizeof(uris[i]), "/many/%d", i);
 		items[i] = (struct objm_put_item){.uri = uris[i], .data = uris[i], .len = strlen(uris[i])};
 	}
-	return objm_open(f->path, &o, &s);
-}
-
-static int teardown(void **state)
-{
-	(void)state;
-	objm_close(s);
-	s = NULL;
-	fake_stop(f);
-	return 0;
+	return fake_begin(&o);
 }
 
 /* Every item is there, with its own bytes. */
@@ -160,12 +142,12 @@ static void test_a_server_that_never_answers(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(test_every_item_has_its_own_result, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_a_cut_is_repeated, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_busy_is_repeated, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_a_refusal_is_that_item_s, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_conditional_ones_are_not_sent_twice, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_a_server_that_never_answers, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_every_item_has_its_own_result, setup, fake_end),
+		cmocka_unit_test_setup_teardown(test_a_cut_is_repeated, setup, fake_end),
+		cmocka_unit_test_setup_teardown(test_busy_is_repeated, setup, fake_end),
+		cmocka_unit_test_setup_teardown(test_a_refusal_is_that_item_s, setup, fake_end),
+		cmocka_unit_test_setup_teardown(test_conditional_ones_are_not_sent_twice, setup, fake_end),
+		cmocka_unit_test_setup_teardown(test_a_server_that_never_answers, setup, fake_end),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,61 +1,21 @@
 /*
  * test_client_session.c: sessions against a server that does what it should: every call, its options and its errors.
  */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
+#define CLIENT_TEST_FAKE
+#include "tests/unit/client/client_test.h"
 
-#include <cmocka.h>
-
-#include <dirent.h>
 #include <fcntl.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 
-#include "client/objm.h"
-#include "tests/unit/client/fake_server.h"
 
-static struct fake *f;
-static objm_t *s;
-static int fds_before;
-
-static int open_fds(void)
-{
-	DIR *d = opendir("/proc/self/fd");
-	int n = 0;
-
-	while (readdir(d))
-		n++;
-	closedir(d);
-	return n;
-}
 
 static int setup(void **state)
 {
 	(void)state;
-	f = fake_start();
-	fds_before = open_fds();
-	if (objm_open(f->path, NULL, &s) < 0)
-		fail_msg("%s", objm_error(NULL));
-	return 0;
+	return fake_begin(NULL);
 }
-
-static int teardown(void **state)
-{
-	(void)state;
-	objm_close(s);
-	assert_int_equal(open_fds(), fds_before);
-	fake_stop(f);
-	return 0;
-}
-
-#define OK(call) \
-	do { \
-		if ((call) < 0) \
-			fail_msg("%s: %s", #call, objm_error(s)); \
-	} while (0)
 
 static char *pattern(size_t n)
 {
@@ -593,7 +553,7 @@ static void test_open_errors(void **state)
 
 int main(void)
 {
-#define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define T(name) cmocka_unit_test_setup_teardown(name, setup, fake_end)
 	const struct CMUnitTest tests[] = {
 		T(test_put_buf_sizes),
 		T(test_put_file_and_fd),

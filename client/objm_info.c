@@ -1,0 +1,60 @@
+/*
+ * objm_info.c: URIs on their way into requests, and what answers say of an object. Runs in clients, on the session's thread.
+ */
+#include "client/objm_priv.h"
+
+int objm_body_uri(objm_t *s, struct om_proto_body *body, const char *uri)
+{
+	size_t n = uri ? strnlen(uri, OM_URI_MAX + 1) : 0;
+
+	if (n == 0)
+		return objm_fail(s, -OBJM_STATUS_INVALID_REQUEST, "a URI has at least one byte");
+	if (n > OM_URI_MAX)
+		return objm_fail(s, -OBJM_STATUS_URI_TOO_LONG, "the URI is longer than %u bytes", OM_URI_MAX);
+	body->uri = (struct om_proto_str){uri, (uint32_t)n};
+	body->have |= OM_PROTO_BIT(URI);
+	return 0;
+}
+
+static void name_fill(char dst[OBJM_TIER_NAME_MAX], const struct om_proto_body *body, uint64_t bit,
+		      const struct om_proto_str *name)
+{
+	if ((body->have & bit) && name->len < OBJM_TIER_NAME_MAX)
+		memcpy(dst, name->p, name->len); /* the rest is zero */
+}
+
+void objm_info_obj(const struct om_proto_obj *o, struct objm_info *ret_info)
+{
+	ret_info->id = o->id;
+	ret_info->size = o->size;
+	ret_info->mtime_ns = o->mtime_ns;
+	ret_info->expiry_s = o->expiry_s;
+	ret_info->gen = o->gen;
+	ret_info->rev = o->rev;
+	ret_info->flags = o->flags;
+	ret_info->bucket = o->bucket;
+	ret_info->tier = o->tier;
+	ret_info->home = o->home;
+}
+
+void objm_info_fill(const struct om_proto_body *body, struct objm_info *ret_info)
+{
+	*ret_info = (struct objm_info){0};
+	objm_info_obj(&body->obj, ret_info);
+	if (body->have & OM_PROTO_BIT(SERVER_NS))
+		ret_info->server_ns = body->server_ns;
+	if ((body->have & OM_PROTO_BIT(DURABILITY)) && body->durability < OM_DUR_COUNT)
+		ret_info->durability = body->durability + 1u; /* 0 is "default" here, "none" on the wire */
+	name_fill(ret_info->tier_name, body, OM_PROTO_BIT(TIER_NAME), &body->tier_name);
+	name_fill(ret_info->home_name, body, OM_PROTO_BIT(HOME_NAME), &body->home_name);
+}
+
+int objm_frame_info(void *arg, const struct objm_frame *f)
+{
+	if (f->status < 0)
+		return 0;
+	if (!(f->body->have & OM_PROTO_BIT(OBJ)))
+		return -OBJM_STATUS_PROTO_ERROR;
+	objm_info_fill(f->body, arg);
+	return 0;
+}
