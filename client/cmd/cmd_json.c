@@ -62,15 +62,20 @@ static json_t *base64(const unsigned char *data, size_t len)
 	return json_pack("{s:s}", "base64", text);
 }
 
+json_t *cmd_json_text(const void *data, size_t len)
+{
+	json_t *text = json_stringn(data, len);
+
+	return text ? text : base64(data, len);
+}
+
 json_t *cmd_json_meta(const struct objm_meta *meta, size_t count)
 {
 	json_t *map = json_object();
 
 	for (size_t i = 0; map && i < count; i++) {
-		json_t *value = json_stringn(meta[i].value, meta[i].value_len);
+		json_t *value = cmd_json_text(meta[i].value, meta[i].value_len);
 
-		if (!value)
-			value = base64(meta[i].value, meta[i].value_len);
 		/* A key that is no UTF-8 can not stand in JSON; its place in the list can. */
 		if (json_object_set(map, meta[i].key, value) < 0) {
 			OM_AUTO_FREE char *key = NULL;

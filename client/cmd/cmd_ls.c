@@ -42,7 +42,7 @@ static int print_json(struct ls *ls, const struct objm_entry *e)
 
 	if (o && (json_object_set_new(o, "tier", json_string(tier_name(ls, e->info.tier))) < 0 ||
 		  json_object_set_new(o, "home", json_string(tier_name(ls, e->info.home))) < 0 ||
-		  json_object_set_new(o, "type", json_string(e->type)) < 0)) {
+		  json_object_set_new(o, "type", cmd_json_text(e->type, strlen(e->type))) < 0)) {
 		json_decref(o);
 		o = NULL;
 	}

@@ -8,9 +8,10 @@
 static json_t *stat_json(const char *uri, const struct objm_stat *st)
 {
 	json_t *o = cmd_json_info(uri, &st->info);
-	json_t *more = json_pack("{s:s, s:s, s:f, s:I, s:I, s:s, s:o}", "tier", st->info.tier_name, "home", st->info.home_name, "heat",
+	json_t *more = json_pack("{s:s, s:s, s:f, s:I, s:I, s:o, s:o}", "tier", st->info.tier_name, "home", st->info.home_name, "heat",
 				 st->heat, "access_count", (json_int_t)st->access_count, "last_access",
-				 (json_int_t)st->last_access_s, "type", st->type, "meta", cmd_json_meta(st->meta, st->meta_count));
+				 (json_int_t)st->last_access_s, "type",
+				 cmd_json_text(st->type, strlen(st->type)), "meta", cmd_json_meta(st->meta, st->meta_count));
 
 	if (!o || !more || json_object_update(o, more) < 0) {
 		json_decref(o);

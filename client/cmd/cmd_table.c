@@ -53,7 +53,7 @@ const size_t cmd_options_len = OM_ARRAY_SIZE(cmd_options);
 	"Shows what is known of each object, without opening it. --json prints one object a line with: uri, size (bytes),\n" \
 	"version (changes with the bytes), revision (changes with metadata), tier (serves it), home (keeps it), flags,\n" \
 	"heat (0 to 1), access_count (an estimate that decays), last_access and mtime (seconds since 1970, 0: not known),\n" \
-	"expiry (0: never), type, meta. A metadata value that is not UTF-8 is given as {\"base64\": \"...\"}.\n\n" \
+	"expiry (0: never), type, meta. A type or metadata value that is not UTF-8 is {\"base64\": \"...\"}.\n\n" \
 	"Examples:\n" \
 	"  objm stat /logo\n" \
 	"  objm stat --json /logo | jq .size\n"
@@ -69,7 +69,8 @@ const size_t cmd_options_len = OM_ARRAY_SIZE(cmd_options);
 #define TEXT_LS \
 	"Lists the URIs that begin with PREFIX (all without it), one a line, in bytewise order. On a terminal control\n" \
 	"characters are shown escaped; in a pipe they are not: use -0 where URIs may contain newlines.\n" \
-	"--json prints one JSON object a line: uri, size, version, revision, tier, home, flags, mtime, expiry, type.\n\n" \
+	"--json prints one JSON object a line: uri, size, version, revision, tier, home, flags, mtime, expiry, type\n" \
+	"(as objm stat).\n\n" \
 	"Examples:\n" \
 	"  objm ls /site/\n" \
 	"  objm ls --long\n" \

@@ -42,6 +42,11 @@ assert 0 <= s["heat"] <= 1 and isinstance(s["access_count"], int), s'
 	a=$(objm stat --json /a | json "s['version']")
 	printf %s "678" | objm put /a -
 	[ "$(objm stat --json /a | json "s['version']")" -gt "$a" ]
+	# bytes of others that are no text hide nothing: not this object, nor the rest of a listing
+	printf x | objm put --type $'\xff"\n' --meta $'k=\xfe' /odd -
+	[ "$(objm stat --json /odd | json "[s['type'], s['meta']]")" = '[{"base64": "/yIK"}, {"k": {"base64": "/g=="}}]' ]
+	objm ls --json >"$T/files/ls"
+	[ "$(while read -r l; do json "s['uri']" <<<"$l"; done <"$T/files/ls" | xargs)" = "/a /e /odd" ]
 }
 
 @test "objmctl status and tier list have the fields of the contract" {
