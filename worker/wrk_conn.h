@@ -14,8 +14,8 @@
  * changes something, and what has an answer of many parts, is heavy: it is begun when every earlier request has been answered,
  * and nothing behind it is begun before it has been. So an ordered request sees what earlier ones changed.
  *
- * Bounds: input, the frame in hand and no more; output, limits.queue_bytes and descriptors, past which no further
- * request is begun; unanswered requests, max_pipeline; descriptors in flight, see wrk_flight.h. Our own RLIMIT_NOFILE is
+ * Bounds: input, the frame in hand and no more; output, limits.queue_bytes (what listings may still add counts) and
+ * descriptors, past which no further request is begun; unanswered requests, max_pipeline; descriptors in flight, see wrk_flight.h. Our own RLIMIT_NOFILE is
  * divided: 3/8 descriptor cache (wrk_main.c), 2/8 connections, 2/8 one waiting answer each, the rest more of those and puts.
  */
 #ifndef WRK_CONN_H
@@ -84,6 +84,7 @@ struct wrk_conn {
 	unsigned n_heavy;	/* and those that hold up what must keep its order */
 	unsigned parked_held;	/* descriptors, and */
 	size_t parked_bytes;	/* bytes, of answers that wait for their turn */
+	unsigned n_lists;	/* LISTs under way: each may still add OM_LIST_BYTES_MAX bytes */
 	struct wrk_put_owner puts;
 	struct wrk_legacy_owner legacy; /* on the legacy socket */
 
@@ -137,6 +138,8 @@ unsigned wrk_conn_max_fds(const struct wrk_conn *c);
 
 /** Descriptors that may be queued now before no further request is begun: at least 1 while none is held back. */
 unsigned wrk_conn_room(const struct wrk_conn *c);
+/** Its answers not yet sent are more than limits.connection_queue: an answer of many parts ends where that is possible. */
+bool wrk_conn_queue_full(const struct wrk_conn *c);
 
 static inline bool wrk_conn_is_unix(const struct wrk_conn *c) { return c->kind != OM_LISTEN_TCP; }
 static inline bool wrk_conn_has_sessions(const struct wrk_conn *c)

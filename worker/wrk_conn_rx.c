@@ -39,6 +39,11 @@ unsigned wrk_conn_room(const struct wrk_conn *c)
 	return OM_MAX(burst - OM_MIN(held, burst), 1u);
 }
 
+bool wrk_conn_queue_full(const struct wrk_conn *c)
+{
+	return wrk_out_bytes(&c->out) + c->parked_bytes > c->w->conns->queue_bytes;
+}
+
 /* No further request is begun while this is true. */
 bool wrk_conn_must_hold(const struct wrk_conn *c)
 {
@@ -50,7 +55,7 @@ bool wrk_conn_must_hold(const struct wrk_conn *c)
 		return false;
 	return (c->max_pipeline && c->n_reqs >= c->max_pipeline) || c->n_reqs >= WRK_REQ_CONN_MAX ||
 	       (wrk_conn_in_order(c) && c->n_reqs >= wrk_conn_burst(c)) || /* each may end up as a descriptor that waits */
-	       wrk_out_bytes(&c->out) + c->parked_bytes > s->queue_bytes ||
+	       wrk_out_bytes(&c->out) + c->parked_bytes + c->n_lists * (size_t)OM_LIST_BYTES_MAX > s->queue_bytes ||
 	       (c->tx_wait && wrk_out_held(&c->out) > 0) || wrk_out_held(&c->out) + c->parked_held >= wrk_conn_burst(c) ||
 	       wrk_out_msgs(&c->out) > WRK_CONN_OUT_MSGS ||
 	       (c->order_wait && c->n_reqs > 0) || wrk_ring_full(c->w->ring);

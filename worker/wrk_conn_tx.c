@@ -5,6 +5,7 @@
  */
 #include "worker/wrk_conn_int.h"
 
+#include <fcntl.h>
 #include <sys/sendfile.h>
 #include <sys/socket.h>
 
@@ -225,8 +226,8 @@ static bool wrk_conn_cold(struct wrk_conn *c, bool splice)
 		return false;
 	wrk_out_cold(&c->out, &fd, &k->off, &k->want);
 	k->conn = c;
-	k->fd = dup(fd);
-	k->sock = splice ? dup(c->fd) : -1;
+	k->fd = fcntl(fd, F_DUPFD_CLOEXEC, 3);
+	k->sock = splice ? fcntl(c->fd, F_DUPFD_CLOEXEC, 3) : -1;
 	k->block = NULL;
 	k->job = (struct wrk_io_job){ .run = splice ? wrk_conn_splice_run : wrk_conn_cold_run, .done = wrk_conn_cold_done };
 	if (k->fd < 0 || (splice && k->sock < 0) || wrk_io_submit(c->w->io, WRK_IO_READ, &k->job) < 0) {

@@ -10,6 +10,7 @@
 #include "worker/wrk_legacy.h"
 
 #include <fcntl.h>
+#include <limits.h>
 #include <poll.h>
 #include <sys/inotify.h>
 #include <sys/ioctl.h>
@@ -281,14 +282,18 @@ static void look_at_all(struct wrk_legacy_set *s)
 			closed(l);
 }
 
+/* Takes all that was there when it was called. A writer that opens and closes its file without end does not hold the loop. */
 static void on_inotify(void *arg, uint32_t events)
 {
 	struct wrk_legacy_set *s = arg;
 	char buf[4096] __attribute__((aligned(8)));
-	ssize_t n;
+	ssize_t n, left;
+	int here = 0;
 
 	(void)events;
-	while ((n = read(s->src.fd, buf, sizeof(buf))) > 0) {
+	left = ioctl(s->src.fd, FIONREAD, &here) == 0 ? here : INT_MAX;
+	while (left > 0 && (n = read(s->src.fd, buf, sizeof(buf))) > 0) {
+		left -= n;
 		for (ssize_t at = 0; at < n;) {
 			const struct inotify_event *e = (const void *)(buf + at);
 			at += (ssize_t)(sizeof(*e) + e->len);

@@ -5,7 +5,8 @@
  * is asked for again behind the last of them. What comes becomes TLVs in a buffer of the request, which leaves as a frame
  * whenever it is full. NEXT is where the page ended: the name given last, or the end of a range that had nothing.
  *
- * Bound: WRK_LIST_ASKS questions to a page. A page may therefore end early, even without a name; NEXT then leads on.
+ * Bound: WRK_LIST_ASKS questions to a page, and one while the peer does not read (wrk_conn_queue_full). A page may therefore
+ * end early, even without a name; NEXT then leads on.
  */
 #include "worker/wrk_list.h"
 
@@ -157,7 +158,7 @@ static void wrk_list_ask(struct wrk_req *r)
 		wrk_list_finish(r, false);
 		return;
 	}
-	if (!g->left || g->asks == WRK_LIST_ASKS) {
+	if (!g->left || g->asks == WRK_LIST_ASKS || (g->asks && wrk_conn_queue_full(r->conn))) {
 		wrk_list_finish(r, true);
 		return;
 	}
@@ -185,6 +186,7 @@ static bool wrk_list_begin(struct wrk_req *r, const struct om_proto_body *body)
 
 	om_proto_wr_init(&r->list, buf, WRK_LIST_BUF);
 	r->page = g;
+	r->conn->n_lists += g != NULL; /* until the request ends */
 	r->last = malloc(OM_URI_MAX + 1);
 	if (!g || !buf || !r->last)
 		return false;

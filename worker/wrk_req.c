@@ -86,6 +86,7 @@ static void wrk_req_unlink(struct wrk_req *r)
 		c->parked_held -= wrk_out_held(r->stage);
 		c->parked_bytes -= wrk_out_bytes(r->stage);
 	}
+	c->n_lists -= r->page != NULL;
 	if (c->payload == r)
 		c->payload = NULL; /* the rest of it is thrown away */
 	r->conn = NULL;

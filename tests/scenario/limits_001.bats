@@ -74,3 +74,25 @@ refused() { objmctl --json counters | json "s['total']['refused']"; }
 	limits page 17
 	limits frame 65536
 }
+
+@test "listings that nobody reads are bounded by limits.connection_queue" {
+	local now last=-1
+	write_conf "limits: {connection_queue: 1M, request_timeout: 1m}"
+	daemon_start
+	mkfifo "$T/in"
+	limits lists 250 <"$T/in" >"$T/files/out" 3>&- 4>&- & # 250 MB of names
+	exec 7>"$T/in"
+	wait_until 30 grep -q asked "$T/files/out"
+	queued() { objmctl --json connections | json "max([c['queued_bytes'] for c in s['connections']] or [0])"; }
+	some() { now=$(queued); [ "$now" -ge 1048576 ]; }
+	wait_until 20 some
+	while [ "$now" != "$last" ]; do # until no more comes
+		[ "$now" -le 4194304 ] || { echo "$now bytes are queued"; false; }
+		last=$now
+		sleep 0.2
+		now=$(queued)
+	done
+	echo go >&7
+	exec 7>&-
+	wait $!
+}

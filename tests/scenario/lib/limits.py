@@ -9,7 +9,7 @@ import struct
 import sys
 import time
 
-from ext import (BEGIN, GET, LIMIT, OK, PING, T_URI, Ext, Lost, tlv)
+from ext import (BEGIN, GET, LIMIT, OK, PING, T_URI, Ext, Lost, tlv, tlvs)
 
 
 def cmd_connections(path, n):
@@ -122,6 +122,27 @@ def cmd_page(path, n):
     assert struct.unpack_from(">I", f.one[27], 8)[0] == int(n), "LIMITS tells it"
 
 
+def cmd_lists(path, n):
+    """N: so many listings are asked for and not read until a line comes on standard input; then each is there, and goes on."""
+    c, n = Ext(path), int(n)
+    names = [b"/lists/%04d/" % i + b"x" * 1000 for i in range(1200)]
+    for name in names:
+        assert c.put(name, b"").status == OK
+    body = tlv(12, b"/lists/")
+    c.sock.sendall(b"".join(struct.pack(">BBBBHHIIQ", 0x10, 8, 0, 0, 0, 0, i, len(body), 0) + body for i in range(n)))
+    print("asked", flush=True)
+    sys.stdin.readline()
+    following = {}
+    while len(following) < n:
+        _, op, status, _, flags, ident, tlv_len = struct.unpack(">BBBBHxxII8x", c.need(24))
+        assert op == 0x88 and status == OK
+        last = tlvs(c.need(tlv_len))[-1:]
+        if not flags & 1:
+            following[ident] = last and last[0][0] == 24
+    assert all(following.values()), "none was whole in one page"
+    assert list(c.list(b"/lists/")) == names
+
+
 def cmd_frame(path, limit):
     """LIMIT: limits.frame_bytes: a request with more TLVs is told so, and the connection goes on."""
     c = Ext(path)
@@ -211,7 +232,7 @@ def cmd_churn(path, prefix, size):
         pass
 
 
-COMMANDS = {"fill": cmd_fill, "replace": cmd_replace, "race": cmd_race, "churn": cmd_churn, "connections": cmd_connections, "served": cmd_served, "sessions": cmd_sessions, "page": cmd_page, "frame": cmd_frame}
+COMMANDS = {"fill": cmd_fill, "replace": cmd_replace, "race": cmd_race, "churn": cmd_churn, "connections": cmd_connections, "served": cmd_served, "sessions": cmd_sessions, "page": cmd_page, "lists": cmd_lists, "frame": cmd_frame}
 
 if __name__ == "__main__":
     sys.exit(COMMANDS[sys.argv[2]](sys.argv[1], *sys.argv[3:]) or 0)
