@@ -250,7 +250,7 @@ static bool wrk_conn_code(struct wrk_conn *c)
 		return false;
 	wrk_out_cold(&c->out, &fd, &k->off, &k->want);
 	k->conn = c;
-	k->fd = dup(fd);
+	k->fd = fcntl(fd, F_DUPFD_CLOEXEC, 3);
 	k->sock = -1;
 	k->level = wrk_out_block_try(&c->out) ? wrk_code_level(c->w) : 0;
 	k->block = malloc(OM_PROTO_BLOCK_HDR + k->want);
