@@ -603,6 +603,11 @@ OBJM_API int objm_client_send_request(objm_connection_t *conn, const objm_reques
  *         more use.
  */
 OBJM_API int objm_client_recv_response(objm_connection_t *conn, objm_response_t **ret_resp);
+/**
+ * The same, but the bytes of modes copy and splice are written to `fd` as they come, however many they are: content is NULL then.
+ * @return also -SYSTEM: `fd` could not be written, errno says why; the connection is of no more use
+ */
+OBJM_API int objm_client_recv_response_fd(objm_connection_t *conn, int fd, objm_response_t **ret_resp);
 /** Frees a received response, and closes its descriptors that were not taken. NULL is fine. */
 OBJM_API void objm_response_free(objm_response_t *resp);
 /**

@@ -14,7 +14,9 @@
 
 struct coded {
 	struct objm_io *io;
-	uint8_t *buf; /* what is there of the object */
+	int sink;	/* -1: none */
+	uint64_t total; /* bytes of the object that have come */
+	uint8_t *buf;	/* those of them that are not in the sink */
 	uint64_t done, cap;
 	ZSTD_DCtx *zstd; /* made for the first block that needs it */
 	uint8_t wire[OM_PROTO_BLOCK_MAX];
@@ -36,6 +38,20 @@ static int grow(struct coded *c, uint64_t n, uint64_t len)
 	return 0;
 }
 
+/* `n` bytes more are in the buffer. */
+static int came(struct coded *c, uint64_t n)
+{
+	int r = 0;
+
+	c->done += n;
+	c->total += n;
+	if (c->sink >= 0) {
+		r = objm_write_all(c->sink, c->buf, (size_t)c->done);
+		c->done = 0;
+	}
+	return r;
+}
+
 static int plain_block(struct coded *c, uint64_t n, uint64_t len)
 {
 	int r = 0;
@@ -46,7 +62,8 @@ static int plain_block(struct coded *c, uint64_t n, uint64_t len)
 		r = grow(c, step, len);
 		if (r == 0)
 			r = objm_io_read(c->io, c->buf + c->done, step);
-		c->done += step;
+		if (r == 0)
+			r = came(c, step);
 		n -= step;
 	}
 	return r;
@@ -66,8 +83,7 @@ static int zstd_block(struct coded *c, const struct om_proto_block *b, uint64_t 
 		return -OBJM_STATUS_OUT_OF_MEMORY;
 	if (ZSTD_decompressDCtx(c->zstd, c->buf + c->done, b->raw, c->wire, b->wire) != b->raw)
 		return -OBJM_STATUS_PROTO_ERROR;
-	c->done += b->raw;
-	return 0;
+	return came(c, b->raw);
 }
 
 static int read_blocks(struct coded *c, uint64_t len)
@@ -76,17 +92,17 @@ static int read_blocks(struct coded *c, uint64_t len)
 	struct om_proto_block b;
 	int r = 0;
 
-	while (r == 0 && c->done < len) {
+	while (r == 0 && c->total < len) {
 		r = objm_io_read(c->io, hdr, sizeof(hdr));
 		if (r == 0)
-			r = om_proto_block_decode(hdr, len - c->done, &b);
+			r = om_proto_block_decode(hdr, len - c->total, &b);
 		if (r == 0)
 			r = b.wire == b.raw ? plain_block(c, b.raw, len) : zstd_block(c, &b, len);
 	}
 	return r;
 }
 
-int objm_coded_read(struct objm_io *io, uint8_t coding, uint64_t len, void **ret_content)
+int objm_coded_read(struct objm_io *io, uint8_t coding, uint64_t len, int sink, void **ret_content)
 {
 	struct coded *c;
 	int r;
@@ -99,11 +115,12 @@ int objm_coded_read(struct objm_io *io, uint8_t coding, uint64_t len, void **ret
 	if (!c)
 		return -OBJM_STATUS_OUT_OF_MEMORY;
 	c->io = io;
+	c->sink = sink;
 	c->buf = NULL;
-	c->done = c->cap = 0;
+	c->total = c->done = c->cap = 0;
 	c->zstd = NULL;
 	r = read_blocks(c, len);
-	if (r == 0) {
+	if (r == 0 && sink < 0) {
 		c->buf[len] = '\0';
 		*ret_content = OM_TAKE_PTR(c->buf);
 	}
@@ -115,9 +132,9 @@ int objm_coded_read(struct objm_io *io, uint8_t coding, uint64_t len, void **ret
 
 #else
 
-int objm_coded_read(struct objm_io *io, uint8_t coding, uint64_t len, void **ret_content)
+int objm_coded_read(struct objm_io *io, uint8_t coding, uint64_t len, int sink, void **ret_content)
 {
-	(void)io, (void)coding, (void)len, (void)ret_content;
+	(void)io, (void)coding, (void)len, (void)sink, (void)ret_content;
 	return -OBJM_STATUS_PROTO_ERROR;
 }
 

@@ -13,10 +13,13 @@
  * Read the blocks that follow a response, `len` bytes of the object in all (at least 1).
  *
  * @param coding       what the response says, enum om_proto_coding
- * @param ret_content  the object's bytes and a NUL behind them; free() it
- * @return 0; as objm_io_need(); -PROTO_ERROR: another coding, a block that does not add up, or bytes that are no zstd;
+ * @param sink         -1; or a descriptor that they are written to as they come
+ * @param ret_content  without a sink: the object's bytes and a NUL behind them; free() it
+ * @return 0; as objm_io_need(); -SYSTEM: the sink could not be written, errno says why; -PROTO_ERROR: another coding, a block that does not add up, or bytes that are no zstd;
  *         -TOO_LARGE; -OUT_OF_MEMORY. After an error the stream is of no more use
  */
-int objm_coded_read(struct objm_io *io, uint8_t coding, uint64_t len, void **ret_content);
+int objm_coded_read(struct objm_io *io, uint8_t coding, uint64_t len, int sink, void **ret_content);
+/** objm_conn.c: write all of it. @return 0; -SYSTEM, errno says why */
+int objm_write_all(int fd, const void *p, size_t n);
 
 #endif

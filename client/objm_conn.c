@@ -9,6 +9,7 @@
 #include "client/objm_priv.h"
 
 #define CONTENT_DEFAULT_MAX (256u << 20)
+#define SINK_STEP 65536u
 #define CONTENT_STEP (1u << 20) /* content is believed in steps: a length alone makes nobody allocate */
 
 objm_connection_t *objm_connection_new(int sock, int version, bool server)
@@ -24,6 +25,7 @@ objm_connection_t *objm_connection_new(int sock, int version, bool server)
 	conn->version = version;
 	conn->server = server;
 	conn->max_content = CONTENT_DEFAULT_MAX;
+	conn->sink = -1;
 	return conn;
 }
 
@@ -210,6 +212,23 @@ static int read_content(objm_connection_t *conn, uint64_t len, void **ret_conten
 	return 0;
 }
 
+/* Read `len` bytes of content and write them to the sink as they come. */
+static int sink_content(objm_connection_t *conn, uint64_t len)
+{
+	uint8_t buf[SINK_STEP];
+	int r = 0;
+
+	while (r == 0 && len > 0) {
+		size_t n = (size_t)OM_MIN(len, (uint64_t)sizeof(buf));
+
+		r = objm_io_read(&conn->io, buf, n);
+		if (r == 0)
+			r = objm_write_all(conn->sink, buf, n);
+		len -= n;
+	}
+	return r;
+}
+
 /*
  * The descriptor byte and its descriptor. A byte without one is an empty object over a transport that has none; a
  * descriptor that this process had no room for is an error.
@@ -242,6 +261,21 @@ static uint8_t coding_of(const objm_connection_t *conn, const objm_response_t *r
 	return OM_PROTO_CODING_NONE;
 }
 
+int objm_write_all(int fd, const void *p, size_t n)
+{
+	while (n > 0) {
+		ssize_t k = write(fd, p, n);
+
+		if (k < 0 && errno == EINTR)
+			continue;
+		if (k < 0)
+			return -OBJM_STATUS_SYSTEM;
+		p = (const uint8_t *)p + k;
+		n -= (size_t)k;
+	}
+	return 0;
+}
+
 static int read_plain(objm_connection_t *conn, objm_response_t *resp)
 {
 	uint8_t coding = coding_of(conn, resp);
@@ -250,10 +284,12 @@ static int read_plain(objm_connection_t *conn, objm_response_t *resp)
 		return read_fd(conn, &resp->fd);
 	if (resp->content_len == 0)
 		return 0;
-	if (coding && resp->content_len > conn->max_content)
+	if (coding && conn->sink < 0 && resp->content_len > conn->max_content)
 		return -OBJM_STATUS_TOO_LARGE;
 	if (coding)
-		return objm_coded_read(&conn->io, coding, resp->content_len, &resp->content);
+		return objm_coded_read(&conn->io, coding, resp->content_len, conn->sink, &resp->content);
+	if (conn->sink >= 0)
+		return sink_content(conn, resp->content_len);
 	return read_content(conn, resp->content_len, &resp->content);
 }
 
@@ -385,6 +421,16 @@ int objm_client_recv_response(objm_connection_t *conn, objm_response_t **ret_res
 	objm_io_deadline(&conn->io, conn->timeout_ms);
 	r = next_response(conn, ret_resp);
 	return r == 1 ? -OBJM_STATUS_PROTO_ERROR : r; /* an acknowledgement of what we did not send */
+}
+
+int objm_client_recv_response_fd(objm_connection_t *conn, int fd, objm_response_t **ret_resp)
+{
+	int r;
+
+	conn->sink = fd;
+	r = objm_client_recv_response(conn, ret_resp);
+	conn->sink = -1;
+	return r;
 }
 
 int objm_client_close(objm_connection_t *conn, int reason)

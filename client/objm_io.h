@@ -55,7 +55,7 @@ int objm_io_send(struct objm_io *io, struct iovec *iov, unsigned iovcnt, const i
 int objm_io_need(struct objm_io *io, size_t n);
 /** What is there without waiting, into the buffer: 1; 0: nothing; or as objm_io_need(). */
 int objm_io_poll(struct objm_io *io);
-static inline const uint8_t *objm_io_at(const struct objm_io *io) { return io->buf + io->start; }
+static inline const uint8_t *objm_io_at(const struct objm_io *io) { return io->buf ? io->buf + io->start : NULL; }
 static inline size_t objm_io_avail(const struct objm_io *io) { return io->end - io->start; }
 /** Consume `n` available bytes. */
 void objm_io_consume(struct objm_io *io, size_t n);

@@ -26,6 +26,7 @@ struct objm_connection {
 	struct om_proto_hello agreed;
 	uint32_t timeout_ms;
 	uint64_t max_content; /* bytes */
+	int sink;	      /* content goes there instead of to memory; -1: it does not */
 	uint32_t v1_sent, v1_received; /* version 1 has no ids: requests and responses are counted */
 };
 

@@ -135,7 +135,7 @@ void wrk_conn_use(struct wrk_conn *c, const uint8_t *buf, size_t len)
 	used = c->held ? 0 : wrk_decode(c, buf, len, wrk_conn_must_hold);
 	if (c->state == WRK_CONN_DEAD)
 		return;
-	if (!wrk_conn_keep(c, buf + used, len - used)) {
+	if (!wrk_conn_keep(c, used ? buf + used : buf, len - used)) {
 		wrk_reqlog_line(c, OM_MSG_PEER_LIMIT, "out of memory for the request of uid %d: the connection is closed", (int)c->uid);
 		wrk_conn_close(c);
 		return;

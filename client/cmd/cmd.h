@@ -91,6 +91,17 @@ void cmd_put_uri(FILE *f, bool terminal, const char *uri);
 /** End of standard output: CMD_FAILED and a message when something could not be written (a full disk behind > FILE). */
 int cmd_flush(void);
 
+/* cmd_tcp.c */
+/** True if the daemon is named by address (tcp:ADDRESS:PORT): bytes come then, and objects are only got. */
+bool cmd_is_tcp(const struct cmd_opts *opts);
+/**
+ * Get an object by its bytes, compressed on the way where the server finds it worth it.
+ * @param what     the command, for messages
+ * @param ret_fd   a nameless file with the bytes, at offset 0; the caller's
+ * @return CMD_OK; CMD_FAILED after a message
+ */
+int cmd_tcp_get(const struct cmd_opts *opts, const char *what, const char *uri, uint64_t *ret_size, int *ret_fd);
+
 /* cmd_session.c */
 /** A session by the options, or NULL after a message that says how to reach a daemon. Any thread. */
 objm_t *cmd_connect(const struct cmd_opts *opts);

@@ -37,37 +37,49 @@ static bool refused_on_terminal(const char *uri, int fd)
 	return true;
 }
 
+/* Its descriptor, or the bytes in a file where no descriptor can come. `s` NULL: the daemon is named by address. */
+static int object(const struct cmd_ctx *ctx, objm_t *s, const char *what, const char *uri, uint64_t *ret_size, int *ret_fd)
+{
+	struct objm_info info;
+	int r;
+
+	if (!s)
+		return cmd_tcp_get(&ctx->opts, what, uri, ret_size, ret_fd);
+	r = objm_get(s, uri, 0, &info, ret_fd);
+	if (r < 0)
+		return cmd_fail_lib(s, what, uri, r);
+	*ret_size = info.size;
+	return CMD_OK;
+}
+
 int cmd_get(struct cmd_ctx *ctx)
 {
 	const char *uri = ctx->argv[0], *file = ctx->argc > 1 ? ctx->argv[1] : NULL;
 	struct cmd_progress progress;
 	bool to_stdout = !file || strcmp(file, "-") == 0;
-	struct objm_info info;
 	OM_AUTO_FD fd = -1;
-	objm_t *s;
+	objm_t *s = NULL;
+	uint64_t size;
 	int r, err;
 
 	if (ctx->opts.recursive && to_stdout && file)
 		return cmd_usage("get", "-r writes to a directory, not to standard output");
 	if (ctx->opts.recursive)
 		return cmd_tree_get(ctx, uri, file ? file : ".");
-	s = cmd_connect(&ctx->opts);
-	if (!s)
+	if (!cmd_is_tcp(&ctx->opts) && !(s = cmd_connect(&ctx->opts)))
 		return CMD_FAILED;
-	r = objm_get(s, uri, 0, &info, &fd);
-	if (r < 0)
-		(void)cmd_fail_lib(s, "get", uri, r);
+	r = object(ctx, s, "get", uri, &size, &fd);
 	objm_close(s); /* the descriptor needs no daemon any more */
-	if (r < 0 || (to_stdout && refused_on_terminal(uri, fd)))
+	if (r != CMD_OK || (to_stdout && refused_on_terminal(uri, fd)))
 		return CMD_FAILED;
 	cmd_progress_init(&progress, "get");
 	progress.on = progress.on && !(to_stdout && isatty(STDOUT_FILENO) == 1);
-	atomic_store(&progress.total_bytes, info.size);
+	atomic_store(&progress.total_bytes, size);
 	if (to_stdout) {
-		r = cmd_copy(fd, info.size, STDOUT_FILENO, &progress);
+		r = cmd_copy(fd, size, STDOUT_FILENO, &progress);
 	} else {
 		cmd_catch_signals();
-		r = cmd_file_write(file, fd, info.size, &progress);
+		r = cmd_file_write(file, fd, size, &progress);
 	}
 	err = errno;
 	cmd_progress_clear(&progress);
@@ -77,21 +89,21 @@ int cmd_get(struct cmd_ctx *ctx)
 
 int cmd_cat(struct cmd_ctx *ctx)
 {
-	objm_t *s = cmd_connect(&ctx->opts);
+	objm_t *s = NULL;
 	int result = CMD_OK;
 
-	if (!s)
+	if (!cmd_is_tcp(&ctx->opts) && !(s = cmd_connect(&ctx->opts)))
 		return CMD_FAILED;
 	for (int i = 0; i < ctx->argc; i++) {
-		struct objm_info info;
 		OM_AUTO_FD fd = -1;
-		int r = objm_get(s, ctx->argv[i], 0, &info, &fd);
+		uint64_t size;
+		int r = object(ctx, s, "cat", ctx->argv[i], &size, &fd);
 
-		if (r < 0) {
-			result = cmd_fail_lib(s, "cat", ctx->argv[i], r);
+		if (r != CMD_OK) {
+			result = r;
 			continue;
 		}
-		r = cmd_copy(fd, info.size, STDOUT_FILENO, NULL);
+		r = cmd_copy(fd, size, STDOUT_FILENO, NULL);
 		if (r < 0) {
 			result = copy_failed("cat", ctx->argv[i], "standard output", r, errno);
 			break;
@@ -104,17 +116,16 @@ int cmd_cat(struct cmd_ctx *ctx)
 int cmd_exec(struct cmd_ctx *ctx)
 {
 	const char *uri = ctx->argv[0];
-	objm_t *s = cmd_connect(&ctx->opts);
+	objm_t *s = NULL;
+	uint64_t size;
 	int fd = -1, r;
 
-	if (!s)
+	if (!cmd_is_tcp(&ctx->opts) && !(s = cmd_connect(&ctx->opts)))
 		return CMD_FAILED;
-	r = objm_get(s, uri, 0, NULL, &fd);
-	if (r < 0)
-		(void)cmd_fail_lib(s, "exec", uri, r);
+	r = object(ctx, s, "exec", uri, &size, &fd);
 	objm_close(s);
-	if (r < 0)
-		return CMD_FAILED;
+	if (r != CMD_OK)
+		return r;
 	/* dup2 leaves the copy without close-on-exec; if it is descriptor 0 already (ours was closed), the flag goes. */
 	if (fd == STDIN_FILENO ? fcntl(fd, F_SETFD, 0) < 0 : dup2(fd, STDIN_FILENO) < 0)
 		return cmd_fail("exec", uri, "cannot make it the standard input: %s", strerror(errno));

@@ -174,6 +174,7 @@ void cmd_help_all(FILE *f)
 	fputs("\nAn object is a sequence of bytes with a name, its URI: 1 to 4096 bytes of UTF-8, by custom with slashes\n"
 	      "(/logo, /site/index.html). It never changes; a new put under the same URI replaces it.\n\n"
 	      "  -s, --socket SOCKET  the daemon's socket (default: $OBJM_SOCKET, then " OBJM_SOCKET_DEFAULT ")\n"
+	      "                       get, cat and exec take tcp:ADDRESS:PORT too (listen.tcp)\n"
 	      "  -h, --help           this text; objm COMMAND --help says more on a command, with examples\n"
 	      "      --version        the version\n\n"
 	      "Examples:\n"

@@ -7,8 +7,13 @@ objm_t *cmd_connect(const struct cmd_opts *opts)
 {
 	struct objm_options o = OBJM_OPTIONS_INIT;
 	objm_t *s;
-	int r = objm_open(opts->socket, &o, &s);
+	int r;
 
+	if (cmd_is_tcp(opts)) {
+		cmd_note(NULL, "over TCP objects are only got: get, cat and exec; everything else needs the daemon's Unix socket");
+		return NULL;
+	}
+	r = objm_open(opts->socket, &o, &s);
 	if (r == 0)
 		return s;
 	cmd_note(NULL, "%s%s", objm_error(NULL),

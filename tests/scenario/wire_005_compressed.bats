@@ -47,6 +47,31 @@ files() {
 	z same "$T/files" above text mixed zero >/dev/null
 }
 
+@test "objm and libobjm: the same bytes over TCP" {
+	tcp_start
+	files
+	head -c 40000000 /dev/zero >"$T/files/large"
+	chmod 644 "$T/files/large"
+	objm put /z/large "$T/files/large"
+	local f before
+	before=$(counter compressed)
+	for f in "$T/files"/*; do
+		objm cat -s "tcp:$TCP" "/z/${f##*/}" | cmp - "$f"
+		objm get -s "tcp:$TCP" "/z/${f##*/}" "$T/got"
+		cmp "$T/got" "$f"
+	done
+	[ "$(counter compressed)" -ge $((before + 10)) ]
+	[ "$(OBJM_SOCKET=tcp:$TCP objm exec /z/text -- sha256sum)" = "$(sha256sum <"$T/files/text")" ]
+	cat "$T/files/text" "$T/files/one" "$T/files/empty" >"$T/both"
+	objm cat -s "tcp:$TCP" /z/text /z/one /z/empty | cmp - "$T/both"
+	fails 1 "no such object" objm cat -s "tcp:$TCP" /z/none
+	fails 1 "get, cat and exec" objm ls -s "tcp:$TCP"
+	fails 1 "is no address" objm cat -s tcp:nonsense /z/one
+	fails 1 "is no address" objm cat -s tcp:127.0.0.1:70000 /z/one
+	fails 1 "cannot connect" objm cat -s tcp:127.0.0.1:1 /z/one
+	[ ! -e "$T/none" ]
+}
+
 @test "forbidden by the configuration: not granted; a reload forbids it to open connections, too" {
 	tcp_start "protocol: {compression: 0}"
 	files

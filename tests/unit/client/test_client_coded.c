@@ -9,6 +9,7 @@
 
 #include <cmocka.h>
 
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <zstd.h>
 
@@ -152,6 +153,45 @@ static void test_long_plain_block(void **state)
 	objm_response_free(resp);
 }
 
+/* Content that goes to a descriptor: compressed, as it is, and one that cannot be written. */
+static void test_to_a_descriptor(void **state)
+{
+	OM_AUTO_FD fd = memfd_create("content", MFD_CLOEXEC);
+	static char got[OM_PROTO_BLOCK_MAX + 1000];
+	objm_response_t *resp;
+	uint8_t z[512];
+	size_t n;
+
+	(void)state;
+	head(OM_PROTO_BLOCK_MAX + 5, OM_PROTO_CODING_ZSTD);
+	n = letters(z, sizeof(z), 'a', OM_PROTO_BLOCK_MAX);
+	block((uint32_t)n, OM_PROTO_BLOCK_MAX, z, n);
+	block(5, 5, "plain", 5);
+	head(5, -1);
+	send_raw("after", 5);
+	objm_connection_limit(conn, 100); /* of memory: not asked here */
+	for (int i = 0; i < 2; i++) {
+		assert_int_equal(objm_client_recv_response_fd(conn, fd, &resp), 0);
+		assert_int_equal(resp->content_len, i ? 5 : OM_PROTO_BLOCK_MAX + 5);
+		assert_null(resp->content);
+		objm_response_free(resp);
+	}
+	assert_int_equal(pread(fd, got, sizeof(got), 0), OM_PROTO_BLOCK_MAX + 10);
+	for (size_t i = 0; i < OM_PROTO_BLOCK_MAX; i++)
+		assert_int_equal(got[i], 'a');
+	assert_memory_equal(got + OM_PROTO_BLOCK_MAX, "plainafter", 10);
+
+	for (int coding = -1; coding <= OM_PROTO_CODING_ZSTD; coding += 2) {
+		assert_int_equal(teardown(NULL), 0);
+		assert_int_equal(setup(NULL), 0);
+		head(300, coding);
+		n = letters(z, sizeof(z), 'b', 300);
+		block((uint32_t)n, 300, z, sizeof(z)); /* as it is: 300 bytes of that */
+		assert_int_equal(objm_client_recv_response_fd(conn, 10000, &resp), -OBJM_STATUS_SYSTEM);
+		assert_int_equal(errno, EBADF);
+	}
+}
+
 /* What a hostile server sends: refused, and nothing of it is believed. */
 static void refused(uint64_t len, int coding, uint32_t wire, uint32_t raw, const void *p, size_t n, int want)
 {
@@ -226,7 +266,7 @@ int main(void)
 {
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 	const struct CMUnitTest tests[] = {
-		T(test_blocks_of_both_kinds), T(test_long_plain_block), T(test_hostile), T(test_not_negotiated), T(test_no_frames),
+		T(test_blocks_of_both_kinds), T(test_long_plain_block), T(test_to_a_descriptor), T(test_hostile), T(test_not_negotiated), T(test_no_frames),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
