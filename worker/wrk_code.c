@@ -120,54 +120,44 @@ bool wrk_code_may(const struct wrk_req *r, uint64_t len)
 
 /* ---------------------------------------------------------------- samples */
 
-struct wrk_code_job {
-	struct wrk_io_job job;
-	struct wrk_req *req;
-	int fd; /* owned */
-	int level;
-	bool pays;
-	uint64_t off, len;
-};
+/* In the request, whose job it is: one that is under way keeps the request alive when its connection goes (wrk_req_conn_gone). */
+static struct wrk_req *wrk_code_req(struct wrk_io_job *job) { return (struct wrk_req *)((char *)job - offsetof(struct wrk_req, job)); }
 
 static void wrk_code_sample_run(struct wrk_io_job *job)
 {
-	struct wrk_code_job *k = (struct wrk_code_job *)job;
+	struct wrk_req *r = wrk_code_req(job);
 	uint8_t raw[2 * WRK_CODE_SAMPLE], coded[sizeof(raw)];
-	size_t n = (size_t)OM_MIN(k->len, (uint64_t)sizeof(raw)), head = OM_MIN(n, (size_t)WRK_CODE_SAMPLE);
-	uint64_t mid = k->len <= sizeof(raw) ? head : k->len / 2;
+	size_t n = (size_t)OM_MIN(r->bytes, (uint64_t)sizeof(raw)), head = OM_MIN(n, (size_t)WRK_CODE_SAMPLE);
+	uint64_t mid = r->bytes <= sizeof(raw) ? head : r->bytes / 2;
+	bool pays = pread(r->job_fd, raw, head, (off_t)r->range.off) == (ssize_t)head &&
+		    (n == head || pread(r->job_fd, raw + head, n - head, (off_t)(r->range.off + mid)) == (ssize_t)(n - head)) &&
+		    wrk_code_zstd(r->job_rc, raw, n, coded, wrk_code_worth(n)) > 0;
 
-	k->pays = pread(k->fd, raw, head, (off_t)k->off) == (ssize_t)head &&
-		  (n == head || pread(k->fd, raw + head, n - head, (off_t)(k->off + mid)) == (ssize_t)(n - head)) &&
-		  wrk_code_zstd(k->level, raw, n, coded, wrk_code_worth(n)) > 0;
+	r->coding = pays ? OM_PROTO_CODING_ZSTD : OM_PROTO_CODING_NONE;
 }
 
 static void wrk_code_sample_done(struct wrk_io_job *job)
 {
-	struct wrk_code_job *k = (struct wrk_code_job *)job;
-	struct wrk_req *r = k->req;
+	struct wrk_req *r = wrk_code_req(job);
 
-	r->coding = k->pays ? OM_PROTO_CODING_ZSTD : OM_PROTO_CODING_NONE;
-	if (k->pays && r->conn)
+	if (r->coding && r->conn)
 		om_count_own(OM_C_COMPRESSED, 1);
-	wrk_answer_bytes(r, k->fd, k->off, k->len);
-	free(k);
+	wrk_answer_bytes(r, om_take_fd(&r->job_fd), r->range.off, r->bytes);
 }
 
-bool wrk_code_sample(struct wrk_req *r, int fd, uint64_t off, uint64_t len)
+bool wrk_code_sample(struct wrk_req *r, int fd, uint64_t len)
 {
-	struct wrk_code_job *k = malloc(sizeof(*k));
-
-	if (!k)
-		return false;
-	*k = (struct wrk_code_job){ .job = { .run = wrk_code_sample_run, .done = wrk_code_sample_done },
-				    .req = r, .fd = fd, .level = wrk_code_level(r->w), .off = off, .len = len };
 	if (!wrk_req_wait(r)) { /* answered so, and ended */
 		(void)close(fd);
-		free(k);
 		return true;
 	}
-	if (wrk_io_submit(r->w->io, WRK_IO_CODE, &k->job) == 0)
+	r->job.run = wrk_code_sample_run;
+	r->job.done = wrk_code_sample_done;
+	r->job_fd = fd;
+	r->job_rc = wrk_code_level(r->w);
+	r->bytes = len;
+	if (wrk_io_submit(r->w->io, WRK_IO_CODE, &r->job) == 0)
 		return true;
-	free(k);
+	r->job_fd = -1;
 	return false;
 }

@@ -22,10 +22,10 @@ uint16_t wrk_code_caps(const struct wrk_conn *c, uint16_t caps);
 bool wrk_code_may(const struct wrk_req *r, uint64_t len);
 
 /**
- * Loop. Look at a sample of the answer on an I/O thread, then answer with wrk_answer_bytes(), r->coding as it was found.
- * Takes over `fd` if true. @return false: not now, nothing was done
+ * Loop. Look at a sample of the answer, `len` bytes from r->range.off, on an I/O thread (r->job, which is free), then answer with
+ * wrk_answer_bytes(), r->coding as it was found. Takes over `fd` if true. @return false: not now, nothing was done
  */
-bool wrk_code_sample(struct wrk_req *r, int fd, uint64_t off, uint64_t len);
+bool wrk_code_sample(struct wrk_req *r, int fd, uint64_t len);
 
 /** Loop. The level for the next block of a connection; 0: as it is. */
 int wrk_code_level(const struct wrk *w);

@@ -261,7 +261,7 @@ static void wrk_get_opened_copy(struct wrk_req *r, int fd)
 	static uint8_t buf[WRK_SMALL_MAX];
 
 	if (!wrk_get_small(r) || !wrk_get_read(r, fd, buf)) {
-		if (!wrk_code_may(r, wrk_get_length(r)) || !wrk_code_sample(r, fd, r->range.off, wrk_get_length(r)))
+		if (!wrk_code_may(r, wrk_get_length(r)) || !wrk_code_sample(r, fd, wrk_get_length(r)))
 			wrk_answer_bytes(r, fd, r->range.off, wrk_get_length(r));
 		return;
 	}

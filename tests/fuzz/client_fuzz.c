@@ -31,9 +31,11 @@ static void responses(objm_connection_t *conn)
 	while (objm_client_recv_response(conn, &resp) == 0) {
 		if (resp->content_len > LIMIT || (resp->content_len && !resp->content))
 			__builtin_trap();
-		(void)touch(resp->content, resp->content_len ? resp->content_len + 1 : 0);
+		if (resp->content_len)
+			(void)touch(resp->content, resp->content_len + 1);
 		for (size_t i = 0; i < resp->segment_count; i++)
-			(void)touch(resp->segments[i].data, resp->segments[i].copy_length);
+			if (resp->segments[i].type == OBJM_SEG_INLINE && resp->segments[i].copy_length)
+				(void)touch(resp->segments[i].data, resp->segments[i].copy_length);
 		objm_response_free(resp);
 	}
 }
