@@ -113,7 +113,7 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
 	return 0;
 }
 
-/* Read the answers; removals are done, as the lifecycle process would. */
+/* Read the answers; removals and changes of attributes are done, as the lifecycle process would. */
 static void drain(unsigned place)
 {
 	size_t len;
@@ -123,8 +123,17 @@ static void drain(unsigned place)
 		const struct om_op_reap *r = (const void *)&m;
 
 		MUST(len == m.hdr.len);
+		const struct om_op_attr *a = (const void *)&m;
+
 		if (m.hdr.type == OM_OP_VERDICT && v->status == 0)
 			last_id = v->id;
+		if (m.hdr.type == OM_OP_ATTR) {
+			struct om_op_attred d = { .hdr = { .len = sizeof(d), .type = OM_OP_ATTRED, .req = a->hdr.req }, .id = a->id,
+						  .tier = a->tier };
+			struct iovec iov = { &d, sizeof(d) };
+
+			(void)om_ring_put(&ring[place], &iov, 1);
+		}
 		if (m.hdr.type == OM_OP_REAP) {
 			struct om_op_reaped d = { .hdr = { .len = sizeof(d), .type = OM_OP_REAPED, .req = r->hdr.req }, .id = r->id,
 						  .tier = r->tier };

@@ -188,7 +188,26 @@ def ring_seeds():
     yield "put-1", prepare(u, 1) + commit(u, 1) + msg(4, cond() + struct.pack("<HHI", len(u), 0, 0) + u)
     yield "put-abort", prepare(u) + msg(3, struct.pack("<QiI", 0, 0, 0), LAST_ID)
     yield "cond", prepare(u, c=cond(1)) + commit(u) + prepare(u, c=cond(1)) + prepare(u, c=cond(2, 5, 1))
-    yield "list", msg(7, struct.pack("<HHIBBHI", 1, 0, 10, 0, 0, 0, 0) + b"/")
+    for limit, prefix, after, delimiter in ((10, b"/", b"", 0), (1, b"", b"/o", ord("/")), (1000, b"", b"", 0)):
+        yield f"list-{limit}", disk + prepare(b"/a/b") + commit(b"/a/b") + msg(7, struct.pack("<IHHB7x", limit, len(prefix), len(after), delimiter) + prefix + after)
+    yield "lookup", disk + msg(6, struct.pack("<HB5x", 2, 1) + u) + msg(6, struct.pack("<HB5x", 5, 1) + b"/none")
+    def change(c=cond(), mask=0, flags=0, kind=b"", meta=b"", expiry=0):
+        return msg(5, c + struct.pack("<QIIIBBBxHHHH", expiry, mask, flags, 0, bool(kind), bool(meta), bool(expiry), len(u), len(kind), len(meta), 0) + u + kind + meta)
+    some = b"\x05\x00\x02ownerme"
+    for name, put in (("disk", disk), ("mem", prepare(u) + commit(u))):
+        yield f"set-{name}", put + change(kind=b"text/plain", meta=some) + change(mask=6, flags=2) + change(expiry=1 << 62) + change(cond(2, 1, 1), kind=b"x")
+        yield f"set-watched-{name}", msg(17, struct.pack("<QB7x", 2**64 - 1, 1)) + put + change(meta=some) + msg(4, cond() + struct.pack("<HHI", len(u), 0, 0) + u)
+    yield "set-moving", disk + move(11, u) + change(kind=b"t") + move(12, u, rev=1) + change(kind=b"u")
+    yield "attred-nobody-asked", disk + msg(18, struct.pack("<QiB3x", 0, 0, 1), LIFECYCLE | LAST_ID, req=0)
+    for who in (WORKER, LIFECYCLE):
+        yield f"found-nobody-asked-{who}", msg(8, struct.pack("<QQQQIIBBHHHII", 1, 10, 1, 0, 0, 1, 1, 0, len(u), 0, 0, 1000, 0) + u, who, req=0) + \
+            msg(9, struct.pack("<QiB3x", 1, 0, 1), who, req=0)
+    yield "watch", msg(17, struct.pack("<QB7x", 0, 1)) + disk + msg(17, struct.pack("<QB7x", 2**64 - 1, 0)) + disk + msg(17, struct.pack("<QB7x", 1, 1))
+    for what in (0, 1, 2):
+        yield f"admit-{what}", msg(19, struct.pack("<IB3x", 1000, what)) * 3 + msg(20, struct.pack("<IB3x", 1000, what)) * 2
+    yield "leave-alone", msg(20, struct.pack("<IB3x", 1000, 1))
+    uid = lambda name, who, size: msg(1, cond() + struct.pack("<QIIBBHI", size, 0, who, 1, 0, len(name), 0) + name)
+    yield "owners", uid(b"/u1", 1000, 10) + commit(b"/u1", 1, 10) + uid(b"/u2", 1001, 1 << 50) + uid(b"/u1", 1001, 20) + commit(b"/u1", 1, 20)
     for tail in (0, 8, 1 << 20, 2**64 - 8):
         yield f"tail-{tail:x}", bytes([RAW_TAIL]) + struct.pack(">H", 8) + struct.pack("<Q", tail) + prepare(u)
     yield "tasked-nobody-asked", msg(16, bytes(8), LIFECYCLE, req=0)
