@@ -105,6 +105,7 @@ struct om_boot_limits {
 	uint32_t conn_unread_fds; /* answered and unread, a connection */
 	uint32_t list_page;	  /* names to a page of a listing */
 	uint32_t compression;	  /* level of zstd; 0: none */
+	uint32_t busy_poll_us;	  /* before it sleeps; 0: not */
 };
 
 /* How objects move between tiers: the section `lifecycle` of the configuration. */

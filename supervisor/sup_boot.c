@@ -39,6 +39,7 @@ static void fill_limits(const struct sup_boot_env *env, struct om_boot_limits *r
 		.io_threads = c->io_threads,
 		.alog_sample = ALOG_SAMPLE,
 		.decay_s = c->lifecycle.hotness_decay_s,
+		.busy_poll_us = c->thread_pool.busy_poll_us,
 	};
 }
 

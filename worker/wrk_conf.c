@@ -28,6 +28,7 @@ void wrk_conf_apply(struct wrk *w, const struct om_proc_live *live, int rules_fd
 	om_log_level((enum om_log_prio)live->log_level);
 	wrk_reqlog_set(w, live->access_log_ppm);
 	wrk_conn_limits(w->conns, &w->boot.limits);
+	wrk_loop_busy_poll(&w->loop, w->boot.limits.busy_poll_us);
 	int rc = wrk_access_load(w, rules_fd);
 	if (rc < 0) {
 		om_log(OM_MSG_CONFIG, "worker %u cannot read the new access rules: %s: it ends, and another takes its place",

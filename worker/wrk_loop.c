@@ -7,15 +7,57 @@
  */
 #include "worker/wrk_loop.h"
 
+#include <sched.h>
+#include <sys/timerfd.h>
+
+#define WRK_LOOP_SHARED_NS 3000u /* another one ran in between looks if they are further apart */
+
+/*
+ * Timers wake the loop through a timerfd that is set only for a time earlier than the one it is set for: with a timeout of
+ * epoll_wait() the kernel would begin and end a timer of its own for every wait. One that fires for a timer that has moved on is
+ * an empty turn.
+ */
+static void wrk_loop_alarm(struct wrk_loop *loop)
+{
+	uint64_t due = loop->timers ? loop->timers->due_ns : 0;
+	struct itimerspec at = { .it_value = { .tv_sec = (time_t)(due / 1000000000u), .tv_nsec = (long)(due % 1000000000u) } };
+
+	if (!due || (loop->alarm_ns && loop->alarm_ns <= due))
+		return;
+	OM_ASSERT(timerfd_settime(loop->alarm.fd, TFD_TIMER_ABSTIME, &at, NULL) == 0); /* the arguments are in order */
+	loop->alarm_ns = due;
+}
+
+static void wrk_loop_rang(void *arg, uint32_t events)
+{
+	struct wrk_loop *loop = arg;
+	uint64_t times;
+
+	(void)events;
+	(void)!read(loop->alarm.fd, &times, sizeof(times));
+	loop->alarm_ns = 0; /* the timers that are due fire at the end of this turn */
+}
+
 int wrk_loop_init(struct wrk_loop *loop)
 {
+	int fd;
+
 	*loop = (struct wrk_loop){ .epfd = epoll_create1(EPOLL_CLOEXEC), .now_ns = om_now_ns() };
 	loop->tasks_tail = &loop->tasks;
-	return loop->epfd < 0 ? -OBJM_STATUS_SYSTEM : 0;
+	loop->alarm = WRK_SRC_INIT(wrk_loop_rang, loop);
+	if (loop->epfd < 0)
+		return -OBJM_STATUS_SYSTEM;
+	fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
+	if (fd >= 0 && wrk_loop_add(loop, &loop->alarm, fd, EPOLLIN) == 0)
+		return 0;
+	om_close(&fd);
+	om_close(&loop->epfd);
+	return -OBJM_STATUS_SYSTEM;
 }
 
 void wrk_loop_fini(struct wrk_loop *loop)
 {
+	om_close(&loop->alarm.fd);
 	om_close(&loop->epfd);
 	loop->timers = NULL;
 	loop->tasks = NULL;
@@ -181,29 +223,57 @@ static void wrk_loop_run_tasks(struct wrk_loop *loop)
 
 /* ---- turns */
 
-static int wrk_loop_timeout(const struct wrk_loop *loop, int max_ms)
+void wrk_loop_busy_poll(struct wrk_loop *loop, unsigned us)
 {
-	uint64_t now, ms;
+	loop->spin_ns = (uint64_t)us * 1000u;
+	loop->spin_vain = loop->spin_rest = 0;
+}
 
-	if (loop->tasks)
+/* @return events found by looking; 0: none: sleep */
+static int wrk_loop_spin(struct wrk_loop *loop)
+{
+	uint64_t until, now, before;
+	int n;
+
+	if (loop->spin_rest > 0) {
+		loop->spin_rest--;
 		return 0;
-	if (!loop->timers)
-		return max_ms;
+	}
 	now = om_now_ns();
-	if (loop->timers->due_ns <= now)
-		return 0;
-	ms = (loop->timers->due_ns - now + 999999) / 1000000;
-	return max_ms >= 0 && ms > (uint64_t)max_ms ? max_ms : (int)OM_MIN(ms, 3600000u);
+	until = now + loop->spin_ns;
+	if (loop->timers)
+		until = OM_MIN(until, loop->timers->due_ns);
+	while (now < until) {
+		n = epoll_wait(loop->epfd, loop->ev, WRK_LOOP_EVENTS, 0);
+		if (n != 0) {
+			loop->spin_vain = 0;
+			return n;
+		}
+		before = now;
+		(void)sched_yield(); /* whom we wait for may need this very CPU */
+		now = om_now_ns();
+		if (now - before > WRK_LOOP_SHARED_NS) { /* somebody did */
+			loop->spin_vain = 16;
+			break;
+		}
+	}
+	loop->spin_rest = OM_MIN(1u << OM_MIN(loop->spin_vain, 16u), WRK_LOOP_REST_MAX);
+	loop->spin_vain++;
+	return 0;
 }
 
 void wrk_loop_turn(struct wrk_loop *loop, int max_ms)
 {
-	int timeout = wrk_loop_timeout(loop, max_ms);
-	int n;
+	int timeout = loop->tasks ? 0 : max_ms, n = 0;
+
+	wrk_loop_alarm(loop);
 
 	if (loop->before_wait && !loop->before_wait(loop->hook_arg))
 		timeout = 0;
-	n = epoll_wait(loop->epfd, loop->ev, WRK_LOOP_EVENTS, timeout);
+	if (loop->spin_ns && timeout != 0)
+		n = wrk_loop_spin(loop);
+	if (n == 0)
+		n = epoll_wait(loop->epfd, loop->ev, WRK_LOOP_EVENTS, timeout);
 	loop->now_ns = om_now_ns();
 	if (loop->after_wait)
 		loop->after_wait(loop->hook_arg);

@@ -16,6 +16,7 @@
 
 #define WRK_LOOP_EVENTS 128	 /* taken from the kernel at once */
 #define WRK_LOOP_TASKS_MAX 65536 /* in one turn, then the sources get their turn */
+#define WRK_LOOP_REST_MAX 64u	 /* waits that sleep at once after looks in vain */
 
 /* A descriptor in the loop. The owner fills fn and arg; the descriptor stays the owner's. */
 struct wrk_src {
@@ -47,10 +48,14 @@ struct wrk_loop {
 	int epfd;
 	uint64_t now_ns; /* CLOCK_MONOTONIC at the start of this turn: good enough for timeouts */
 	struct wrk_timer *timers;
+	struct wrk_src alarm; /* a timerfd of the loop's own */
+	uint64_t alarm_ns;    /* what it is set for; 0: nothing */
 	struct wrk_task *tasks, **tasks_tail;
 	struct epoll_event ev[WRK_LOOP_EVENTS];
 	int ev_n, ev_i; /* events of this turn that are still to be handed out */
 	bool stop;
+	uint64_t spin_ns;	       /* look for so long before sleeping; 0: not at all */
+	unsigned spin_vain, spin_rest; /* looks in a row that found nothing; waits that sleep at once before the next look */
 	/* Before each wait: true lets the loop sleep, false makes it poll once and come back. May be NULL. */
 	bool (*before_wait)(void *arg);
 	void (*after_wait)(void *arg);
@@ -60,6 +65,13 @@ struct wrk_loop {
 /** @return 0; -OBJM_STATUS_SYSTEM, errno says why */
 int wrk_loop_init(struct wrk_loop *loop) OM_MUST_USE;
 void wrk_loop_fini(struct wrk_loop *loop);
+
+/**
+ * Look for events for `us` microseconds before each sleep; 0: sleep at once. Adaptive: each look in vain doubles the number of waits
+ * that sleep at once, up to WRK_LOOP_REST_MAX. Others who want the CPU are let in between looks, and when one was there, it is the
+ * same as a look in vain, and more: where the CPU is shared, looking takes from those for whom we wait.
+ */
+void wrk_loop_busy_poll(struct wrk_loop *loop, unsigned us);
 
 /** Register `fd` for `events` (EPOLLIN, ...). @return 0; -OBJM_STATUS_SYSTEM, errno says why */
 int wrk_loop_add(struct wrk_loop *loop, struct wrk_src *src, int fd, uint32_t events) OM_MUST_USE;

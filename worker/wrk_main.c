@@ -247,6 +247,7 @@ static void wrk_main_loop(struct wrk *w, int sigfd)
 	w->loop.before_wait = wrk_main_before_wait;
 	w->loop.after_wait = wrk_main_after_wait;
 	w->loop.hook_arg = w;
+	wrk_loop_busy_poll(&w->loop, w->boot.limits.busy_poll_us);
 	wrk_main.tick = WRK_TIMER_INIT(wrk_main_tick, w);
 	wrk_main.drain = WRK_TIMER_INIT(wrk_main_drain_look, w);
 	wrk_main.sigterm = WRK_SRC_INIT(wrk_main_sigterm, w);
