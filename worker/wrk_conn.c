@@ -89,6 +89,7 @@ void wrk_conn_close(struct wrk_conn *c)
 		return;
 	c->state = WRK_CONN_DEAD;
 	wrk_loop_del(&c->w->loop, &c->src);
+	wrk_hint_off(&c->w->loop, &c->hint);
 	wrk_timer_disarm(&c->w->loop, &c->timer);
 	wrk_timer_disarm(&c->w->loop, &c->tx_timer);
 	wrk_put_owner_close(c->w->puts, &c->puts);
@@ -255,6 +256,7 @@ static struct wrk_conn *wrk_conn_alloc(struct wrk *w, int fd, enum om_listen_kin
 	c->timer = WRK_TIMER_INIT(wrk_conn_timer, c);
 	c->tx_timer = WRK_TIMER_INIT(wrk_conn_tx_timer, c);
 	c->task = WRK_TASK_INIT(wrk_conn_go_on, c);
+	wrk_hint_init(&c->hint);
 	c->flight = (struct wrk_flight){ .sock = fd, .uid = u };
 	wrk_out_init(&c->out, w->fdcache);
 	wrk_put_owner_init(&c->puts, u->uid);

@@ -24,6 +24,7 @@
 #include "common/proto/om_proto.h"
 #include "worker/wrk.h"
 #include "worker/wrk_flight.h"
+#include "worker/wrk_hint.h"
 #include "worker/wrk_legacy.h"
 #include "worker/wrk_out.h"
 #include "worker/wrk_put.h"
@@ -41,6 +42,7 @@ struct wrk_conn {
 	struct wrk_timer tx_timer; /* what the kernel did not take for want of room in its tables */
 	struct wrk_task task;	   /* go on with what was held back; free when dead */
 	struct wrk_conn *next, *prev;
+	struct wrk_hint hint;
 	struct wrk_flight flight; /* descriptors sent and perhaps not yet received */
 	struct wrk_uid *uid_row;
 	uint64_t touch_ns;   /* TOUCH: since when `touch_left` counts */

@@ -187,6 +187,8 @@ bool wrk_conn_read(struct wrk_conn *c)
 		return false;
 	}
 	c->active_ns = c->w->loop.now_ns;
+	if (wrk_conn_is_unix(c))
+		wrk_hint_read(&c->w->loop, &c->hint, c->fd, c->active_ns);
 	wrk_flight_refresh(&s->flight, &c->flight, WRK_OUT_FDS_MAX);
 	wrk_conn_use(c, buf, c->in_len + (size_t)n);
 	return c->state == WRK_CONN_OPEN && (size_t)n == cap - c->in_len;
