@@ -21,6 +21,12 @@ struct idx_key {
 void idx_key_make(const unsigned char secret[static IDX_SECRET_BYTES], const void *uri, size_t len,
 		  struct idx_key *ret_key);
 
+struct om_proto_str; /* common/proto/om_proto.h */
+
+/** Keys of `n` URIs, the same that idx_key_make() makes, several times faster a key when there are 8 and more. */
+void idx_key_make_many(const unsigned char secret[static IDX_SECRET_BYTES], const struct om_proto_str *uris, unsigned n,
+		       struct idx_key *ret_keys);
+
 static inline bool idx_key_equal(const struct idx_key *a, const struct idx_key *b)
 {
 	return a->lo == b->lo && a->hi == b->hi;

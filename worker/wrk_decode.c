@@ -10,8 +10,6 @@
 #include "worker/wrk_hot.h"
 #include "worker/wrk_write.h"
 
-#define WRK_DECODE_BATCH 64u
-
 /* Make the key of a single look-up and start loading its line. */
 static void wrk_decode_prefetch(struct wrk_conn *c, struct wrk_req_item *it)
 {

@@ -8,6 +8,8 @@
 
 #include "worker/wrk_conn.h"
 
+#define WRK_DECODE_BATCH 64u /* messages decoded at once */
+
 /* A decoded message; pointers are into the input buffer. */
 struct wrk_req_item {
 	struct om_proto_in in;

@@ -8,12 +8,19 @@
 
 #include "common/om_counter.h"
 #include "worker/wrk_access.h"
+#include "worker/wrk_conn_int.h"
 #include "worker/wrk_fdcache.h"
 #include "worker/wrk_open.h"
 
-#define WRK_HOT_MAX OM_PROTO_URIS_MAX
+/*
+ * Looked up together: GETs of one, as many as are decoded at once; of a GET of several a part, enough for their cache misses to
+ * overlap, few enough for what is written here to stay in the first cache.
+ */
+#define WRK_HOT_MAX WRK_DECODE_BATCH
+#define WRK_HOT_PART 32u
+static_assert(WRK_HOT_PART <= WRK_HOT_MAX, "a part is looked up as a batch is");
 
-/* A batch. The loop's thread alone comes here, and nothing here is entered twice. */
+/* A part of a batch. The loop's thread alone comes here, and nothing here is entered twice. */
 static struct {
 	struct idx_key key[WRK_HOT_MAX];
 	uint64_t gen[WRK_HOT_MAX];
@@ -21,9 +28,9 @@ static struct {
 	uint32_t slot[WRK_HOT_MAX];
 	struct wrk_fdkey fdkey[WRK_HOT_MAX];
 	struct wrk_fde *fde[WRK_HOT_MAX]; /* found: a reference */
-	uint8_t done[WRK_HOT_MAX];
 	unsigned item[WRK_HOT_MAX];
 	struct wrk_out_fd fd[WRK_HOT_MAX];
+	uint8_t done[OM_PROTO_URIS_MAX]; /* of a GET of several: answered */
 } wrk_hot;
 
 /* May this peer's GETs be answered here now? Answers that must keep their order wait for those before them. */
@@ -187,61 +194,75 @@ static unsigned wrk_hot_singles(struct wrk_conn *c, struct wrk_req_item *items, 
 
 /* ---------------------------------------------------------------- a GET of several */
 
-static unsigned wrk_hot_keys(const struct wrk_conn *c, const struct om_proto_ext *ext)
+static void wrk_hot_keys(const struct wrk *w, const struct om_proto_str *uris, unsigned n)
 {
-	static struct om_proto_str uris[WRK_HOT_MAX];
-	const struct wrk *w = c->w;
-	unsigned n = om_proto_get_uris(ext, uris, WRK_HOT_MAX);
-
+	idx_key_make_many(w->boot.key_secret, uris, n, wrk_hot.key);
 	for (unsigned i = 0; i < n; i++) {
-		if (!wrk_hot_may(c, &uris[i]))
-			return 0;
-		idx_key_make(w->boot.key_secret, uris[i].p, uris[i].len, &wrk_hot.key[i]);
 		idxr_prefetch(&w->idx, &wrk_hot.key[i]);
 		idx_gen_prefetch(w->gens, idx_key_bucket(&wrk_hot.key[i]));
 	}
-	return n;
 }
 
-/* Descriptors of those found, in wrk_hot.fd, one behind the other; wrk_hot.done says whose. @return how many */
-static unsigned wrk_hot_group_fds(const struct wrk_conn *c, unsigned n)
+/*
+ * Queue the answers of those of `n` URIs that are hot; done says which. *left: URIs of the whole request without an answer.
+ * @return false: the connection was closed
+ */
+static bool wrk_hot_part(struct wrk_conn *c, uint32_t id, const struct om_proto_str *uris, unsigned first, unsigned n, unsigned *left)
 {
-	unsigned hot = 0;
+	uint8_t *p = wrk_out_room(&c->out, (size_t)n * OM_PROTO_GET_ANSWER_MAX);
+	unsigned k = 0;
 
-	for (unsigned i = 0; i < n; i++) {
-		wrk_hot.done[i] = wrk_hot.fdkey[i].id && wrk_hot_fd(c, wrk_hot.fde[i], &wrk_hot.ent[i], &wrk_hot.fd[hot]);
-		hot += wrk_hot.done[i];
+	if (!p) { /* the long way says it */
+		memset(wrk_hot.done + first, 0, n);
+		return true;
 	}
-	return hot;
+	wrk_hot_keys(c->w, uris + first, n);
+	wrk_hot_look(c, n);
+	for (unsigned i = 0; i < n; i++) {
+		const struct idx_ent *e = &wrk_hot.ent[i];
+		bool hot = wrk_hot.fdkey[i].id && wrk_hot_fd(c, wrk_hot.fde[i], e, &wrk_hot.fd[k]);
+
+		wrk_hot.done[first + i] = hot;
+		if (!hot)
+			continue;
+		om_count_tier(e->tier);
+		(void)wrk_hot_encode(p + k * OM_PROTO_GET_ANSWER_MAX, id, --*left ? OM_PROTO_F_MORE : 0, (int)(first + i), e,
+				     idx_key_bucket(&wrk_hot.key[i]), wrk_hot.gen[i]);
+		wrk_hot.slot[k++] = wrk_hot.slot[i];
+	}
+	wrk_hot_count(c->w, wrk_hot.slot, k);
+	return k == 0 || wrk_hot_queue(c, OM_PROTO_GET_ANSWER_MAX, k);
+}
+
+static unsigned wrk_hot_uris(const struct wrk_conn *c, const struct om_proto_ext *ext, struct om_proto_str *uris)
+{
+	unsigned n = om_proto_get_uris(ext, uris, OM_PROTO_URIS_MAX);
+
+	for (unsigned i = 0; i < n; i++)
+		if (!wrk_hot_may(c, &uris[i]))
+			return 0;
+	return n;
 }
 
 /* Answer those found; the others are left to a group. @return true: none is left */
 static bool wrk_hot_group(struct wrk_conn *c, struct wrk_req_item *it)
 {
-	unsigned n = wrk_hot_keys(c, &it->in.u.ext), hot, k = 0;
-	uint8_t *p = n ? wrk_out_room(&c->out, (size_t)n * OM_PROTO_GET_ANSWER_MAX) : NULL;
+	static struct om_proto_str uris[OM_PROTO_URIS_MAX];
+	unsigned n = wrk_hot_uris(c, &it->in.u.ext, uris), left = n;
 
-	if (!p || wrk_hot_unlogged(c->w, n) < n)
+	if (!n || wrk_hot_unlogged(c->w, n) < n)
 		return false; /* the long way says it */
-	wrk_hot_look(c, n);
-	hot = wrk_hot_group_fds(c, n);
-	if (!hot)
-		return false;
-	for (unsigned i = 0; i < n; i++) {
-		uint16_t more = k + 1 < n ? OM_PROTO_F_MORE : 0; /* another one follows, from here or from the group */
-
-		if (!wrk_hot.done[i])
-			continue;
-		om_count_tier(wrk_hot.ent[i].tier);
-		(void)wrk_hot_encode(p + k * OM_PROTO_GET_ANSWER_MAX, it->in.u.ext.id, more, (int)i, &wrk_hot.ent[i],
-				     idx_key_bucket(&wrk_hot.key[i]), wrk_hot.gen[i]);
-		wrk_hot.slot[k++] = wrk_hot.slot[i];
+	for (unsigned first = 0, k; first < n; first += k) {
+		k = OM_MIN(n - first, WRK_HOT_PART);
+		if (first && wrk_hint_apart(&c->hint)) /* the peer takes these while we look for the next */
+			(void)wrk_conn_flush(c);
+		if (c->state == WRK_CONN_DEAD || !wrk_hot_part(c, it->in.u.ext.id, uris, first, k, &left))
+			return true;
 	}
-	wrk_hot_count(c->w, wrk_hot.slot, hot);
+	if (left == n)
+		return false;
 	it->done = wrk_hot.done;
-	if (!wrk_hot_queue(c, OM_PROTO_GET_ANSWER_MAX, hot))
-		return true;
-	if (hot < n)
+	if (left)
 		return false;
 	om_count_own(OM_C_REQUESTS, 1);
 	c->w->turn_ended[OM_H_GET]++;
