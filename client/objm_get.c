@@ -82,7 +82,15 @@ struct many {
 	size_t *index; /* of the frame's n-th URI among the caller's */
 	struct om_proto_str *batch;
 	size_t count; /* URIs of this frame */
+	size_t open;  /* of them, those without an answer */
+	size_t begun; /* results[0..begun) have been cleared */
+	bool again;   /* one was told "not now" */
 };
+
+static bool not_now(int status)
+{
+	return status == -OBJM_STATUS_UNAVAILABLE || status == -OBJM_STATUS_TRY_AGAIN;
+}
 
 /* Whose answer this is; NULL: nobody's. */
 static struct objm_result *many_result(const struct many *m, size_t i)
@@ -92,16 +100,17 @@ static struct objm_result *many_result(const struct many *m, size_t i)
 
 static int many_object(void *arg, int index, const struct om_proto_obj *obj, int fd)
 {
-	const struct many *m = arg;
+	struct many *m = arg;
 	struct objm_result *res = index < 0 && m->count > 1 ? NULL : many_result(m, index < 0 ? 0 : (size_t)index);
 
 	if (!res || res->status != PENDING) { /* answered before the connection broke: the newer descriptor is closed */
 		(void)close(fd);
 		return res ? 0 : -OBJM_STATUS_PROTO_ERROR;
 	}
-	objm_info_obj(obj, &res->info); /* the rest of it was cleared by objm_get_many() */
+	objm_info_obj(obj, &res->info); /* the rest of it has been cleared */
 	res->fd = fd;
 	res->status = 0;
+	m->open--;
 	return 0;
 }
 
@@ -123,6 +132,8 @@ static int many_frame(void *arg, const struct objm_frame *f)
 		return 0; /* answered before the connection broke: the newer descriptor is closed */
 	if (f->status < 0) {
 		res->status = f->status;
+		m->again |= not_now(f->status);
+		m->open--;
 		return 0;
 	}
 	if (f->nfds != 1)
@@ -132,25 +143,41 @@ static int many_frame(void *arg, const struct objm_frame *f)
 		return r;
 	res->fd = om_take_fd(&f->fds[0]);
 	res->status = 0;
+	m->open--;
 	return 0;
 }
 
+/* Clear the result of URI number i, when it is come to for the first time: the length of the URI, 0 if it is none. */
+static size_t many_begin(objm_t *s, struct many *m, size_t i)
+{
+	uint32_t len = 0;
+	int r = objm_uri_len(s, m->uris[i], &len);
+
+	m->results[i] = (struct objm_result){.status = r < 0 ? r : PENDING, .fd = -1};
+	m->begun = i + 1;
+	return len;
+}
+
 /* Collect the next URIs that have no answer: as many as a frame takes. *at moves on. */
-static void next_batch(const objm_t *s, struct many *m, size_t n, size_t *at)
+static void next_batch(objm_t *s, struct many *m, size_t n, size_t *at)
 {
 	size_t most = OM_MIN((size_t)OM_MAX(s->limits.uris_max, 1), (size_t)OM_PROTO_URIS_MAX), bytes = 0, len;
 
 	m->count = 0;
 	for (; *at < n && m->count < most; (*at)++) {
-		if (m->results[*at].status != PENDING)
+		if (*at == m->begun)
+			len = many_begin(s, m, *at);
+		else
+			len = m->results[*at].status == PENDING ? strlen(m->uris[*at]) : 0;
+		if (len == 0)
 			continue;
-		len = strlen(m->uris[*at]);
 		if (m->count > 0 && s->limits.tlv_max - bytes < OM_PROTO_TLV_HDR + len)
 			break;
 		bytes += OM_MIN(OM_PROTO_TLV_HDR + len, (size_t)s->limits.tlv_max - bytes);
 		m->index[m->count] = *at;
 		m->batch[m->count++] = (struct om_proto_str){m->uris[*at], (uint32_t)len};
 	}
+	m->open = m->count;
 }
 
 /* Send what is pending, frame by frame. */
@@ -158,7 +185,7 @@ static int many_pass(objm_t *s, struct many *m, size_t n, uint32_t flags)
 {
 	struct objm_req req = {
 		.op = OM_PROTO_OP_GET, .flags = frame_flags(flags), .frame = many_frame, .object = many_object, .arg = m, .many = true};
-	size_t at = 0, i;
+	size_t at = 0;
 	int r;
 
 	for (next_batch(s, m, n, &at); m->count > 0; next_batch(s, m, n, &at)) {
@@ -167,39 +194,37 @@ static int many_pass(objm_t *s, struct many *m, size_t n, uint32_t flags)
 		r = objm_call(s, &req);
 		if (r < 0)
 			return r;
-		for (i = 0; i < m->count; i++) {
-			if (m->results[m->index[i]].status == PENDING)
-				return objm_fail(s, -OBJM_STATUS_PROTO_ERROR,
-						 "GET: the server left URIs without an answer");
-		}
+		if (m->open > 0)
+			return objm_fail(s, -OBJM_STATUS_PROTO_ERROR, "GET: the server left URIs without an answer");
 	}
 	return 0;
 }
 
 /* Put those back whose answer was "not now". True if there are any. */
-static bool again(struct objm_result *results, size_t n)
+static bool again(struct many *m, size_t n)
 {
-	bool any = false;
+	bool any = m->again;
 	size_t i;
 
-	for (i = 0; i < n; i++) {
-		if (results[i].status != -OBJM_STATUS_UNAVAILABLE && results[i].status != -OBJM_STATUS_TRY_AGAIN)
-			continue;
-		any = true;
-		results[i].status = PENDING;
+	for (i = 0; any && i < n; i++) {
+		if (not_now(m->results[i].status))
+			m->results[i].status = PENDING;
 	}
+	m->again = false;
 	return any;
 }
 
 /* Give what is pending the status that says why. */
-static void conclude(struct objm_result *results, size_t n, int status)
+static void conclude(struct many *m, size_t n, int status)
 {
 	size_t i;
 
-	for (i = 0; i < n; i++) {
-		if (results[i].status == PENDING)
-			results[i].status = status;
+	for (i = 0; i < m->begun; i++) {
+		if (m->results[i].status == PENDING)
+			m->results[i].status = status;
 	}
+	for (; i < n; i++)
+		m->results[i] = (struct objm_result){.status = status, .fd = -1};
 }
 
 static int get_many(objm_t *s, struct many *m, size_t n, uint32_t flags)
@@ -211,15 +236,15 @@ static int get_many(objm_t *s, struct many *m, size_t n, uint32_t flags)
 	for (;;) {
 		r = many_pass(s, m, n, flags);
 		if (r < 0) {
-			conclude(m->results, n, r);
+			conclude(m, n, r);
 			return r;
 		}
+		if (!again(m, n))
+			return 0;
 		if (until == 0)
 			until = objm_retry_until(s);
-		if (!again(m->results, n))
-			return 0;
 		if (!objm_backoff(tries++, until)) {
-			conclude(m->results, n, -OBJM_STATUS_UNAVAILABLE);
+			conclude(m, n, -OBJM_STATUS_UNAVAILABLE);
 			return 0;
 		}
 		s->st.retries++;
@@ -231,17 +256,8 @@ int objm_get_many(objm_t *s, const char *const *uris, size_t n, uint32_t flags, 
 	size_t index[OM_PROTO_URIS_MAX];
 	struct om_proto_str batch[OM_PROTO_URIS_MAX];
 	struct many m = {.uris = uris, .results = ret_results, .index = index, .batch = batch};
-	struct om_proto_body body;
-	size_t i;
-	int r;
 
 	objm_enter(s);
-	for (i = 0; i < n; i++) {
-		memset(&ret_results[i], 0, sizeof(ret_results[i]));
-		ret_results[i].fd = -1;
-		r = objm_body_uri(s, &body, uris[i]);
-		ret_results[i].status = r < 0 ? r : PENDING;
-	}
 	return objm_leave(s, get_many(s, &m, n, flags));
 }
 

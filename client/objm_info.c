@@ -3,7 +3,7 @@
  */
 #include "client/objm_priv.h"
 
-int objm_body_uri(objm_t *s, struct om_proto_body *body, const char *uri)
+int objm_uri_len(objm_t *s, const char *uri, uint32_t *ret_len)
 {
 	size_t n = uri ? strnlen(uri, OM_URI_MAX + 1) : 0;
 
@@ -11,7 +11,18 @@ int objm_body_uri(objm_t *s, struct om_proto_body *body, const char *uri)
 		return objm_fail(s, -OBJM_STATUS_INVALID_REQUEST, "a URI has at least one byte");
 	if (n > OM_URI_MAX)
 		return objm_fail(s, -OBJM_STATUS_URI_TOO_LONG, "the URI is longer than %u bytes", OM_URI_MAX);
-	body->uri = (struct om_proto_str){uri, (uint32_t)n};
+	*ret_len = (uint32_t)n;
+	return 0;
+}
+
+int objm_body_uri(objm_t *s, struct om_proto_body *body, const char *uri)
+{
+	uint32_t n = 0;
+	int r = objm_uri_len(s, uri, &n);
+
+	if (r < 0)
+		return r;
+	body->uri = (struct om_proto_str){uri, n};
 	body->have |= OM_PROTO_BIT(URI);
 	return 0;
 }

@@ -135,12 +135,17 @@ int objm_io_send(struct objm_io *io, struct iovec *iov, unsigned iovcnt, const i
 	if (nfds > OBJM_IO_FDS_MSG)
 		return -OBJM_STATUS_INVALID_REQUEST;
 	iov_advance(&iov, &iovcnt, 0);
+	while (iovcnt > 0 && iov[iovcnt - 1].iov_len == 0)
+		iovcnt--;
 	while (iovcnt > 0) {
 		struct msghdr msg = {.msg_iov = iov, .msg_iovlen = iovcnt};
 
 		if (nfds > 0)
 			control_put(&msg, &control, fds, nfds);
-		n = sendmsg(io->sock, &msg, flags);
+		if (nfds > 0 || iovcnt > 1)
+			n = sendmsg(io->sock, &msg, flags);
+		else /* the kernel has less to look at */
+			n = send(io->sock, iov->iov_base, iov->iov_len, flags);
 		if (n < 0) {
 			r = io_failed(io, POLLOUT);
 			if (r < 0)

@@ -152,7 +152,9 @@ int objm_get_one(objm_t *s, const char *uri, uint32_t flags, struct objm_got *re
 int objm_got_check(objm_t *s, const char *uri, const struct objm_got *g);
 int objm_read_all(objm_t *s, const char *uri, int fd, void *buf, size_t size);
 
-/** Check and store a URI: 0, -INVALID_REQUEST, -URI_TOO_LONG. */
+/** Check a URI: 0 and its length, or -INVALID_REQUEST, -URI_TOO_LONG with a message. */
+int objm_uri_len(objm_t *s, const char *uri, uint32_t *ret_len);
+/** Check and store a URI. As objm_uri_len(). */
 int objm_body_uri(objm_t *s, struct om_proto_body *body, const char *uri);
 /** A URI for a message: control characters, backslashes and what is no UTF-8 as \xNN, shortened. */
 #define OBJM_QUOTE_MAX 256
