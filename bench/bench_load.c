@@ -7,6 +7,9 @@
  * time at which the request was due, so a server that stalls is charged for everything that it kept waiting.
  */
 #include <pthread.h>
+#include <signal.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
 
 #include "bench/bench.h"
 
@@ -25,6 +28,7 @@ struct gate {
 	pthread_mutex_t lock;
 	pthread_cond_t moved;
 	unsigned ready;
+	bool alone;	   /* there is one thread: it waits for nobody */
 	uint64_t start_ns; /* 0: not yet */
 };
 
@@ -181,6 +185,8 @@ static void pass_gate(struct load *l)
 {
 	(void)pthread_mutex_lock(&l->gate->lock);
 	l->gate->ready++;
+	if (l->gate->alone)
+		l->gate->start_ns = om_now_ns();
 	(void)pthread_cond_broadcast(&l->gate->moved);
 	while (l->gate->start_ns == 0)
 		(void)pthread_cond_wait(&l->gate->moved, &l->gate->lock);
@@ -295,6 +301,23 @@ static int prepare(const struct bench_opts *o, const struct bench_driver *driver
 	return r == BENCH_OK ? r : bench_fail("the objects could not be %s", remove ? "removed" : "stored");
 }
 
+/* In a process of its own, which takes its threads with it: see run(). */
+static int prepare_apart(const struct bench_opts *o, const struct bench_driver *driver, bool remove)
+{
+	int status = 0;
+	pid_t pid = fork();
+
+	if (pid == 0) {
+		(void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+		_exit(prepare(o, driver, remove) == BENCH_OK ? 0 : 1);
+	}
+	while (pid > 0 && waitpid(pid, &status, 0) < 0 && errno == EINTR)
+		;
+	if (pid < 0)
+		return bench_fail("fork: %s", strerror(errno));
+	return WIFEXITED(status) && WEXITSTATUS(status) == 0 ? BENCH_OK : BENCH_FAILED;
+}
+
 /* ---------------------------------------------------------------- the run */
 
 static int run(const struct bench_opts *o, const char *what, const struct bench_driver *driver, double puts, const struct bench_pick *pick,
@@ -306,19 +329,31 @@ static int run(const struct bench_opts *o, const char *what, const struct bench_
 	uint64_t start;
 	int r = BENCH_OK;
 	unsigned n = 0;
+	/*
+	 * One connection is driven by a process with one thread, like the floor's: with a second one each close() would cost what
+	 * glibc does for threads that may be cancelled, and each call on a socket a count.
+	 */
+	bool alone = o->connections == 1;
 
 	if (!loads)
 		return bench_fail("out of memory");
 	for (; n < o->connections; n++) {
 		loads[n] = (struct load){.o = o, .driver = driver, .pick = pick, .names = names, .puts = puts, .number = n, .gate = &gate};
-		if (pthread_create(&loads[n].thread, NULL, load_thread, &loads[n]) != 0) {
+		if (!alone && pthread_create(&loads[n].thread, NULL, load_thread, &loads[n]) != 0) {
 			r = bench_fail("cannot start a thread");
 			break;
 		}
 	}
-	start = open_gate(&gate, n);
+	if (alone) {
+		gate.alone = true;
+		(void)load_thread(&loads[0]);
+		start = gate.start_ns;
+	} else {
+		start = open_gate(&gate, n);
+	}
 	for (unsigned i = 0; i < n; i++) {
-		(void)pthread_join(loads[i].thread, NULL);
+		if (!alone)
+			(void)pthread_join(loads[i].thread, NULL);
 		for (int k = 0; k < BENCH_KIND_COUNT; k++)
 			bench_hist_merge(&sum.hist[k], &loads[i].result.hist[k]);
 		sum.ops += loads[i].result.ops;
@@ -369,10 +404,10 @@ static int load(const struct bench_opts *o, const char *what, double puts, bool 
 	if (r == BENCH_OK && o->server_cpu >= 0)
 		r = bench_pin_server(bench_socket(o), o->server_cpu, !driver->foreign);
 	if (r == BENCH_OK && objects)
-		r = prepare(o, store, false);
+		r = prepare_apart(o, store, false);
 	if (r == BENCH_OK)
 		r = run(o, what, driver, puts, pick, &names);
-	if (!o->keep && (objects || puts > 0) && store->remove && prepare(o, store, true) != BENCH_OK)
+	if (!o->keep && (objects || puts > 0) && store->remove && prepare_apart(o, store, true) != BENCH_OK)
 		r = BENCH_FAILED;
 	bench_pick_free(pick);
 	free_names(&names);
