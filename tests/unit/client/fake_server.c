@@ -275,7 +275,7 @@ static void get(struct conn *c, const struct om_proto_ext *ext, const struct om_
 		more = i + 1 < req->uris ? OM_PROTO_F_MORE : 0;
 		if (req->uris > 1) {
 			b.have |= OM_PROTO_BIT(INDEX);
-			b.index = (uint16_t)i;
+			b.index = (uint16_t)((c->f->index_same ? 0 : i) + (uint32_t)c->f->index_off);
 		}
 		if (o) {
 			obj_body(o, &b);

@@ -29,6 +29,8 @@ struct fake {
 	atomic_int no_extension;   /* do not grant it */
 	atomic_int garbage_op;	   /* answer this operation with bytes that are no message */
 	atomic_int no_fd;	   /* announce a descriptor and send none */
+	atomic_int index_off;	   /* GET of many: added to each INDEX */
+	atomic_int index_same;	   /* ... every INDEX is that of the first */
 	atomic_int surplus_fd;	   /* send one descriptor more than announced */
 	atomic_int inline_max;	   /* of LIMITS; default 1 MiB */
 	atomic_int uris_max;	   /* of LIMITS; default 253 */

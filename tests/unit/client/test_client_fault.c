@@ -525,6 +525,52 @@ static void test_descriptors_that_do_not_add_up(void **state)
 	}
 }
 
+/* The lowest free descriptor: what was lost stays below it. */
+static int lowest_fd(void)
+{
+	int fd = dup(0);
+
+	close(fd);
+	return fd;
+}
+
+/* Answers whose INDEX names nobody, or somebody twice, are refused, and no descriptor stays behind. */
+static void test_wrong_index(void **state)
+{
+	const char *uris[] = {"/a", "/b", "/c"};
+	struct objm_result res[3];
+	int i, before;
+
+	(void)state;
+	for (i = 0; i < 3; i++)
+		OK(objm_put_buf(s, uris[i], uris[i], 2, NULL, NULL));
+	OK(objm_get_many(s, uris, 3, 0, res));
+	for (i = 0; i < 3; i++)
+		close(res[i].fd);
+	f->index_off = 1;
+	assert_int_equal(objm_get_many(s, uris, 3, 0, res), -OBJM_STATUS_PROTO_ERROR);
+	for (i = 0; i < 3; i++) { /* the first two answers went to the second and third name */
+		assert_int_equal(res[i].status, i == 0 ? -OBJM_STATUS_PROTO_ERROR : 0);
+		assert_int_equal(res[i].fd >= 0, i != 0);
+		if (res[i].fd >= 0)
+			close(res[i].fd);
+	}
+	f->index_off = 0;
+	f->index_same = 1;
+	OK(objm_ping(s));
+	before = lowest_fd();
+	assert_int_equal(objm_get_many(s, uris, 3, 0, res), -OBJM_STATUS_PROTO_ERROR);
+	assert_non_null(strstr(objm_error(s), "without an answer"));
+	for (i = 0; i < 3; i++)
+		assert_int_equal(res[i].status, i ? -OBJM_STATUS_PROTO_ERROR : 0);
+	close(res[0].fd);
+	assert_int_equal(lowest_fd(), before);
+	f->index_same = 0;
+	OK(objm_get_many(s, uris, 3, 0, res));
+	for (i = 0; i < 3; i++)
+		close(res[i].fd);
+}
+
 static void test_listing_that_goes_in_circles(void **state)
 {
 	const struct objm_entry *e;
@@ -633,6 +679,7 @@ int main(void)
 		T(test_no_extension),
 		T(test_garbage),
 		T(test_descriptors_that_do_not_add_up),
+		T(test_wrong_index),
 		T(test_listing_that_goes_in_circles),
 		T(test_descriptor_limit),
 		T(test_descriptors_are_not_inherited),
