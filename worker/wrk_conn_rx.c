@@ -14,6 +14,7 @@
 #include "worker/wrk_write.h"
 
 #define WRK_CONN_OUT_MSGS 4096u	/* queued messages past which no request is begun */
+#define WRK_CONN_HINT_NOFILE (16 * WRK_HINT_MAX) /* RLIMIT_NOFILE below which a second descriptor is too dear */
 #define WRK_CONN_BURST 64u	/* descriptors gathered before the first of them is sent, at least: see wrk_conn_burst() */
 
 /* ---------------------------------------------------------------- reading */
@@ -187,7 +188,7 @@ bool wrk_conn_read(struct wrk_conn *c)
 		return false;
 	}
 	c->active_ns = c->w->loop.now_ns;
-	if (wrk_conn_is_unix(c))
+	if (wrk_conn_is_unix(c) && s->nofile >= WRK_CONN_HINT_NOFILE)
 		wrk_hint_read(&c->w->loop, &c->hint, c->fd, c->active_ns);
 	wrk_flight_refresh(&s->flight, &c->flight, WRK_OUT_FDS_MAX);
 	wrk_conn_use(c, buf, c->in_len + (size_t)n);
