@@ -15,7 +15,7 @@ ROOT = os.path.dirname(os.path.dirname(HERE))
 UID = 61234  # root is exempt from limits that count here: everything runs as nobody in particular
 PROGRAMS = ("supervisor/objmapperd", "worker/objmapper-worker", "lifecycle/objmapper-lifecycle", "ctl/objmctl", "client/objm",
             "bench/objm-bench")
-RELEASE = ("--buildtype=release", "-Dtests=false")
+RELEASE = ("--buildtype=release", "-Db_lto=true", "-Dtests=false")  # as README says
 
 
 class Failure(Exception):
