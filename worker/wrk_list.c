@@ -27,6 +27,7 @@ struct wrk_list_page {
 	unsigned asks;
 	uint32_t left;	/* names that the page still takes */
 	uint32_t given; /* by the question under way */
+	bool moved;	/* the position, in this page */
 	uint8_t delimiter;
 	uint16_t prefix_len;
 	struct wrk_range_ask ask;
@@ -95,6 +96,7 @@ static bool wrk_list_entry(struct wrk_req *r, const struct om_op_entry *e, const
 	OM_ASSERT(r->list.err == 0); /* room for the largest was made before */
 	wrk_list_last(r, uri, e->uri_len);
 	r->page->left--;
+	r->page->moved = true;
 	return true;
 }
 
@@ -111,14 +113,8 @@ static void wrk_list_end(struct wrk_req *r, const struct om_op_list_end *end)
 			"the listing would not be whole: a tier is absent or being rebuilt" : NULL);
 		return;
 	}
-	if (!same) {
-		char pos[OM_URI_MAX + 1];
-		uint16_t len = wrk_range_end(&g->ask, pos);
-
-		/* Behind a range that is done, unless that is where we are: the last name given says it as well. */
-		if (++g->at < g->n_ranges && g->left && wrk_range_cmp(pos, len, r->last, r->last_len) > 0)
-			wrk_list_last(r, pos, len);
-	}
+	if (!same && ++g->at < g->n_ranges && g->left)
+		g->moved |= wrk_range_pass(&g->ask, g->given, r->last, &r->last_len);
 	wrk_list_ask(r);
 }
 
@@ -158,7 +154,8 @@ static void wrk_list_ask(struct wrk_req *r)
 		wrk_list_finish(r, false);
 		return;
 	}
-	if (!g->left || g->asks == WRK_LIST_ASKS || (g->asks && wrk_conn_queue_full(r->conn))) {
+	/* each page goes on where the last one ended, so it must have moved */
+	if (!g->left || ((g->asks >= WRK_LIST_ASKS || (g->asks && wrk_conn_queue_full(r->conn))) && g->moved)) {
 		wrk_list_finish(r, true);
 		return;
 	}

@@ -119,12 +119,19 @@ bool wrk_range_cut(const struct wrk_range *g, const char *prefix, size_t prefix_
 	return after_len == ret->prefix_len || (uint8_t)after[ret->prefix_len] != WRK_RANGE_BEHIND;
 }
 
-uint16_t wrk_range_end(const struct wrk_range_ask *ask, char *ret)
+bool wrk_range_pass(const struct wrk_range_ask *ask, unsigned given, char *pos, uint16_t *pos_len)
 {
 	uint16_t len = ask->fold_len ? ask->fold_len : ask->prefix_len;
+	char end[OM_URI_MAX + 1];
 
-	memcpy(ret, ask->prefix, len);
+	if (ask->fold_len && !given)
+		return false;
+	memcpy(end, ask->prefix, len);
 	if (!ask->one && !ask->fold_len && len < OM_URI_MAX)
-		ret[len++] = (char)WRK_RANGE_BEHIND;
-	return len;
+		end[len++] = (char)WRK_RANGE_BEHIND;
+	if (wrk_range_cmp(end, len, pos, *pos_len) <= 0)
+		return false; /* the last name given says it as well */
+	memcpy(pos, end, len);
+	*pos_len = len;
+	return true;
 }

@@ -44,8 +44,14 @@ struct wrk_range_ask {
 bool wrk_range_cut(const struct wrk_range *g, const char *prefix, size_t prefix_len, uint8_t delimiter, const char *after,
 		   size_t after_len, struct wrk_range_ask *ret);
 
-/** The position behind all names of `ask`: start after it to go on with the next range. `ret` has room for OM_URI_MAX bytes. */
-uint16_t wrk_range_end(const struct wrk_range_ask *ask, char *ret);
+/**
+ * A range is done: the position moves behind all of its names, unless it is there. One that folds into a common prefix and showed nothing
+ * leaves it: others may still have what that prefix stands for.
+ * @param given  names that came of it
+ * @param pos    in and out, of *pos_len bytes; room for OM_URI_MAX
+ * @return it has moved
+ */
+bool wrk_range_pass(const struct wrk_range_ask *ask, unsigned given, char *pos, uint16_t *pos_len);
 
 /** Bytewise order of names. */
 int wrk_range_cmp(const void *a, size_t a_len, const void *b, size_t b_len);

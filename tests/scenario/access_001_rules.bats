@@ -84,6 +84,19 @@ $(access - rules $seed "$OTHER_UID")"
 	done
 }
 
+@test "a rule below which there is nothing hides no group of another" {
+	need_root
+	local rules="{user: self, rights: $all}, {user: $OTHER_UID, prefix: /g/y, rights: [list]}" i
+	for i in {1..40}; do rules+=", {user: $OTHER_UID, prefix: /g/x$i, rights: [list]}"; done # more than one page asks about
+	write_conf "access: {rules: [$rules]}"
+	daemon_start
+	access "$OBJM_SOCKET" seed /g/y/1 /g/y/2 /g/z
+	as_other "" "$OBJM_SOCKET" listed "" / /...
+	as_other "" "$OBJM_SOCKET" listed /g/ / /g/y/...
+	as_other "" "$OBJM_SOCKET" listed /g / /g/...
+	as_other "" "$OBJM_SOCKET" listed "" "" /g/y/1 /g/y/2
+}
+
 @test "the legacy socket: the right legacy, by URI" {
 	need_root
 	write_conf "access: {legacy: [], rules: [{user: self, rights: $all}, {user: $OTHER_UID, prefix: /l, rights: [read, write, delete, legacy]}, {user: $OTHER_UID, prefix: /r, rights: [read, write, delete]}]}"

@@ -213,6 +213,12 @@ def cmd_lists(path, seed):
     print(f"{shown} names in {asked} pages")
 
 
+def cmd_listed(path, prefix, delimiter, *wanted):
+    """PREFIX DELIMITER NAME...: the listing is just that."""
+    got, _ = pages(Ext(path), prefix.encode(), delimiter.encode(), 1000)
+    assert got == [w.encode() for w in wanted], got
+
+
 def cmd_until(path, op_uri, want_status):
     """OP:URI STATUS: on ONE connection, until the rules in force answer so (a reload changes what a connection may)."""
     c = Ext(path)
@@ -225,7 +231,7 @@ def cmd_until(path, op_uri, want_status):
 
 
 COMMANDS = {"seed": cmd_seed, "denied": cmd_denied, "mixed": cmd_mixed, "expect": cmd_expect, "tree": cmd_tree, "rules": cmd_rules,
-            "lists": cmd_lists, "until": cmd_until}
+            "lists": cmd_lists, "listed": cmd_listed, "until": cmd_until}
 
 if __name__ == "__main__":
     sys.exit(COMMANDS[sys.argv[2]](sys.argv[1], *sys.argv[3:]) or 0)
