@@ -2,6 +2,8 @@
  * test_engine_owner.c: what users own, through the real engine: sums after every kind of change, limits that are never passed, and
  * what a replacement gives back.
  */
+#include <lmdb.h>
+
 #include "engine_world.h"
 
 #define ALICE 1000u
@@ -105,9 +107,9 @@ static void test_sums(void **state)
 	struct world *x = *state;
 
 	uint64_t a = give(x, "/a", "disk", ALICE, 100);
-	give(x, "/b", "memory", ALICE, 20);
+	give(x, "/b", "memory", ALICE, 200); /* more than the copy below */
 	give(x, "/c", "slow", OM_UID_NONE, 3);
-	OWNS(x, ALICE, 2, 120);
+	OWNS(x, ALICE, 2, 300);
 	OWNS(x, OM_UID_NONE, 1, 3);
 	/* a number that means "not known" is nobody's to have */
 	give(x, "/d", "disk", OM_UID_OLD, 4);
@@ -115,15 +117,15 @@ static void test_sums(void **state)
 	OWNS(x, OM_UID_OLD, 0, 0);
 	/* moves keep the owner, a cached copy is nobody's */
 	assert_int_equal(move(x, "/a", a, 100, "disk", "memory", OM_MOVE_COPY), 0);
-	OWNS(x, ALICE, 2, 120);
+	OWNS(x, ALICE, 2, 300);
 	assert_int_equal(move(x, "/a", a, 100, "disk", "slow", OM_MOVE_HOME), 0);
-	OWNS(x, ALICE, 2, 120);
+	OWNS(x, ALICE, 2, 300);
 	restart(x);
-	OWNS(x, ALICE, 2, 120);
+	OWNS(x, ALICE, 2, 300);
 	OWNS(x, OM_UID_NONE, 2, 7);
 	/* what another puts is the other's, on another tier, too */
 	give(x, "/a", "disk", BOB, 50);
-	OWNS(x, ALICE, 1, 20);
+	OWNS(x, ALICE, 1, 200);
 	OWNS(x, BOB, 1, 50);
 	give(x, "/a", "disk", BOB, 60);
 	OWNS(x, BOB, 1, 60);
@@ -416,6 +418,48 @@ static void test_rebuild(void **state)
 	OWNS(x, BOB, 1, 5);
 }
 
+/* A record that rots, as the disk would do it. */
+static void rot(const struct world *x, const char *uri)
+{
+	char path[128], junk[64] = "no record";
+	MDB_val k = { strlen(uri), (void *)(uintptr_t)uri }, v = { sizeof(junk), junk };
+	MDB_env *env;
+	MDB_txn *txn;
+	MDB_dbi dbi;
+
+	(void)snprintf(path, sizeof(path), "%s/disk/catalog", x->dir);
+	assert_int_equal(mdb_env_create(&env), 0);
+	assert_int_equal(mdb_env_set_maxdbs(env, 8), 0);
+	assert_int_equal(mdb_env_set_mapsize(env, UINT64_C(1) << 30), 0);
+	assert_int_equal(mdb_env_open(env, path, 0, 0600), 0);
+	assert_int_equal(mdb_txn_begin(env, NULL, 0, &txn), 0);
+	assert_int_equal(mdb_dbi_open(txn, "objects", 0, &dbi), 0);
+	assert_int_equal(mdb_put(txn, dbi, &k, &v, 0), 0);
+	assert_int_equal(mdb_txn_commit(txn), 0);
+	mdb_env_close(env);
+}
+
+/* It is made again from its file; what it had been counted with is not counted twice. */
+static void test_damage(void **state)
+{
+	struct world *x = *state;
+	struct om_op_record rec;
+
+	x->scans = true;
+	x->uid = ALICE;
+	give(x, "/a", "disk", ALICE, 5);
+	give(x, "/b", "disk", ALICE, 5);
+	stop(x);
+	rot(x, "/a");
+	start(x);
+	for (int i = 0; i < 10000 && (lookup(x, "/a", &rec) < 0 || state_of(x, "disk") != OM_TIERS_READY); i++, usleep(1000))
+		serve_reaps(x);
+	wait_complete(x);
+	OWNS(x, ALICE, 2, 10);
+	restart(x);
+	OWNS(x, ALICE, 2, 10);
+}
+
 /* A memory tier that goes takes what was there off its owners; a disk's objects stay theirs while it is away. */
 static void test_tier_goes(void **state)
 {
@@ -453,6 +497,7 @@ int main(void)
 		T(test_limit_from_the_start),
 		T(test_rooms),
 		T(test_rebuild),
+		T(test_damage),
 		T(test_tier_goes),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
