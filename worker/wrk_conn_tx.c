@@ -206,7 +206,7 @@ static void wrk_conn_cold_done(struct wrk_io_job *job)
 		wrk_conn_coded(c, k);
 	else if (c->state != WRK_CONN_DEAD)
 		wrk_conn_cold_read(c, k);
-	(void)close(k->fd);
+	(void)wrk_fdcache_close(k->fd); /* the queue's own may be closed already */
 	if (c->fd_cleanup && k->sock >= 0)
 		wrk_reap_fd(c->w->reap, k->sock); /* it may be the last one of the connection: see wrk_reap.h */
 	else

@@ -16,6 +16,7 @@
  */
 #include "worker/wrk_fdcache.h"
 
+#include <fcntl.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <sys/stat.h>
@@ -127,6 +128,41 @@ void wrk_fdcache_put(struct wrk_fdcache *c, struct wrk_fde *e)
 	(void)atomic_fetch_add_explicit(&c->dying, 1, memory_order_relaxed);
 	WRK_FDCACHE_RELEASE();
 	urcu_memb_call_rcu(&e->rcu, wrk_fde_free);
+}
+
+#define WRK_FDCACHE_LARGE (1u << 20)
+
+struct wrk_fd_late {
+	struct rcu_head rcu;
+	int fd;
+};
+
+static void wrk_fd_late_close(struct rcu_head *head)
+{
+	struct wrk_fd_late *l = caa_container_of(head, struct wrk_fd_late, rcu);
+
+	WRK_FDCACHE_GRACE_OVER();
+	(void)close(l->fd);
+	free(l);
+}
+
+bool wrk_fdcache_close(int fd)
+{
+	struct wrk_fd_late *l = NULL;
+	struct statx st;
+
+	/* what is known here: a network filesystem must not be asked */
+	if (statx(fd, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, STATX_NLINK | STATX_BLOCKS, &st) == 0 && st.stx_nlink == 0 &&
+	    st.stx_blocks * 512u > WRK_FDCACHE_LARGE)
+		l = malloc(sizeof(*l));
+	if (!l) {
+		(void)close(fd);
+		return false;
+	}
+	l->fd = fd;
+	WRK_FDCACHE_RELEASE();
+	urcu_memb_call_rcu(&l->rcu, wrk_fd_late_close);
+	return true;
 }
 
 int wrk_fdcache_fd(const struct wrk_fde *e)

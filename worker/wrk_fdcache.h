@@ -64,6 +64,12 @@ int wrk_fdcache_fd(const struct wrk_fde *e);
 /** Give a reference back. */
 void wrk_fdcache_put(struct wrk_fdcache *c, struct wrk_fde *e);
 
+/**
+ * Close a descriptor of an object that was read from. One of a large file that has no name any more is closed by the helper thread of
+ * the grace periods: it may be the last, which frees all of the file (0.1 s and more for a GiB). @return true: there
+ */
+bool wrk_fdcache_close(int fd);
+
 /** Forget object `id` of `tier`, for all uids of which an entry stands. */
 void wrk_fdcache_drop(struct wrk_fdcache *c, uint64_t id, uint8_t tier, uint32_t uid);
 

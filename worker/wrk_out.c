@@ -29,7 +29,7 @@ void wrk_out_fini(struct wrk_out *o)
 		wrk_out_fd_drop(o->cache, &o->fds[i]);
 	for (unsigned i = o->m_start; i < o->m_end; i++)
 		if (o->msgs[i].file)
-			(void)close(o->msgs[i].fd);
+			(void)wrk_fdcache_close(o->msgs[i].fd);
 	free(o->buf);
 	free(o->fds);
 	free(o->msgs);

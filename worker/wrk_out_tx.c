@@ -141,7 +141,7 @@ static void wrk_out_file_sent(struct wrk_out *o, struct wrk_out_msg *m, uint64_t
 	m->left -= n;
 	if (m->left)
 		return;
-	(void)close(m->fd);
+	(void)wrk_fdcache_close(m->fd);
 	o->files--;
 	o->m_start++;
 }

@@ -184,18 +184,42 @@ void wrk_put_release(struct wrk_put *p)
 	wrk_put_unhint(p);
 }
 
+#define DROP_BYTES (1u << 20)
+
+/*
+ * May letting the file go keep the loop waiting? A network filesystem writes back what is left, or empties the file; of a
+ * nameless file all blocks or pages are freed by its last close (tmpfs: 0.1 s for a GiB).
+ */
+static bool drops_slowly(const struct wrk_put *p)
+{
+	const struct be_file *f = &p->file;
+
+	if (!p->tier || (f->fd < 0 && f->rwfd < 0) || !p->set->w->io)
+		return false;
+	return p->set->w->tiers[p->tier->no].row.type == OM_TIER_NETWORK || (!f->id && be_allocated(f) > DROP_BYTES);
+}
+
+static void drop_run(struct wrk_io_job *job) { be_drop(&wrk_put_of_job(job)->file); }
+
+static void drop_done(struct wrk_io_job *job) { free(wrk_put_of_job(job)); }
+
 void wrk_put_end(struct wrk_put *p)
 {
 	struct wrk_put_set *s = p->set;
+	bool slow = drops_slowly(p);
 
 	OM_ASSERT(!p->job.busy);
 	wrk_put_release(p);
 	wrk_timer_disarm(&s->w->loop, &p->timer);
 	wrk_put_unchoose(p);
-	be_drop(&p->file);
 	s->n--;
 	om_gauge(OM_C_PUT_OPEN, s->n);
 	free(p->text);
+	p->job.run = drop_run;
+	p->job.done = drop_done;
+	if (slow && wrk_io_submit(s->w->io, WRK_IO_WRITE, &p->job) == 0)
+		return;
+	be_drop(&p->file);
 	free(p);
 }
 

@@ -204,6 +204,7 @@ void put_fix_stop(struct put_fix *f)
 {
 	wrk_legacy_free(f->w.legacy);
 	wrk_io_free(f->w.io);
+	f->w.io = NULL;
 	wrk_put_free(f->w.puts);
 	wrk_ring_free(f->w.ring);
 	om_ring_fini(&f->sup);

@@ -288,11 +288,39 @@ static void test_stress(void **state)
 	assert_int_equal(open_fds(), before);
 }
 
+/* The last descriptor of a large file that was deleted: closed, and not by who asks. */
+static void test_large_close(void **state)
+{
+	static char buf[1 << 20];
+	int before = open_fds();
+	struct wrk_fdcache *c;
+	char path[80];
+	int fd;
+
+	(void)state;
+	assert_int_equal(wrk_fdcache_new(8, &c), 0);
+	for (unsigned i = 0; i < 3; i++) { /* large and gone; large; small and gone */
+		(void)snprintf(path, sizeof(path), "%s/large", dir);
+		fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+		assert_true(fd >= 0);
+		for (unsigned n = 0; n < (i == 2 ? 1 : 4); n++)
+			assert_int_equal(write(fd, buf, i == 2 ? 100 : sizeof(buf)), i == 2 ? 100 : sizeof(buf));
+		if (i != 1)
+			assert_int_equal(unlink(path), 0);
+		assert_int_equal(wrk_fdcache_close(fd), i == 0);
+		(void)unlink(path);
+	}
+	wrk_fdcache_free(c); /* waits for the grace periods */
+	for (int i = 0; i < 10000 && open_fds() != before; i++)
+		(void)usleep(1000);
+	assert_int_equal(open_fds(), before);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_hit), cmocka_unit_test(test_bound), cmocka_unit_test(test_wants), cmocka_unit_test(test_no_leak),
-		cmocka_unit_test(test_sweep), cmocka_unit_test(test_stress),
+		cmocka_unit_test(test_sweep), cmocka_unit_test(test_large_close), cmocka_unit_test(test_stress),
 	};
 
 	return cmocka_run_group_tests(tests, setup, teardown);

@@ -313,6 +313,45 @@ static void test_abort(void **state)
 	assert_null(wrk_put_find(S, &trusted, UINT32_MAX));
 }
 
+static void settle(void)
+{
+	for (int i = 0; i < 10000 && wrk_io_pending(f.w.io); i++)
+		put_fix_for(&f, 1);
+	assert_int_equal(wrk_io_pending(f.w.io), 0);
+}
+
+/* Freeing a large nameless file takes long (its last close does it), a network filesystem may take any time: not in the loop. */
+static void test_large_let_go(void **state)
+{
+	static char buf[1 << 20];
+	struct wrk_put_req req = put_fix_req("/large");
+	int fd = put_fix_begin(&f, &trusted, &req);
+
+	(void)state;
+	for (unsigned i = 0; i < 8; i++)
+		assert_int_equal(write(fd, buf, sizeof(buf)), sizeof(buf));
+	(void)close(fd);
+	settle();
+	wrk_put_abort(S, wrk_put_find(S, &trusted, f.begun.session));
+	assert_int_equal(wrk_io_pending(f.w.io), 1);
+	assert_int_equal(trusted.n, 0); /* and yet it has ended */
+	settle();
+	begin_write(&trusted, "/small");
+	settle();
+	wrk_put_abort(S, wrk_put_find(S, &trusted, f.begun.session));
+	assert_int_equal(wrk_io_pending(f.w.io), 0);
+	begin_write(&trusted, "/far");
+	settle();
+	const struct wrk_put *p = wrk_put_find(S, &trusted, f.begun.session);
+	uint8_t was = f.w.tiers[p->tier->no].row.type;
+	f.w.tiers[p->tier->no].row.type = OM_TIER_NETWORK;
+	unsigned no = p->tier->no;
+	wrk_put_abort(S, wrk_put_find(S, &trusted, f.begun.session));
+	assert_int_equal(wrk_io_pending(f.w.io), 1);
+	f.w.tiers[no].row.type = was;
+	settle();
+}
+
 /* ---- which tier ---- */
 
 static int begin_status(struct wrk_put_owner *o, const struct wrk_put_req *req)
@@ -769,7 +808,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		T(trusted_disk), T(untrusted_disk), T(trusted_memory), T(untrusted_memory), B(batch), B(batch_asked_for_more),
 		T(untrusted_kept), T(still_open), T(closed_while_waiting), T(precondition), T(busy_key), T(busy_key_for_long),
-		T(commit_refused), T(gone_while_open), T(gone_at_each_step), T(abort), T(next_tier), T(tier_states),
+		T(commit_refused), T(gone_while_open), T(gone_at_each_step), T(abort), T(large_let_go), T(next_tier), T(tier_states),
 		T(ephemeral_never_on_disk), cmocka_unit_test_setup_teardown(test_no_tier_for_ephemeral, setup_no_memory, teardown),
 		T(promise_of_the_filesystem), T(bounds), T(taken_too_much), T(no_room_any_more), T(room), T(room_elsewhere),
 		T(room_grows), T(inline), T(inline_bounds),

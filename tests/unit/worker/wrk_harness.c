@@ -457,6 +457,7 @@ void harness_stop(struct harness *h)
 	(void)pthread_join(h->sup_thread, NULL);
 	wrk_accept_free(w->accept);
 	wrk_io_free(w->io);
+	w->io = NULL;
 	wrk_conn_set_free(w->conns);
 	wrk_access_free(w);
 	wrk_watch_set_free(w->watches);
