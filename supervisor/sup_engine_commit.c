@@ -39,6 +39,8 @@ static void commit_refused(struct sup_tier *t, struct sup_op *op)
 /* The other tier whose catalog the committer reads for this stage: it must not close meanwhile. */
 static struct sup_tier *reads(const struct sup_op *op)
 {
+	if (op->stages[op->stage].act == SUP_ACT_PUT)
+		return op->home;
 	if (op->stages[op->stage].act == SUP_ACT_MOVE)
 		return op->move->from;
 	return op->kind == SUP_OP_DROP ? op->home : NULL;
@@ -117,16 +119,37 @@ static bool is_op_error(int err)
 	       err == -OBJM_STATUS_TRY_AGAIN || err == -OBJM_STATUS_UNAVAILABLE;
 }
 
+/* The index says that the key stands on tier `t`, and its catalog has no record of this URI: the key is another URI's. */
+static int collides(const struct sup_tier *t, const struct sup_op *op)
+{
+	om_log(OM_MSG_COLLISION, "tier %s: the key of \"%.*s\" is that of object %llu, whose URI is another one; refused",
+	       t->conf->name, (int)op->rec.uri_len, op->rec.uri, (unsigned long long)op->prev_id);
+	return -OBJM_STATUS_COLLISION;
+}
+
+/* The same of a tier that is not this batch's. What cannot be read proves nothing. */
+static bool lacks(const struct sup_tier *t, const struct sup_op *op)
+{
+	struct idx_cat *cat = t->cat;
+	struct idx_cat_snap *snap;
+	struct om_rec rec;
+
+	if (!cat || idx_cat_snap_open(cat, &snap) < 0)
+		return false;
+	int err = idx_cat_snap_peek(snap, op->rec.uri, op->rec.uri_len, &rec);
+	idx_cat_snap_close(snap);
+	return err == -OBJM_STATUS_NOT_FOUND;
+}
+
 static int apply_put(struct batch *b, struct sup_op *op, struct sup_stage *s)
 {
 	struct om_rec have;
 
 	/* ephemeral bytes never reach a persistent tier: idx_cat_txn_put() refuses such a record, whoever asks */
-	if (s->expect && idx_cat_txn_get(b->cat, op->rec.uri, op->rec.uri_len, &have) == -OBJM_STATUS_NOT_FOUND) {
-		om_log(OM_MSG_COLLISION, "tier %s: the key of \"%.*s\" is that of object %llu, whose URI is another one; refused",
-		       b->t->conf->name, (int)op->rec.uri_len, op->rec.uri, (unsigned long long)op->prev_id);
-		return -OBJM_STATUS_COLLISION;
-	}
+	if (s->expect && idx_cat_txn_get(b->cat, op->rec.uri, op->rec.uri_len, &have) == -OBJM_STATUS_NOT_FOUND)
+		return collides(b->t, op);
+	if (op->home && lacks(op->home, op))
+		return collides(op->home, op);
 	return idx_cat_txn_put(b->cat, &op->rec, 0, &s->old);
 }
 
@@ -243,6 +266,8 @@ static int apply_del(struct batch *b, struct sup_op *op, struct sup_stage *s)
 	}
 	int err = idx_cat_txn_del(b->cat, op->rec.uri, op->rec.uri_len, only, &s->old);
 
+	if (err == -OBJM_STATUS_NOT_FOUND && s->expect && op->kind == SUP_OP_DELETE)
+		return err; /* what stands under the key is another URI's: it stays */
 	if (err == -OBJM_STATUS_PRECONDITION_FAILED)
 		s->old = (struct idx_cat_old){ 0 }; /* another record stands there now: it stays */
 	return err == -OBJM_STATUS_NOT_FOUND || err == -OBJM_STATUS_PRECONDITION_FAILED ? 0 : err;

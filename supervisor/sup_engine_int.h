@@ -223,7 +223,7 @@ struct sup_op {
 	struct idx_ent ent; /* with `change`: what stands now; of a delete, what went (its id at least) */
 	struct sup_move *move;	    /* INTENT, MOVE */
 	struct sup_set *set;	    /* SET */
-	struct sup_tier *home; /* DROP of a copy: where the home record must stand */
+	struct sup_tier *home; /* DROP of a copy: where the home record must stand; PUT: where what it replaces must, if not on its own tier */
 	uint8_t why;		    /* DROP: enum om_drop_why */
 	struct sup_held *held; /* rows of the fill that came while it ran */
 	unsigned n_ids; /* SETTLE: removals that are done */

@@ -262,6 +262,14 @@ static bool elsewhere(const struct idx_ent *cur, const struct om_rec *rec)
 	return cur->id == rec->id && cur->tier != rec->tier && cur->home != rec->tier;
 }
 
+/* The home of what is replaced, where the index is sure of it and it is not on the tier that gets the new record. */
+static struct sup_tier *stands_elsewhere(const struct sup_engine *e, const struct idx_ent *cur, const struct sup_tier *t)
+{
+	struct sup_tier *home = cur->home < OM_TIERS_MAX ? e->tier_by_no[cur->home] : NULL;
+
+	return home && home != t && cur->tier != t->no && index_exact(e) && holds_records(home) ? home : NULL;
+}
+
 /* Plans the stages; false: it is over already, op->status says how. */
 static bool plan(struct sup_engine *e, struct sup_op *op)
 {
@@ -277,6 +285,7 @@ static bool plan(struct sup_engine *e, struct sup_op *op)
 			return false;
 		}
 		sup_op_add_stage(op, t, SUP_ACT_PUT, have && e->fill_done && (cur.tier == t->no || cur.home == t->no));
+		op->home = have ? stands_elsewhere(e, &cur, t) : NULL;
 		sup_op_plan_deletes(e, op, have ? &cur : NULL, t);
 		sup_op_plan_tombs(e, op);
 		return true;
