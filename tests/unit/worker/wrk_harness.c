@@ -244,9 +244,42 @@ static void sup_take(struct harness *h, const void *buf)
 	case OM_OP_ADMIT: sup_admit(h, buf); break;
 	case OM_OP_LEAVE: h->admitted--; break;
 	case OM_OP_RESERVE: sup_agree(h, buf); break;
-	default: break; /* ABORT, RELEASE, WATCH: no answer */
+	case OM_OP_WATCH:
+		h->watch = *(const struct om_op_watch *)buf;
+		h->watches++;
+		break;
+	default: break; /* ABORT, RELEASE: no answer */
 	}
 	(void)pthread_mutex_unlock(&h->lock);
+}
+
+void harness_changed(struct harness *h, const struct om_op_changed *m, const char *uri)
+{
+	struct om_op_changed c = *m;
+
+	c.hdr.type = OM_OP_CHANGED;
+	c.uri_len = (uint16_t)(uri ? strlen(uri) : 0);
+	(void)pthread_mutex_lock(&h->lock);
+	sup_put(h, &c, sizeof(c), uri, c.uri_len);
+	om_ring_kick(&h->sup);
+	(void)pthread_mutex_unlock(&h->lock);
+}
+
+struct om_op_watch harness_watch(struct harness *h, unsigned n)
+{
+	struct om_op_watch w = { .on = 0 };
+
+	for (int i = 0; i < 10000; i++) {
+		(void)pthread_mutex_lock(&h->lock);
+		bool there = h->watches >= n;
+		w = h->watch;
+		(void)pthread_mutex_unlock(&h->lock);
+		if (there)
+			return w;
+		(void)usleep(1000);
+	}
+	fail_msg("the feed was not asked for %u times", n);
+	return w;
 }
 
 static void *sup_run(void *arg)

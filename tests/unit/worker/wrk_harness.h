@@ -47,6 +47,8 @@ struct harness {
 	uint64_t next_id;
 	_Atomic unsigned admit_max; /* connections that the fake supervisor admits; 0: any number */
 	_Atomic unsigned admitted, verdicts;
+	struct om_op_watch watch; /* the last one asked for; under lock */
+	unsigned watches;	  /* so many were */
 };
 
 /* Start with limits changed by `tune` (may be NULL). `complete`: the index answers misses. */
@@ -64,6 +66,10 @@ uint64_t harness_sparse(struct harness *h, const char *uri, uint64_t size, unsig
 void harness_file(struct harness *h, uint64_t id, const void *data, size_t len, unsigned tier);
 void harness_unlink(struct harness *h, uint64_t id, unsigned tier);
 void harness_index(struct harness *h, const char *uri, uint64_t id, uint64_t size, unsigned tier, uint64_t expiry_s);
+/* The supervisor tells of a change: `m` without its header and lengths; uri NULL: none. */
+void harness_changed(struct harness *h, const struct om_op_changed *m, const char *uri);
+/* Wait until the worker has asked for the feed `n` times; the last question. */
+struct om_op_watch harness_watch(struct harness *h, unsigned n);
 /* Run `fn` in the loop's thread and wait for it. */
 void harness_call(struct harness *h, void (*fn)(struct harness *h));
 uint64_t harness_counter(enum om_counter c);
