@@ -251,7 +251,7 @@ struct sup_res {
 	uint64_t size;
 	struct sup_key *key;
 	struct sup_tier *tier;
-	unsigned place;
+	unsigned place; /* SUP_CHILDREN_MAX: its child is gone */
 	bool pins;
 	bool committing; /* an op has it */
 	bool held, credit; /* counted as a promise to the owner; the owner gets credit_bytes back */
@@ -314,6 +314,7 @@ struct sup_child {
 	size_t out_bytes;
 	unsigned outstanding; /* requests unanswered */
 	struct sup_res *res;
+	unsigned n_res; /* of them */
 	unsigned n_rooms;
 	bool watch;	    /* it wants CHANGED */
 	uint64_t watch_pos; /* the next one it gets */

@@ -75,7 +75,9 @@ static uint64_t take_id(struct sup_engine *e)
 struct sup_res *sup_res_new(struct sup_engine *e, unsigned place, struct sup_key *key, struct sup_tier *t, uint64_t size,
 			    bool conditional)
 {
-	struct sup_res *res = calloc(1, sizeof(*res));
+	/* a worker has as many as it has puts: one that asks on and on is not to have all of our memory */
+	bool many = e->child[place].n_res >= atomic_load(&e->rooms_max) + OM_OPS_MAX;
+	struct sup_res *res = many ? NULL : calloc(1, sizeof(*res));
 
 	if (!res)
 		return NULL;
@@ -99,6 +101,7 @@ struct sup_res *sup_res_new(struct sup_engine *e, unsigned place, struct sup_key
 	if (c->res)
 		c->res->cprev = &res->cnext;
 	c->res = res;
+	c->n_res++;
 	return res;
 }
 
@@ -113,6 +116,8 @@ void sup_res_free(struct sup_engine *e, struct sup_res *res)
 	*res->cprev = res->cnext;
 	if (res->cnext)
 		res->cnext->cprev = res->cprev;
+	if (res->place < SUP_CHILDREN_MAX)
+		e->child[res->place].n_res--;
 	sup_room_give(e, res->tier, sup_room_of(res->size));
 	sup_owner_release(e, res);
 	res->tier->reserved_pins -= res->pins ? res->size : 0;

@@ -179,6 +179,7 @@ static void detach(struct sup_engine *e, unsigned place)
 			c->res->cprev = &c->res;
 		r->cnext = NULL;
 		r->cprev = &r->cnext;
+		r->place = SUP_CHILDREN_MAX;
 	}
 	while (c->out) {
 		struct sup_out *out = c->out;

@@ -140,11 +140,42 @@ static void test_liars(void **state)
 	assert_int_equal(x->killed, 2); /* place 1 */
 }
 
+/* PREPARE upon PREPARE of nothing: bounded, and counted down by what ends one. */
+static void test_promises(void **state)
+{
+	struct world *x = *state;
+	uint64_t id, first = 0;
+	char name[32];
+	unsigned n = 0;
+	int status = 0;
+
+	limits(x, 10, 10, 16, 16);
+	for (; n < 3 * OM_OPS_MAX && status == 0; n++) {
+		struct om_op_prepare m = { .hdr.type = OM_OP_PREPARE, .tier = tier_no(x, "disk"), .uid = 2000 };
+		m.uri_len = (uint16_t)snprintf(name, sizeof(name), "/p/%u", n);
+		put_msg(&x->w, &m, sizeof(m), name, NULL, 0);
+		const struct om_op_verdict *v = verdict(x);
+		status = v->status;
+		first = first ? first : v->id;
+	}
+	assert_int_equal(status, -OBJM_STATUS_TRY_AGAIN);
+	assert_int_equal(n, OM_OPS_MAX + 16 + 1);
+	struct om_op_abort a = { .hdr.type = OM_OP_ABORT, .id = first };
+	put_msg(&x->w, &a, sizeof(a), "", NULL, 0);
+	assert_int_equal(prepare(x, "/more", tier_no(x, "disk"), 0, (struct om_op_cond){ 0 }, &id), 0);
+	assert_int_equal(prepare(x, "/most", tier_no(x, "disk"), 0, (struct om_op_cond){ 0 }, &first), -OBJM_STATUS_TRY_AGAIN);
+	assert_int_equal(commit(x, "/more", tier_no(x, "disk"), 0, id), 0);
+	assert_int_equal(prepare(x, "/most", tier_no(x, "disk"), 0, (struct om_op_cond){ 0 }, &first), 0);
+	world_worker_again(x);
+	assert_int_equal(prepare(x, "/again", tier_no(x, "disk"), 0, (struct om_op_cond){ 0 }, &id), 0);
+	assert_int_equal(x->killed, 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
-		T(test_model), T(test_exempt), T(test_worker_dies), T(test_lowered), T(test_liars),
+		T(test_model), T(test_exempt), T(test_worker_dies), T(test_lowered), T(test_promises), T(test_liars),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
