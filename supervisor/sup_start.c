@@ -16,6 +16,7 @@
 #include "common/om_fault.h"
 #include "common/om_log.h"
 #include "common/om_sd.h"
+#include "supervisor/sup_bus.h"
 #include "supervisor/sup_dir.h"
 
 #define LOCK_WAIT_MS 10000u
@@ -44,6 +45,7 @@ static int set_process(void)
 	(void)umask(0077);
 	(void)signal(SIGPIPE, SIG_IGN);
 	(void)signal(SIGIO, SIG_IGN); /* a broken lease would end us; children inherit this */
+	sup_bus_watch();
 	return 0;
 }
 

@@ -11,6 +11,21 @@ teardown() {
 	scenario_teardown
 }
 
+# own_memory SIZE: the memory tier on a filesystem of its own.
+own_memory() {
+	[ "$(id -u)" = 0 ] || skip "mounting needs root"
+	mkdir "$M/own"
+	mount -t tmpfs -o "size=$1,mode=755,uid=$TEST_UID,gid=$TEST_UID" tmpfs "$M/own" || skip "tmpfs cannot be mounted here"
+	OWN=$M/own
+	M=$OWN
+}
+own_memory_end() {
+	daemon_stop
+	M=$(dirname "$OWN")
+	umount "$OWN"
+	OWN=
+}
+
 room() { as_user "$PYTHON" -B "$LIB/room.py" "$OBJM_SOCKET" "$OBJMCTL_SOCKET" "$@"; }
 tier_stat() { objmctl --json tier list | json "next(t['$2'] for t in s['tiers'] if t['name'] == '$1')"; }
 
@@ -29,6 +44,17 @@ tier_stat() { objmctl --json tier list | json "next(t['$2'] for t in s['tiers'] 
 	head -c 1000000 /dev/urandom >"$T/files/m"
 	for i in $(seq 40); do objm put --ephemeral --evictable "/m/$i" "$T/files/m"; done
 	room compete 30000000 5 16
+}
+
+@test "64 writers that say no size, on a tier that is nearly full: what is promised stays within it, what they write beyond goes" {
+	own_memory 256M
+	MEM_CAP=64M
+	tiers_conf "interval_secs: 3600"
+	daemon_start
+	room unsized "$M" 64 2000000
+	nothing_promised() { [ "$(tier_stat memory reserved_bytes)" = 0 ]; }
+	wait_until 10 nothing_promised
+	own_memory_end
 }
 
 @test "larger than the fast tier: the next one takes it; larger than all: refused at once" {
@@ -136,11 +162,7 @@ on_disk() { find "$FAST/objects" "$SLOW/objects" -type f; }
 }
 
 @test "deleted objects that a client holds open are shown: what the filesystem takes is explained" {
-	[ "$(id -u)" = 0 ] || skip "mounting needs root"
-	mkdir "$M/own"
-	mount -t tmpfs -o "size=64M,mode=700,uid=$TEST_UID,gid=$TEST_UID" tmpfs "$M/own" || skip "tmpfs cannot be mounted here"
-	OWN=$M/own
-	M=$OWN
+	own_memory 64M
 	tiers_conf
 	daemon_start
 	head -c 10000000 /dev/urandom >"$T/files/h"
@@ -153,7 +175,5 @@ on_disk() { find "$FAST/objects" "$SLOW/objects" -type f; }
 	exec 9<&-
 	given_back() { [ "$(tier_stat memory unaccounted_bytes)" -lt 1000000 ]; }
 	wait_until 10 given_back
-	daemon_stop
-	M=$(dirname "$OWN")
-	umount "$OWN"
+	own_memory_end
 }

@@ -4,6 +4,9 @@
   room.py DATA ADMIN burst TIER SECONDS    readers and writers at a tier that is full: prints what happened; fails if a read fails,
                                            or if the tier's used and promised bytes ever exceed its capacity
   room.py DATA ADMIN compete BYTES FLAGS N one put of BYTES against N competitors that put small objects all the time
+  room.py DATA ADMIN unsized PATH N BYTES  a memory tier on a filesystem of its own at PATH, nearly full: N open puts that said no size write
+                                           BYTES each. Used and promised bytes never exceed the capacity; what the filesystem holds
+                                           beyond it is gone a moment after the writers stop; no read fails
 """
 import json
 import os
@@ -151,6 +154,86 @@ def compete(data, adm, size, flags, n):
     return 0 if good and not load.errors else 1
 
 
+class Unsized(Load):
+    """Sessions without a size: bytes in their descriptors are not promised, and are looked at every 100 ms."""
+
+    def __init__(self, data, adm, path, each):
+        super().__init__(data, adm)
+        self.path, self.each, self.count["written"], self.count["ended"] = path, each, 0, 0
+        self.over, self.go, self.t0 = [], threading.Event(), 0.0
+
+    def taken(self):
+        v = os.statvfs(self.path)
+        return (v.f_blocks - v.f_bfree) * v.f_frsize
+
+    def hold(self, who):
+        c = ext.Ext(self.data)
+        r, session, fd = c.begin(f"/open/{who}".encode(), 0, EPHEMERAL)
+        if r.status:
+            raise AssertionError(f"begin says {r.status:#x}: {r.text()}")
+        self.add("begun")
+        self.go.wait(30)
+        piece = b"x" * 65536
+        for at in range(0, self.each, len(piece)):
+            try:
+                os.pwrite(fd, piece, at)
+            except OSError:  # the filesystem itself is full
+                break
+        self.add("written")
+        while not self.stop:  # what was cut stays so as long as nobody writes
+            time.sleep(0.02)
+        os.close(fd)
+        status = c.commit(session).status
+        self.add("ended")
+        if status == 0:
+            self.add("put")
+
+    def filesystem(self, capacity):
+        while not self.stop:
+            if self.go.is_set():
+                self.over.append((time.monotonic() - self.t0, self.taken() - capacity))
+            time.sleep(0.002)
+
+
+def unsized(data, adm, path, n, each):
+    n, each = int(n), int(each)
+    load = Unsized(data, adm, path, each)
+    load.count["begun"] = 0
+    c, base, i = ext.Ext(data), [], 0
+    t = tier(adm, "memory")
+    while t["used_bytes"] < t["capacity_bytes"] * 0.9:  # nothing of it may go
+        uri = f"/base/{i}".encode()
+        r = c.put(uri, b"base" + os.urandom(199996), EPHEMERAL)
+        assert r.status == 0, r.text()
+        base.append(uri)
+        i += 1
+        t = tier(adm, "memory")
+    capacity = t["capacity_bytes"]
+    mk = lambda fn, *a: threading.Thread(target=load.guard, args=(fn, *a), daemon=True)  # noqa: E731
+    threads = [mk(load.hold, w) for w in range(n)] + [mk(load.sampler, "memory"), mk(load.reader, base), mk(load.filesystem, capacity)]
+    calm = []
+
+    def until():
+        if not load.go.is_set():
+            if load.count["begun"] == n:
+                load.t0 = time.monotonic()
+                load.go.set()
+            return False
+        if load.count["written"] < n:
+            return False
+        calm.append(load.taken() <= capacity)
+        return len(calm) > 50 and all(calm[-25:])
+
+    run(load, threads, 60, until)
+    most = max((o for _, o in load.over), default=0)
+    beyond = [s for s, o in load.over if o > 0]
+    print(json.dumps({**load.count, "capacity": capacity, "free": capacity - t["used_bytes"], "offered": n * each, "beyond_bytes": max(most, 0),
+                      "beyond_s": round(beyond[-1] - beyond[0], 3) if beyond else 0, "errors": load.errors}))
+    left = tier(adm, "memory")
+    ok = not load.errors and load.count["ended"] == n and load.count["samples"] > 5 and load.count["read"] > 5 and all(calm[-25:]) and len(calm) > 50
+    return 0 if ok and left["used_bytes"] <= capacity else 1
+
+
 if __name__ == "__main__":
     data, adm, what, *rest = sys.argv[1:]
-    sys.exit({"burst": burst, "compete": compete}[what](data, adm, *rest))
+    sys.exit({"burst": burst, "compete": compete, "unsized": unsized}[what](data, adm, *rest))
