@@ -44,6 +44,7 @@
 #define LCY_SWEEP_MS 1000u	 /* staging/ of tiers without nameless files is looked through this often */
 #define LCY_DIRS_YOUNG 16u	 /* id directories so close to the highest id may still get files: they stay, empty or not */
 #define LCY_REAP_BATCH 256u	 /* files removed before their directories are synced */
+#define LCY_REAP_WAIT_MS 5u	 /* so long the first of a batch waits for more */
 
 #define LCY_SLICE 16384u	  /* slots looked at in a turn: about a millisecond */
 #define LCY_ROOM_MAX 4096u	  /* candidates to make room on a tier, from one scan */
@@ -81,6 +82,14 @@ struct lcy_tier {
 	bool room_now;		    /* room is being made: candidates of the last scan are under way */
 	uint64_t room_freed;	    /* by them */
 	uint64_t room_again_ns;	    /* nothing could be freed: not before */
+};
+
+/* Removals that are gathered: a batch has one sync for each directory. */
+struct lcy_reaps {
+	struct om_op_reap order[LCY_REAP_BATCH];
+	int status[LCY_REAP_BATCH];
+	unsigned n;
+	uint64_t due_ns; /* when they are made, however few they are */
 };
 
 struct lcy_scan {
@@ -202,6 +211,7 @@ struct lcy {
 	struct lcy_scan *scan_now;
 
 	struct lcy_attrs attrs; /* lcy_attr.c */
+	struct lcy_reaps reaps;
 
 	/* decisions */
 	struct lcy_moves moves;
@@ -219,12 +229,7 @@ bool lcy_order_turn(struct lcy *l);
 void lcy_order(struct lcy *l, const struct om_op_hdr *m, size_t len);
 
 /* lcy_files.c: removals. */
-struct lcy_reaps {
-	struct om_op_reap order[LCY_REAP_BATCH];
-	int status[LCY_REAP_BATCH];
-	unsigned n;
-};
-/** Remove them, then answer each. False: the ring is broken. */
+/** Remove them, then answer each; the batch is empty afterwards. False: the ring is broken. */
 bool lcy_files_remove(struct lcy *l, struct lcy_reaps *b);
 /** Once in LCY_SWEEP_MS: names in staging/ that nobody needs, where files are begun under names (no O_TMPFILE): an object's
  * bytes would outlive its removal under such a name. Workers may not unlink. */

@@ -39,9 +39,9 @@ void lcy_rate_take(struct lcy_rate *rate, uint64_t bytes)
 static int negative_errno(void) { return -om_status_errno(errno); }
 
 /* True if the descriptor now goes past the page cache. */
-static bool go_direct(int fd, bool memory, uint64_t size)
+static bool go_direct(int fd, bool memory)
 {
-	if (memory || size < LCY_COPY_DIRECT)
+	if (memory)
 		return false;
 	int flags = fcntl(fd, F_GETFL);
 
@@ -157,8 +157,9 @@ static int pass(struct lcy_copy *c, struct side *from, struct side *to, uint64_t
 	int rc = 0;
 
 	while (at < size) {
-		uint64_t start, end;
-		next_extent(from->fd, at, size, &start, &end);
+		uint64_t start = at, end = size;
+		if (c->sparse)
+			next_extent(from->fd, at, size, &start, &end);
 		hash_zeros(h, start - at);
 		for (at = start; at < end;) {
 			size_t n = (size_t)OM_MIN(end - at, LCY_COPY_CHUNK);
@@ -213,24 +214,32 @@ static int open_waiting(const struct be *be, uint64_t id, int *ret_fd)
 	return -OBJM_STATUS_TIMEOUT;
 }
 
-static int copy_into(struct lcy_copy *c, int fd, uint64_t size, bool sparse, struct be_file *f, bool *ret_reading)
+/*
+ * The new file. A small one is written through the page cache at once: a full disk says so there, and reserving it first costs the
+ * filesystem a transaction more, and another one when the bytes reach what was reserved. A large one is reserved whole, so that
+ * a full disk says so before the work; a sparse one stays sparse.
+ */
+static int begin(struct lcy_copy *c, uint64_t size, struct be_file *f)
+{
+	return size < LCY_COPY_DIRECT ? be_begin_own(c->to, f) : be_begin(c->to, c->sparse ? 0 : size, f);
+}
+
+static int copy_into(struct lcy_copy *c, int fd, uint64_t size, struct be_file *f, bool *ret_reading)
 {
 	struct side from = { .fd = fd }, to;
 	uint8_t was[BE_SUM_BYTES];
 	int rc;
 
 	*ret_reading = false;
-	/* all of it reserved, so that a full disk says so now; a sparse one stays sparse */
-	rc = be_begin(c->to, sparse ? 0 : size, f);
+	rc = begin(c, size, f);
 	if (rc < 0)
 		return rc;
-	to = (struct side){ .fd = f->rwfd };
-	from.direct = go_direct(fd, c->from_memory, size);
-	to.direct = go_direct(f->rwfd, c->to_memory, size);
-	if (!from.direct)
-		(void)posix_fadvise(fd, 0, 0, POSIX_FADV_SEQUENTIAL);
+	to = (struct side){ .fd = f->own ? f->fd : f->rwfd };
+	from.direct = size >= LCY_COPY_DIRECT && go_direct(fd, c->from_memory);
+	to.direct = size >= LCY_COPY_DIRECT && go_direct(to.fd, c->to_memory);
 	rc = hash_pass(c, &from, &to, size, c->sum, ret_reading);
-	if (rc == 0 && ftruncate(f->rwfd, (off_t)size) < 0) /* a hole at the end */
+	/* A hole at the end. Not for the others: XFS writes a file out, and waits, when its length is set. */
+	if (rc == 0 && c->sparse && ftruncate(to.fd, (off_t)size) < 0)
 		rc = negative_errno();
 	if (rc == 0 && be_sum_get(fd, was) && memcmp(was, c->sum, BE_SUM_BYTES) != 0) {
 		*ret_reading = true;
@@ -240,6 +249,16 @@ static int copy_into(struct lcy_copy *c, int fd, uint64_t size, bool sparse, str
 	if (rc == 0)
 		be_sum_set(f, c->sum);
 	return rc;
+}
+
+/* True: its blocks are the source's own. Trying takes a file that is made for nothing, so it is not tried again where it cannot be. */
+static bool clone(struct lcy_copy *c, int fd, struct be_file *f)
+{
+	if (c->no_clone || c->from_memory || c->to_memory)
+		return false;
+	int rc = be_clone(c->to, fd, f);
+	c->no_clone = rc == -OBJM_STATUS_UNSUPPORTED_OP;
+	return rc == 0;
 }
 
 int lcy_copy_object(struct lcy_copy *c, uint64_t id, uint64_t size, struct be_file *ret_file, bool *ret_reading)
@@ -257,15 +276,15 @@ int lcy_copy_object(struct lcy_copy *c, uint64_t id, uint64_t size, struct be_fi
 		return negative_errno();
 	if ((uint64_t)st.st_size != size)
 		return -OBJM_STATUS_CORRUPT;
-	if (!c->from_memory && !c->to_memory && be_clone(c->to, fd, &f) == 0) {
+	c->sparse = (uint64_t)st.st_blocks * 512u + ALIGN < size;
+	if (clone(c, fd, &f)) {
 		c->shared = true;
 		if (be_sum_get(fd, c->sum))
 			be_sum_set(&f, c->sum);
 		*ret_file = f;
 		return 0;
 	}
-	bool sparse = (uint64_t)st.st_blocks * 512u + ALIGN < size;
-	rc = copy_into(c, fd, size, sparse, &f, ret_reading);
+	rc = copy_into(c, fd, size, &f, ret_reading);
 	/* A copy on a faster tier serves from now on: these pages are of no more use. A source that goes takes its pages along. */
 	if (rc == 0 && !c->from_memory && c->to_memory)
 		(void)posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED);
@@ -288,10 +307,10 @@ int lcy_copy_verify(struct lcy_copy *c, uint64_t id, uint64_t size)
 
 	if (rc < 0)
 		return rc;
-	/* from the disk, not from what the kernel still holds of our writing */
+	/* From the disk, not from what the kernel still holds of our writing; and that is of no more use. */
 	if (!c->to_memory)
 		(void)posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED);
-	struct side from = { .fd = fd, .direct = go_direct(fd, c->to_memory, size) };
+	struct side from = { .fd = fd, .direct = size && go_direct(fd, c->to_memory) };
 	rc = hash_pass(c, &from, NULL, size, sum, &reading);
 	if (!c->to_memory && !from.direct)
 		(void)posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED);

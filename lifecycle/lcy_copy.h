@@ -4,7 +4,7 @@
  * Linked by objmapper-lifecycle and its tests. No state but what the caller passes; blocks as the disks do: mover threads only.
  *
  * The page cache is left alone: what is large is read and written past it (O_DIRECT) where the filesystem can, what is small is
- * written through it in batches and dropped from it after it is durable. Holes stay holes.
+ * written through it in batches, dropped from it after it is durable, and read back past it. Holes stay holes.
  */
 #ifndef LCY_COPY_H
 #define LCY_COPY_H
@@ -30,7 +30,9 @@ struct lcy_copy {
 	struct lcy_rate *rate;	     /* NULL: no bound */
 	const _Atomic bool *stop;    /* true: end with -OBJM_STATUS_GONE; NULL: never */
 	void *buf;		     /* LCY_COPY_CHUNK bytes, aligned to 4096; the thread's own */
-	/* of lcy_copy_object(): */
+	bool no_clone;		     /* in: known not to be possible between these two; out: found out now */
+	/* of lcy_copy_object(), and for lcy_copy_verify(): */
+	bool sparse; /* it has holes */
 	bool shared; /* the blocks are the source's own: nothing was copied */
 	uint8_t sum[BE_SUM_BYTES]; /* of the source's bytes; not set when shared */
 };

@@ -60,7 +60,9 @@ static bool answer_all(struct lcy *l, const struct lcy_reaps *b)
 bool lcy_files_remove(struct lcy *l, struct lcy_reaps *b)
 {
 	remove_all(l, b);
-	return answer_all(l, b);
+	bool ok = answer_all(l, b);
+	b->n = 0;
+	return ok;
 }
 
 void lcy_files_sweep(struct lcy *l, uint64_t now_ns)

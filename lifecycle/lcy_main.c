@@ -243,6 +243,8 @@ static void wait_for_work(struct lcy *l)
 
 	/* while all objects are looked at: a slice, then a moment for others */
 	int ms = l->copying ? 0 : l->plan.scanning ? 1 : (int)l->heat_ms;
+	if (l->reaps.n)
+		ms = OM_MIN(ms, (int)LCY_REAP_WAIT_MS);
 	if (om_ring_sleep(&l->ring))
 		(void)poll(p, 2, ms);
 	om_ring_awake(&l->ring);
@@ -254,10 +256,10 @@ static int loop(struct lcy *l)
 		set_clock(l);
 		if (!take_control(l))
 			return 0; /* the end of the control socket is how a supervisor's end is told */
-		if (l->draining)
-			break; /* a restart waits for us */
 		if (!lcy_order_turn(l))
 			return 1;
+		if (l->draining)
+			break; /* a restart waits for us */
 		lcy_files_sweep(l, l->now_ns);
 		lcy_scan_turn(l);
 		lcy_heat_turn(l, l->now_ns);

@@ -8,11 +8,11 @@ void lcy_moves_init(struct lcy_moves *m, const struct lcy_moves_conf *conf)
 {
 	memset(m, 0, sizeof(*m));
 	m->conf = *conf;
-	m->todo_end = &m->todo;
-	m->names_end = &m->names;
-	m->done_end = &m->done;
+	for (struct lcy_jobs *const *q = (struct lcy_jobs *const[]){ &m->allowed, &m->todo, &m->copies, &m->names, &m->done, NULL }; *q; q++)
+		(*q)->last = &(*q)->first;
 	pthread_mutex_init(&m->lock, NULL);
 	pthread_cond_init(&m->wake, NULL);
+	pthread_cond_init(&m->wake_names, NULL);
 }
 
 int lcy_moves_tier(struct lcy_moves *m, uint8_t no, int objects_fd, int staging_fd, uint32_t caps, bool memory)
@@ -50,7 +50,7 @@ int lcy_moves_start(struct lcy_moves *m)
 static void job_fini(struct lcy_job *job)
 {
 	be_drop(&job->file);
-	free(job->attr);
+	free(job->names);
 	free(job);
 }
 
@@ -59,6 +59,7 @@ void lcy_moves_stop(struct lcy_moves *m)
 	pthread_mutex_lock(&m->lock);
 	atomic_store(&m->stop, true);
 	pthread_cond_broadcast(&m->wake);
+	pthread_cond_broadcast(&m->wake_names);
 	pthread_mutex_unlock(&m->lock);
 	for (unsigned i = 0; i < OM_ARRAY_SIZE(m->mover); i++) {
 		struct lcy_mover *t = &m->mover[i];
@@ -73,6 +74,7 @@ void lcy_moves_stop(struct lcy_moves *m)
 			job_fini(m->job[i]);
 	pthread_mutex_destroy(&m->lock);
 	pthread_cond_destroy(&m->wake);
+	pthread_cond_destroy(&m->wake_names);
 }
 
 struct lcy_job *lcy_moves_new(struct lcy_moves *m)
@@ -82,11 +84,6 @@ struct lcy_job *lcy_moves_new(struct lcy_moves *m)
 	struct lcy_job *job = calloc(1, sizeof(*job));
 	if (!job)
 		return NULL;
-	job->attr = malloc(BE_ATTR_MAX);
-	if (!job->attr) {
-		free(job);
-		return NULL;
-	}
 	job->file = BE_FILE_INIT;
 	job->other = OM_TIER_NONE;
 	while (m->job[job->at])
@@ -105,25 +102,37 @@ void lcy_moves_free(struct lcy_moves *m, struct lcy_job *job)
 	job_fini(job);
 }
 
-static void give(struct lcy_moves *m, struct lcy_job *job, bool names)
+void lcy_jobs_add(struct lcy_jobs *q, struct lcy_job *job)
 {
 	job->next = NULL;
+	*q->last = job;
+	q->last = &job->next;
+	q->n++;
+}
+
+/* The names of a move are the movers' work where a slow disk has to be asked: drops make room, and do not wait behind it. */
+void lcy_moves_go(struct lcy_moves *m, struct lcy_job *job)
+{
+	bool apart = job->kind != LCY_JOB_MOVE || m->tier_memory[job->from];
+
+	atomic_store(&job->stage, LCY_STAGE_NAME);
 	pthread_mutex_lock(&m->lock);
-	if (names) {
-		*m->names_end = job;
-		m->names_end = &job->next;
-	} else {
-		*m->todo_end = job;
-		m->todo_end = &job->next;
-	}
-	pthread_cond_broadcast(&m->wake);
+	lcy_jobs_add(apart ? &m->names : &m->todo, job);
+	pthread_cond_signal(apart ? &m->wake_names : &m->wake);
 	pthread_mutex_unlock(&m->lock);
 }
 
-void lcy_moves_go(struct lcy_moves *m, struct lcy_job *job)
+void lcy_moves_allowed(struct lcy_moves *m)
 {
-	atomic_store(&job->stage, LCY_STAGE_NAME);
-	give(m, job, job->kind != LCY_JOB_MOVE || m->tier_memory[job->from]);
+	if (!m->allowed.n)
+		return;
+	pthread_mutex_lock(&m->lock);
+	*m->copies.last = m->allowed.first;
+	m->copies.last = m->allowed.last;
+	m->copies.n += m->allowed.n;
+	pthread_cond_broadcast(&m->wake);
+	pthread_mutex_unlock(&m->lock);
+	m->allowed = (struct lcy_jobs){ .last = &m->allowed.first };
 }
 
 struct lcy_job *lcy_moves_find(const struct lcy_moves *m, uint64_t id)
@@ -138,12 +147,12 @@ void lcy_job_end(struct lcy_moves *m, struct lcy_job *job, int status)
 {
 	job->status = status;
 	atomic_store(&job->stage, LCY_STAGE_ENDED);
-	job->next = NULL;
 	pthread_mutex_lock(&m->lock);
-	*m->done_end = job;
-	m->done_end = &job->next;
+	bool first = !m->done.n;
+	lcy_jobs_add(&m->done, job);
 	pthread_mutex_unlock(&m->lock);
-	m->conf.wake(m->conf.arg);
+	if (first) /* else the loop has been woken, and has not looked yet */
+		m->conf.wake(m->conf.arg);
 }
 
 int lcy_job_send(struct lcy_moves *m, struct lcy_job *job, uint16_t type)
@@ -186,7 +195,7 @@ bool lcy_moves_verdict(struct lcy_moves *m, const struct om_op_verdict *v)
 		if (m->conf.begun)
 			m->conf.begun(m->conf.arg, job);
 		atomic_store(&job->stage, LCY_STAGE_COPY);
-		give(m, job, false);
+		lcy_jobs_add(&m->allowed, job);
 		return true;
 	}
 	if (stage != LCY_STAGE_ASKED && stage != LCY_STAGE_COMMIT)
@@ -201,9 +210,8 @@ bool lcy_moves_verdict(struct lcy_moves *m, const struct om_op_verdict *v)
 void lcy_moves_turn(struct lcy_moves *m)
 {
 	pthread_mutex_lock(&m->lock);
-	struct lcy_job *job = m->done;
-	m->done = NULL;
-	m->done_end = &m->done;
+	struct lcy_job *job = m->done.first;
+	m->done = (struct lcy_jobs){ .last = &m->done.first };
 	pthread_mutex_unlock(&m->lock);
 	while (job) {
 		struct lcy_job *next = job->next;

@@ -23,10 +23,11 @@
 #include "common/msg_ring.h"
 #include "lifecycle/lcy_copy.h"
 
-#define LCY_JOBS_MAX 512u	  /* under way at once, at the most */
+#define LCY_JOBS_MAX 2048u	  /* under way at once, at the most: some are named, others copied, others committed */
 #define LCY_MOVERS 4u
-#define LCY_BATCH_FILES 64u	  /* copies that are made durable together, at most */
-#define LCY_BATCH_BYTES (UINT64_C(32) << 20)
+#define LCY_BATCH_FILES 128u	  /* copies that are made durable together, at most */
+#define LCY_BATCH_NAMES 32u	  /* names that are read, then asked for together */
+#define LCY_BATCH_BYTES (UINT64_C(8) << 20)
 
 enum lcy_job_kind { LCY_JOB_MOVE, LCY_JOB_DROP, LCY_JOB_NAME };
 /* Why: what is done when it has ended depends on it. */
@@ -58,11 +59,17 @@ struct lcy_job {
 	uint32_t at; /* in the table */
 	_Atomic int stage;
 	bool begun; /* MOVE_BEGIN was allowed: it must be committed or aborted */
-	uint8_t *attr; /* BE_ATTR_MAX bytes */
-	struct be_found found; /* its strings are in `attr` */
+	char *names; /* strings of `found`; NULL: it has none */
+	struct be_found found; /* what the file says of itself */
 	struct be_file file;
 	uint8_t sum[BE_SUM_BYTES];
-	bool shared;
+	bool shared, sparse;
+};
+
+/* Jobs in the order in which they came. */
+struct lcy_jobs {
+	struct lcy_job *first, **last;
+	unsigned n;
 };
 
 struct lcy_moves;
@@ -71,7 +78,9 @@ struct lcy_mover {
 	pthread_t thread;
 	bool on, names_only;
 	struct be be[OM_TIERS_MAX]; /* of its own: link and sync are one thread's */
+	uint32_t no_clone[OM_TIERS_MAX]; /* by source, a bit for each target: they share no blocks */
 	struct lcy_copy copy;
+	uint8_t attr[BE_ATTR_MAX]; /* being read */
 };
 
 struct lcy_moves_conf {
@@ -97,12 +106,14 @@ struct lcy_moves {
 	uint32_t serial;
 	uint64_t req[LCY_JOBS_MAX];
 	unsigned n_jobs;
+	struct lcy_jobs allowed; /* by verdicts; lcy_moves_allowed() gives them to the movers */
 	/* under lock */
 	pthread_mutex_t lock;
-	pthread_cond_t wake;
-	struct lcy_job *todo, **todo_end;   /* for movers */
-	struct lcy_job *names, **names_end; /* for the thread that reads names */
-	struct lcy_job *done, **done_end;
+	pthread_cond_t wake, wake_names;
+	struct lcy_jobs todo;	/* names for movers: of moves from a disk */
+	struct lcy_jobs copies; /* for movers */
+	struct lcy_jobs names;	/* for the thread that only reads names */
+	struct lcy_jobs done;
 };
 
 void lcy_moves_init(struct lcy_moves *m, const struct lcy_moves_conf *conf);
@@ -120,8 +131,10 @@ void lcy_moves_free(struct lcy_moves *m, struct lcy_job *job);
 void lcy_moves_go(struct lcy_moves *m, struct lcy_job *job);
 /** The job that works on this object now; NULL: none. */
 struct lcy_job *lcy_moves_find(const struct lcy_moves *m, uint64_t id);
-/** A verdict from the supervisor. False: it answers nothing that was asked. */
+/** A verdict from the supervisor. False: it answers nothing that was asked. A copy that it allows waits for lcy_moves_allowed(). */
 bool lcy_moves_verdict(struct lcy_moves *m, const struct om_op_verdict *v);
+/** The copies that verdicts have allowed begin, all that came together at once: what is copied together is made durable together. */
+void lcy_moves_allowed(struct lcy_moves *m);
 /** Jobs that have ended are handed to conf.ended(). */
 void lcy_moves_turn(struct lcy_moves *m);
 

@@ -9,13 +9,40 @@
 
 /* ---- names ---- */
 
+/* The strings of job->found move from the thread's buffer to the job. A name is a few bytes, seldom all that it may be. */
+static int keep_names(struct lcy_job *job)
+{
+	struct om_rec *r = &job->found.rec;
+	char *p = malloc((size_t)r->uri_len + r->type_len + r->meta_len + 1);
+
+	free(job->names);
+	job->names = p;
+	if (!p)
+		return -OBJM_STATUS_OUT_OF_MEMORY;
+	memcpy(p, r->uri, r->uri_len);
+	r->uri = p;
+	p += r->uri_len;
+	if (r->type_len)
+		memcpy(p, r->type, r->type_len);
+	r->type = p;
+	p += r->type_len;
+	if (r->meta_len)
+		memcpy(p, r->meta, r->meta_len);
+	r->meta = (const unsigned char *)p;
+	return 0;
+}
+
 static int describe(struct lcy_mover *t, struct lcy_job *job, uint8_t tier)
 {
 	if (tier >= OM_TIERS_MAX || !t->all->tier_on[tier])
 		return -OBJM_STATUS_UNAVAILABLE;
-	int rc = be_describe(&t->be[tier], job->id, job->attr, &job->found);
+	int rc = be_describe(&t->be[tier], job->id, t->attr, &job->found);
 	if (rc == 0 && !job->found.has_attr)
 		rc = -OBJM_STATUS_CORRUPT;
+	if (rc == 0)
+		rc = keep_names(job);
+	if (rc < 0) /* what it points to is not ours to keep */
+		job->found.rec = (struct om_rec){ 0 };
 	return rc;
 }
 
@@ -53,7 +80,9 @@ static void set_copy(struct lcy_mover *t, const struct lcy_job *job)
 	t->copy.to = &t->be[job->to];
 	t->copy.from_memory = t->all->tier_memory[job->from];
 	t->copy.to_memory = t->all->tier_memory[job->to];
+	t->copy.no_clone = t->no_clone[job->from] >> job->to & 1;
 	t->copy.shared = job->shared;
+	t->copy.sparse = job->sparse;
 	memcpy(t->copy.sum, job->sum, sizeof(t->copy.sum));
 }
 
@@ -70,7 +99,9 @@ static int make_file(struct lcy_mover *t, struct lcy_job *job)
 	job->by_target = rc < 0 && !reading;
 	if (rc < 0)
 		return rc;
+	t->no_clone[job->from] |= (uint32_t)t->copy.no_clone << job->to;
 	job->shared = t->copy.shared;
+	job->sparse = t->copy.sparse;
 	memcpy(job->sum, t->copy.sum, sizeof(job->sum));
 	rc = be_freeze(to, &job->file, &job->found.rec);
 	if (rc == 0 && om_fault(OM_FAULT_MOVE_COPIED) != 0)
@@ -83,7 +114,8 @@ static int make_file(struct lcy_mover *t, struct lcy_job *job)
 	return rc;
 }
 
-static void commit(struct lcy_mover *t, struct lcy_job *job)
+/* Read back. False: the job has ended. */
+static bool verify(struct lcy_mover *t, struct lcy_job *job)
 {
 	int rc = 0;
 
@@ -91,26 +123,33 @@ static void commit(struct lcy_mover *t, struct lcy_job *job)
 	if (!job->shared)
 		rc = lcy_copy_verify(&t->copy, job->id, job->found.rec.size);
 	be_drop(&job->file);
-	if (rc < 0) {
-		job->by_target = true;
-		give_up(t, job, rc);
-		return;
-	}
+	if (rc == 0)
+		return true;
+	job->by_target = true;
+	give_up(t, job, rc);
+	return false;
+}
+
+static void commit(struct lcy_mover *t, struct lcy_job *job)
+{
 	(void)om_fault(OM_FAULT_MOVE_DURABLE);
 	atomic_store(&job->stage, LCY_STAGE_COMMIT);
-	rc = lcy_job_send(t->all, job, OM_OP_MOVE_COMMIT);
+	int rc = lcy_job_send(t->all, job, OM_OP_MOVE_COMMIT);
 	if (rc < 0)
 		lcy_job_end(t->all, job, rc);
 	else
 		(void)om_fault(OM_FAULT_MOVE_SUBMITTED);
 }
 
-/* Make, then sync together, then verify and commit each. All go to the same tier. */
+/*
+ * Make, then sync together, then read back, then commit: each step for all of the batch. All go to the same tier. That the commits are
+ * asked for together lets the supervisor's committers do them together.
+ */
 static void copy_batch(struct lcy_mover *t, struct lcy_job **batch, unsigned n)
 {
 	struct lcy_moves *m = t->all;
 	struct be_file *files[LCY_BATCH_FILES];
-	unsigned made = 0;
+	unsigned made = 0, good = 0;
 	int rc = 0;
 
 	for (unsigned i = 0; i < n; i++) {
@@ -130,66 +169,93 @@ static void copy_batch(struct lcy_mover *t, struct lcy_job **batch, unsigned n)
 		if (rc < 0) {
 			batch[i]->by_target = batch[i]->unsynced = true;
 			give_up(t, batch[i], rc);
-		} else {
-			commit(t, batch[i]);
+		} else if (verify(t, batch[i])) {
+			batch[good++] = batch[i];
 		}
 	}
+	for (unsigned i = 0; i < good; i++)
+		commit(t, batch[i]);
 }
 
-/* ---- the queue ---- */
+/* ---- the queues ---- */
 
-static struct lcy_job *take(struct lcy_job **head, struct lcy_job ***end)
+static struct lcy_job *take(struct lcy_jobs *q)
 {
-	struct lcy_job *job = *head;
+	struct lcy_job *job = q->first;
 
 	if (job) {
-		*head = job->next;
-		if (!*head)
-			*end = head;
+		q->first = job->next;
+		if (!q->first)
+			q->last = &q->first;
 		job->next = NULL;
+		q->n--;
 	}
 	return job;
 }
 
-/* More small copies for the same tier, from the front of the queue. Under lock. */
-static unsigned take_batch(struct lcy_moves *m, struct lcy_job **batch)
+/* Names first, as long as they last: copies gather meanwhile, and go together. But what is large does not gain by it. */
+static bool copies_now(const struct lcy_moves *m)
 {
-	uint64_t bytes = batch[0]->found.rec.size;
-	unsigned n = 1;
+	return m->copies.n && (!m->todo.n || m->copies.n >= LCY_BATCH_FILES || m->copies.first->found.rec.size >= LCY_COPY_DIRECT);
+}
 
-	if (atomic_load(&batch[0]->stage) != LCY_STAGE_COPY)
-		return 1;
-	while (n < LCY_BATCH_FILES && m->todo && atomic_load(&m->todo->stage) == LCY_STAGE_COPY && m->todo->to == batch[0]->to &&
-	       m->todo->found.rec.size < LCY_BATCH_BYTES && (bytes += m->todo->found.rec.size) <= LCY_BATCH_BYTES)
-		batch[n++] = take(&m->todo, &m->todo_end);
+/* Small copies for the same tier, from the front of the queue; half of what is there, so that another thread has work too. */
+static unsigned take_copies(struct lcy_moves *m, struct lcy_job **batch)
+{
+	unsigned most = OM_MIN(OM_MAX(m->copies.n / 2, LCY_BATCH_FILES / 4), LCY_BATCH_FILES), n = 1;
+	uint64_t bytes;
+
+	batch[0] = take(&m->copies);
+	bytes = batch[0]->found.rec.size;
+	while (n < most && bytes < LCY_BATCH_BYTES && m->copies.n && m->copies.first->to == batch[0]->to &&
+	       m->copies.first->found.rec.size <= LCY_BATCH_BYTES - bytes) {
+		bytes += m->copies.first->found.rec.size;
+		batch[n++] = take(&m->copies);
+	}
+	return n;
+}
+
+static unsigned take_names(struct lcy_jobs *q, struct lcy_job **batch)
+{
+	unsigned n = 0;
+
+	while (n < LCY_BATCH_NAMES && q->n)
+		batch[n++] = take(q);
+	return n;
+}
+
+/* Waits for work. 0: the end. */
+static unsigned take_work(struct lcy_mover *t, struct lcy_job **batch, bool *ret_copies)
+{
+	struct lcy_moves *m = t->all;
+	unsigned n = 0;
+
+	pthread_mutex_lock(&m->lock);
+	while (n == 0 && !atomic_load(&m->stop)) {
+		*ret_copies = !t->names_only && copies_now(m);
+		n = *ret_copies ? take_copies(m, batch) : take_names(t->names_only ? &m->names : &m->todo, batch);
+		if (n == 0)
+			pthread_cond_wait(t->names_only ? &m->wake_names : &m->wake, &m->lock);
+	}
+	if (atomic_load(&m->stop))
+		n = 0; /* what was taken is freed with the table */
+	pthread_mutex_unlock(&m->lock);
 	return n;
 }
 
 void *lcy_mover_main(void *arg)
 {
 	struct lcy_mover *t = arg;
-	struct lcy_moves *m = t->all;
 	struct lcy_job *batch[LCY_BATCH_FILES];
+	bool copies = false;
+	unsigned n;
 
-	for (;;) {
-		unsigned n = 1;
-		pthread_mutex_lock(&m->lock);
-		for (;;) {
-			if (atomic_load(&m->stop))
-				break;
-			batch[0] = t->names_only ? take(&m->names, &m->names_end) : take(&m->todo, &m->todo_end);
-			if (batch[0])
-				break;
-			pthread_cond_wait(&m->wake, &m->lock);
-		}
-		if (!atomic_load(&m->stop) && !t->names_only)
-			n = take_batch(m, batch);
-		pthread_mutex_unlock(&m->lock);
-		if (atomic_load(&m->stop))
-			return NULL; /* what it holds is freed with the table */
-		if (atomic_load(&batch[0]->stage) == LCY_STAGE_COPY)
+	static_assert(LCY_BATCH_NAMES <= LCY_BATCH_FILES, "one array for both");
+	while ((n = take_work(t, batch, &copies)) > 0) {
+		if (copies)
 			copy_batch(t, batch, n);
-		else
-			read_name(t, batch[0]);
+		for (unsigned i = 0; i < n && !copies; i++)
+			read_name(t, batch[i]);
 	}
+	return NULL;
 }

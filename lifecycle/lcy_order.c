@@ -76,27 +76,33 @@ static int collect(struct lcy *l, struct lcy_reaps *b)
 	size_t len;
 	int err = 0;
 
-	for (b->n = 0; b->n < LCY_REAP_BATCH;) {
+	while (b->n < LCY_REAP_BATCH) {
 		err = om_ring_get(&l->ring, m.bytes, sizeof(m.bytes), &len);
 		if (err < 0)
 			break;
-		if (len >= sizeof(m.hdr) && m.hdr.type == OM_OP_REAP && len == sizeof(m.reap))
+		if (len >= sizeof(m.hdr) && m.hdr.type == OM_OP_REAP && len == sizeof(m.reap)) {
+			if (b->n == 0)
+				b->due_ns = om_now_ns() + LCY_REAP_WAIT_MS * UINT64_C(1000000);
 			b->order[b->n++] = m.reap;
-		else if (len >= sizeof(m.hdr))
+		} else if (len >= sizeof(m.hdr)) {
 			lcy_order(l, &m.hdr, len);
+		}
 	}
 	return err == -OBJM_STATUS_WOULD_BLOCK ? 0 : err;
 }
 
 bool lcy_order_turn(struct lcy *l)
 {
-	struct lcy_reaps b;
+	struct lcy_reaps *b = &l->reaps;
+	bool full;
 
 	do {
-		if (collect(l, &b) < 0)
+		if (collect(l, b) < 0)
 			return false;
-		if (!lcy_files_remove(l, &b))
+		lcy_moves_allowed(&l->moves);
+		full = b->n == LCY_REAP_BATCH;
+		if (b->n && (full || l->draining || om_now_ns() >= b->due_ns) && !lcy_files_remove(l, b))
 			return false;
-	} while (b.n == LCY_REAP_BATCH);
+	} while (full);
 	return true;
 }

@@ -218,8 +218,9 @@ static void drain_looked(struct lcy *l, uint64_t now_ns)
 		t->drain_idle = t->drained > t->drain_seen ? 0 : t->drain_idle + 1;
 		t->drain_seen = t->drained;
 		t->drain_looks++;
-		uint64_t pause_s = OM_MIN(UINT64_C(1) << OM_MIN(t->drain_idle, 12u), l->boot.lifecycle.interval_s);
-		t->drain_again_ns = now_ns + pause_s * SECOND;
+		/* what was busy a moment ago, such as a name whose older file is still on its way out, is free soon */
+		uint64_t pause_ms = OM_MIN(UINT64_C(250) << OM_MIN(t->drain_idle, 14u), l->boot.lifecycle.interval_s * UINT64_C(1000));
+		t->drain_again_ns = now_ns + pause_ms * UINT64_C(1000000);
 	}
 }
 
@@ -271,7 +272,7 @@ static bool room_wanted(const struct lcy *l, uint64_t now_ns)
 	return false;
 }
 
-/* A drain is not over and nothing of it is under way: what was busy a moment ago is tried again after a second, then ever more
+/* A drain is not over and nothing of it is under way: what was busy a moment ago is tried again after 250 ms, then ever more
  * seldom, up to the interval. */
 static bool drain_wanted(const struct lcy *l, uint64_t now_ns)
 {

@@ -15,6 +15,8 @@
 #include "index/cat/idx_tier_mark.h"
 #include "supervisor/sup_engine_int.h"
 
+#define ENOUGH (SUP_BATCH_MAX / 2) /* ops that a commit does not wait for more with */
+
 struct batch {
 	struct sup_tier *t;
 	struct sup_op *ops;
@@ -55,6 +57,12 @@ void sup_commit_lent(struct sup_op *op, int by)
 		other->lent += (unsigned)by;
 }
 
+/* Nobody but the lifecycle process waits for these. */
+static bool urgent(const struct sup_op *op)
+{
+	return op->kind != SUP_OP_INTENT && op->kind != SUP_OP_MOVE && op->kind != SUP_OP_SETTLE;
+}
+
 void sup_commit_queue(struct sup_tier *t, struct sup_op *op)
 {
 	op->next = NULL;
@@ -66,8 +74,32 @@ void sup_commit_queue(struct sup_tier *t, struct sup_op *op)
 	pthread_mutex_lock(&t->lock);
 	*t->todo_end = op;
 	t->todo_end = &op->next;
-	pthread_cond_signal(&t->wake);
+	t->n_todo++;
+	t->n_urgent += urgent(op);
+	if (t->n_todo == 1 || t->n_urgent == 1 || t->n_todo == ENOUGH) /* what it may be waiting for */
+		pthread_cond_signal(&t->wake);
 	pthread_mutex_unlock(&t->lock);
+}
+
+/*
+ * Moves come in a stream, and each commit costs a sync or two of a disk, whatever is in it: while there are moves alone, more of
+ * them are waited for. Under lock.
+ */
+static void gather(struct sup_tier *t)
+{
+	struct timespec until;
+
+	if (t->is_volatile)
+		return;
+	(void)clock_gettime(CLOCK_MONOTONIC, &until);
+	until.tv_nsec += SUP_GATHER_MS * 1000000L;
+	if (until.tv_nsec >= 1000000000L) {
+		until.tv_nsec -= 1000000000L;
+		until.tv_sec++;
+	}
+	while (!t->n_urgent && t->n_todo < ENOUGH && !t->stop)
+		if (pthread_cond_timedwait(&t->wake, &t->lock, &until) == ETIMEDOUT)
+			return;
 }
 
 /* Waits for work; false: stop. */
@@ -77,13 +109,16 @@ static bool take_batch(struct sup_tier *t, struct batch *ret)
 	sup_pulse_rest(&t->pulse);
 	while (!t->todo && !t->stop)
 		pthread_cond_wait(&t->wake, &t->lock);
+	gather(t);
 	sup_pulse_work(&t->pulse);
 	struct sup_op *last = NULL;
 	*ret = (struct batch){ .t = t, .ops = t->todo };
 	for (struct sup_op *op = t->todo; op && ret->n < SUP_BATCH_MAX; op = op->next) {
 		last = op;
 		ret->n++;
+		t->n_urgent -= urgent(op);
 	}
+	t->n_todo -= ret->n;
 	if (last) {
 		t->todo = last->next;
 		if (!t->todo)

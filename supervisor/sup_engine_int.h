@@ -48,6 +48,7 @@
 #define SUP_HUGE_PIECE (32u << 20) /* of it at once */
 #define SUP_GROW_STEP 16384u
 #define SUP_SETTLE_MS 200u
+#define SUP_GATHER_MS 3u	    /* so long a commit of moves alone waits for more of them */
 
 /* What the objects of a tier take, as allocated, in bytes (sup_engine_room.c). */
 struct sup_acct {
@@ -141,6 +142,7 @@ struct sup_tier {
 	pthread_mutex_t lock;
 	pthread_cond_t wake;
 	struct sup_op *todo, **todo_end;
+	unsigned n_todo, n_urgent; /* ops there; of them those that a client may wait for */
 	bool stop;
 };
 

@@ -17,6 +17,7 @@ int sup_tiers_slot(struct sup_engine *e, const struct om_conf_backend *conf)
 {
 	unsigned ix = e->n_tiers;
 	struct sup_tier *t = &e->tiers[ix];
+	pthread_condattr_t attr;
 
 	if (ix == OM_TIERS_MAX)
 		return -OBJM_STATUS_LIMIT_EXCEEDED;
@@ -27,7 +28,10 @@ int sup_tiers_slot(struct sup_engine *e, const struct om_conf_backend *conf)
 	t->scan_mode = -1;
 	t->todo_end = &t->todo;
 	pthread_mutex_init(&t->lock, NULL);
-	pthread_cond_init(&t->wake, NULL);
+	(void)pthread_condattr_init(&attr);
+	(void)pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+	pthread_cond_init(&t->wake, &attr);
+	(void)pthread_condattr_destroy(&attr);
 	int err = sup_tier_conf(t, conf);
 	if (err == 0)
 		e->n_tiers = ix + 1;

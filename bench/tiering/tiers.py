@@ -313,9 +313,9 @@ def copy(a):
                 w.ask("tier", "drain", "fast")
                 # the source is gone once it is committed: counted here, not by asking, which takes a process each time
                 while sum(len(os.listdir(f"{name}/{d}")) for d in os.listdir(name)) < n:
-                    time.sleep(0.002)
+                    time.sleep(0.01)  # looking takes a processor too
                 while w.tiers()["fast"]["objects"]:
-                    time.sleep(0.002)
+                    time.sleep(0.01)
                 took = time.monotonic() - t0
                 w.ask("tier", "drain", "fast", "--stop")
                 w.ask("tier", "drain", "slow")

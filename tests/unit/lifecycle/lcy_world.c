@@ -211,6 +211,7 @@ static void turn(struct world *w)
 
 	l->now_s = w->clock_s;
 	(void)answer_all(w);
+	lcy_moves_allowed(&l->moves);
 	lcy_save_turn(l);
 	lcy_plan_turn(l);
 	lcy_act_turn(l);

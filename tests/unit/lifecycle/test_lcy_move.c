@@ -143,6 +143,7 @@ static void verdict(struct fix *f, const struct sent *s, int status)
 	struct om_op_verdict v = { .hdr = { .len = sizeof(v), .type = OM_OP_VERDICT, .req = s->req }, .status = status };
 
 	assert_true(lcy_moves_verdict(&f->m, &v));
+	lcy_moves_allowed(&f->m);
 }
 
 static void wait_ended(struct fix *f, unsigned n)

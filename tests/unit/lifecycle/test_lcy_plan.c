@@ -361,18 +361,18 @@ static void test_drain(void **state)
 static void test_room_counted_once(void **state)
 {
 	struct world *w = *state;
-	enum { N = 700 };
+	enum { N = 2500 };
 
 	static_assert(N > LCY_JOBS_MAX, "some begin when others are under way");
-	idxw_tier(w->w, SLOW, &(struct idxr_tier){ .capacity_bytes = N * 4 * KB * 100 / 95 + 8 * KB, .state = OM_TIERS_READY });
+	idxw_tier(w->w, SLOW, &(struct idxr_tier){ .capacity_bytes = N * KB * 100 / 95 + 8 * KB, .state = OM_TIERS_READY });
 	for (unsigned i = 0; i < N; i++)
-		(void)world_put(w, name(i), 4 * KB, FAST, 0, 0);
+		(void)world_put(w, name(i), KB, FAST, 0, 0);
 	assert_int_equal(world_task(w, OM_TASK_DRAIN, NULL, FAST, 1), 0);
 	world_settle(w);
 	assert_int_equal(w->moves, N);
 	assert_int_equal(w->l.tiers[SLOW].inbound, 0);
 	assert_int_equal(w->l.tiers[SLOW].asked_for, 0);
-	assert_int_equal(world_used(w, SLOW), N * 4 * KB);
+	assert_int_equal(world_used(w, SLOW), N * KB);
 }
 
 /* A drain that is refused for a moment goes on, however long the interval is. */
