@@ -3,8 +3,8 @@
  *
  *	choose a tier -> RESERVE -> (no room: the next tier) -> (none has any: RESERVE again where room may be made, and wait)
  *
- * A session that is small beside its tier goes without: its PREPARE gets the room, and what all such sessions of this worker
- * together announce is bounded. One that grows beyond what it announced is found by wrk_put_watch.c and asks for more here.
+ * While a quarter of the tier is free, a session that is small beside it goes without: its PREPARE gets the room, and what all such
+ * sessions of this worker together announce is bounded. One that grows beyond what it announced is found by wrk_put_watch.c and asks for more here.
  */
 #include "worker/wrk_put_int.h"
 
@@ -15,7 +15,11 @@ static uint64_t wanted(const struct wrk_put *p) { return OM_MAX(p->hint, (uint64
 static bool small(const struct wrk_put *p)
 {
 	const struct om_boot_tier *row = &p->set->w->tiers[p->tier->no].row;
+	struct idxr_tier now;
 
+	/* Workers do not know of each other's: where room is short, every session is promised its own. */
+	if (idxr_tier(&p->set->w->idx, p->tier->no, &now) < 0 || now.used_bytes > now.capacity_bytes / 4 * 3)
+		return false;
 	return p->tier->hinted <= OM_MIN(UNASKED_MAX, row->capacity_bytes / 64); /* p's own is in it */
 }
 
