@@ -27,6 +27,8 @@ has() { [ "$(tier "$1" objects)" = "$2" ]; }
 	[ "$(tier disk durability)" = sync ]
 	[ "$(tier memory perf_factor)" = 1.0 ]
 	[ "$(tier disk hard_bound)" = False ]
+	[ "$(tier disk roles)" = '["default"]' ]
+	[ "$(tier memory roles)" = '["ephemeral", "cache"]' ]
 	objmctl tier list | grep -q BOUND
 	daemon_stop
 	[ "$(id -u)" = 0 ] || skip "mounting needs root"
