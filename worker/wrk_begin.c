@@ -203,10 +203,6 @@ static void wrk_begin_get(struct wrk_req *r, const struct wrk_req_item *item)
 		wrk_answer_error(r, -OBJM_STATUS_INVALID_MODE, "descriptors pass over Unix sockets only: use COPY");
 		return;
 	}
-	if (!r->copy && (body->have & OM_PROTO_BIT(RANGE))) {
-		wrk_answer_error(r, -OBJM_STATUS_INVALID_REQUEST, "RANGE goes with COPY only: a descriptor is of the whole object");
-		return;
-	}
 	if (body->have & OM_PROTO_BIT(RANGE))
 		r->range = body->range;
 	if (body->uris > 1)
@@ -278,6 +274,7 @@ static bool wrk_begin_has_uri(uint8_t op)
 /* What the codec does not look at: bytes of URIs and inside of metadata. A GET's URIs are checked one by one. */
 static int wrk_begin_check_ext(const struct wrk_req_item *item, const char **ret_text)
 {
+	static char why[OM_PROTO_WHY_MAX];
 	const struct om_proto_ext *ext = &item->in.u.ext;
 	const struct om_proto_body *body = &item->body;
 
@@ -286,8 +283,11 @@ static int wrk_begin_check_ext(const struct wrk_req_item *item, const char **ret
 		*ret_text = "the frame has more TLVs than the server takes (ATTACH tells how many: LIMITS)";
 		return -(int)ext->status;
 	}
-	if (item->body_rc < 0)
+	if (item->body_rc < 0) {
+		om_proto_req_body_why(ext, why);
+		*ret_text = why;
 		return item->body_rc;
+	}
 	if (wrk_begin_has_uri(ext->op) && om_uri_check(body->uri.p, body->uri.len) < 0) {
 		*ret_text = "the URI is not UTF-8, or contains a zero byte";
 		return -OBJM_STATUS_INVALID_REQUEST;

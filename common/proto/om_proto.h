@@ -559,6 +559,9 @@ int om_proto_tlv_next(const void *tlv, size_t len, size_t *pos, uint16_t *ret_ta
  * om_meta_valid().
  */
 int om_proto_req_body_decode(const struct om_proto_ext *ext, struct om_proto_body *ret_body);
+/** Why it refused this frame (whose status is OK), for people: "STAT does not take TYPE"; "" if it does not. */
+#define OM_PROTO_WHY_MAX 128
+void om_proto_req_body_why(const struct om_proto_ext *ext, char ret[static OM_PROTO_WHY_MAX]);
 /**
  * The short way for what nearly all requests are: a GET of URIs and nothing else, without flags.
  * @param ret_uris  room for `max`; written as far as they go

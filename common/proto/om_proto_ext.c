@@ -1,24 +1,13 @@
 /*
  * om_proto_ext.c: frames and TLVs of the extension.
  *
- * Runs in workers and in clients. Two tables, made from the rows of om_proto.h, say everything: `ops` what a request of
- * an operation must and may contain, `tlvs` how long the data of a tag are. Bodies are read and written by code that
- * the same rows generate, so that a tag has its layout in one place (get_KIND, put_KIND).
+ * Runs in workers and in clients. A table, made from the rows of om_proto.h, says how long the data of a tag are. Bodies are
+ * read and written by code that the same rows generate, so that a tag has its layout in one place (get_KIND, put_KIND). What a
+ * request must and may contain: om_proto_req.c.
  */
 #include "common/proto/om_proto.h"
 #include "common/proto/om_proto_be.h"
-
-struct op_row {
-	const char *name;
-	uint64_t required;
-	uint64_t allowed;
-	bool payload;
-};
-static const struct op_row ops[OM_PROTO_OP_COUNT] = {
-#define OP_ROW(name, code, required, allowed, payload) [code] = {#name, required, (required) | (allowed), payload},
-	OM_PROTO_OP_MAP(OP_ROW)
-#undef OP_ROW
-};
+#include "common/proto/om_proto_int.h"
 
 struct tlv_row {
 	uint16_t min;
@@ -31,6 +20,12 @@ static const struct tlv_row tlvs[OM_PROTO_TAG_COUNT] = {
 };
 static_assert(OM_PROTO_TAG_COUNT <= 64, "a tag is a bit of om_proto_body.have");
 
+void om_proto_tag_lengths(uint16_t tag, uint32_t *ret_min, uint32_t *ret_max)
+{
+	*ret_min = tlvs[tag].min;
+	*ret_max = tlvs[tag].max;
+}
+
 #define COND_LEN 13u
 #define RANGE_LEN 16u
 #define HEAT_LEN 16u
@@ -38,12 +33,6 @@ static_assert(OM_PROTO_TAG_COUNT <= 64, "a tag is a bit of om_proto_body.have");
 #define CHANGE_LEN 17u
 #define POSITION_LEN 16u
 #define TOUCHED_HDR 12u
-
-const char *om_proto_op_name(uint8_t op)
-{
-	op &= (uint8_t)~OM_PROTO_OP_RESPONSE;
-	return op < OM_PROTO_OP_COUNT && ops[op].name ? ops[op].name : "?";
-}
 
 /* ---------------------------------------------------------------- frame headers */
 
@@ -399,8 +388,7 @@ int om_proto_tlv_next(const void *tlv, size_t len, size_t *pos, uint16_t *ret_ta
 	return 1;
 }
 
-/* Store one TLV of a known tag: true; false when its length is not one of the tag's. The first of several stays. */
-static bool body_store(struct om_proto_body *body, uint16_t tag, const struct om_proto_str *data)
+bool om_proto_body_store(struct om_proto_body *body, uint16_t tag, const struct om_proto_str *data)
 {
 	if (data->len < tlvs[tag].min || data->len > tlvs[tag].max)
 		return false;
@@ -422,79 +410,6 @@ static bool body_store(struct om_proto_body *body, uint16_t tag, const struct om
 	return true;
 }
 
-/* True for tag numbers that have a row. */
-static bool tag_known(uint16_t tag)
-{
-	return tag > 0 && tag < OM_PROTO_TAG_COUNT;
-}
-
-/* One TLV of a request against the rows of its operation. */
-static int req_tlv(uint8_t op, uint16_t tag, const struct om_proto_str *data, struct om_proto_body *body)
-{
-	if (!tag_known(tag))
-		return (tag & OM_PROTO_TAG_OPTIONAL) ? 0 : -OBJM_STATUS_INVALID_REQUEST;
-	if (!(ops[op].allowed & (1ull << tag)))
-		return -OBJM_STATUS_INVALID_REQUEST;
-	if ((body->have & (1ull << tag)) && !(op == OM_PROTO_OP_GET && tag == OM_PROTO_TAG_URI) && tag != OM_PROTO_TAG_TOUCHED)
-		return -OBJM_STATUS_INVALID_REQUEST;
-	if (!body_store(body, tag, data))
-		return tag == OM_PROTO_TAG_URI && data->len > 0 ? -OBJM_STATUS_URI_TOO_LONG : -OBJM_STATUS_INVALID_REQUEST;
-	return body->uris > OM_PROTO_URIS_MAX ? -OBJM_STATUS_LIMIT_EXCEEDED : 0;
-}
-
-/* Values that have a range, and combinations that mean nothing. */
-static int req_values(const struct om_proto_ext *ext, const struct om_proto_body *body)
-{
-	uint64_t have = body->have;
-
-	if ((have & OM_PROTO_BIT(COND)) &&
-	    (body->cond.kind >= OM_COND_COUNT ||
-	     (body->cond.kind == OM_COND_ABSENT && (ext->op == OM_PROTO_OP_SET || ext->op == OM_PROTO_OP_DELETE))))
-		return -OBJM_STATUS_INVALID_REQUEST;
-	if ((have & OM_PROTO_BIT(DURABILITY)) && body->durability >= OM_DUR_COUNT)
-		return -OBJM_STATUS_INVALID_REQUEST;
-	if ((have & OM_PROTO_BIT(PUT_FLAGS)) && (body->put_flags & ~OM_OBJ_FLAGS_ALL))
-		return -OBJM_STATUS_INVALID_REQUEST;
-	if ((have & OM_PROTO_BIT(MAX_FDS)) && (body->max_fds == 0 || body->max_fds > OM_PROTO_FDS_MAX))
-		return -OBJM_STATUS_INVALID_REQUEST;
-	if ((have & OM_PROTO_BIT(RANGE)) && !(ext->flags & OM_PROTO_F_COPY))
-		return -OBJM_STATUS_INVALID_REQUEST; /* a descriptor has no range: the client reads what it wants */
-	if (ext->op == OM_PROTO_OP_SET && !(have & OM_PROTO_CHANGE_TAGS))
-		return -OBJM_STATUS_INVALID_REQUEST;
-	return 0;
-}
-
-int om_proto_req_body_decode(const struct om_proto_ext *ext, struct om_proto_body *ret_body)
-{
-	struct om_proto_body body = {0};
-	struct om_proto_str data;
-	size_t pos = 0;
-	uint16_t tag;
-	int r;
-
-	if (ext->status != OBJM_STATUS_OK)
-		return -(int)ext->status;
-	if (ext->op >= OM_PROTO_OP_COUNT || !ops[ext->op].name)
-		return -OBJM_STATUS_UNSUPPORTED_OP;
-	if (ext->flags & ~(OM_PROTO_F_REQUEST | OM_PROTO_F_OPTIONAL))
-		return -OBJM_STATUS_INVALID_REQUEST;
-	if (ext->payload_len && !ops[ext->op].payload)
-		return -OBJM_STATUS_INVALID_REQUEST;
-	while ((r = om_proto_tlv_next(ext->tlv, ext->tlv_len, &pos, &tag, &data)) > 0) {
-		r = req_tlv(ext->op, tag, &data, &body);
-		if (r < 0)
-			return r;
-	}
-	if (r < 0)
-		return r;
-	if ((body.have & ops[ext->op].required) != ops[ext->op].required)
-		return -OBJM_STATUS_INVALID_REQUEST;
-	r = req_values(ext, &body);
-	if (r == 0)
-		*ret_body = body;
-	return r;
-}
-
 static int lenient_decode(const void *tlv, size_t len, struct om_proto_body *ret_body)
 {
 	struct om_proto_body body = {0};
@@ -504,7 +419,7 @@ static int lenient_decode(const void *tlv, size_t len, struct om_proto_body *ret
 	int r;
 
 	while ((r = om_proto_tlv_next(tlv, len, &pos, &tag, &data)) > 0) {
-		if (tag_known(tag) && !body_store(&body, tag, &data))
+		if (om_proto_tag_known(tag) && !om_proto_body_store(&body, tag, &data))
 			return -OBJM_STATUS_PROTO_ERROR;
 	}
 	if (r < 0)

@@ -104,6 +104,11 @@ static size_t one_in(const struct om_proto_in *in)
 		if (om_proto_req_body_decode(&in->u.ext, &body) == 0) {
 			touch_body(&body);
 			round_trip(&in->u.ext, &body);
+		} else if (in->u.ext.status == OBJM_STATUS_OK) {
+			char why[OM_PROTO_WHY_MAX];
+
+			om_proto_req_body_why(&in->u.ext, why);
+			MUST(*why);
 		}
 		return (size_t)in->u.ext.skip + (size_t)OM_MIN(in->u.ext.payload_len, (uint64_t)UINT32_MAX);
 	default:

@@ -167,6 +167,7 @@ def bad_frames(env):
             assert f.status == o.OK or f.text
             status(c.call(o.PING), o.OK)
         same(c.call(o.STAT, uri("/bad")).status, o.NOT_FOUND)
+        same(c.call(o.STAT, u, (o.TYPE, b"x")).text, "STAT does not take TYPE", "the text says what is wrong")
 
 
 @check("unix")
