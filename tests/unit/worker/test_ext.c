@@ -248,6 +248,18 @@ static void test_get_many(void **state)
 	harness_stop(h);
 }
 
+/* Every connection's peer is thought to run on another CPU (wrk_hint.h). */
+static void fake_apart(struct harness *h)
+{
+	uint64_t now = h->w.loop.now_ns;
+
+	for (struct wrk_conn *c = wrk_conn_first(h->w.conns); c; c = c->next) {
+		for (unsigned i = 0; i <= 2 * WRK_HINT_TRIAL; i++)
+			wrk_hint_read(&h->w.loop, &c->hint, c->fd, now += 1000);
+		assert_true(wrk_hint_apart(&c->hint));
+	}
+}
+
 /* As test_get_many(), by the short way: in part, as a whole, and what it must leave to the long way. */
 static void test_hot_many(void **state)
 {
@@ -276,6 +288,11 @@ static void test_hot_many(void **state)
 	assert_int_equal(c->max_in_message, 60);
 	get_many(h, c, 253, 1000);
 	get_many(h, c, 253, 3); /* every third is missing: the group says so */
+	harness_call(h, fake_apart);
+	c->max_in_message = 0;
+	get_many(h, c, 253, 3); /* parts leave when they are ready */
+	get_many(h, c, 253, 1000);
+	assert_in_range(c->max_in_message, 1, 32);
 	ext_close(c);
 	harness_stop(h);
 }
