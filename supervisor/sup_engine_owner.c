@@ -168,16 +168,17 @@ static struct part **part_at(struct sup_owners *o, uint32_t uid, unsigned ix)
 
 static struct row *row_get(struct sup_owners *o, uint32_t uid)
 {
-	struct row **p = row_at(o, uid);
+	struct row **p = row_at(o, uid), *r = *p;
 
-	if (*p)
-		return *p;
-	*p = calloc(1, sizeof(**p));
-	if (!*p)
+	if (r)
+		return r;
+	r = calloc(1, sizeof(*r));
+	if (!r)
 		return NULL;
-	(*p)->uid = uid;
+	r->uid = uid;
+	*p = r;
 	o->n_rows++;
-	return *p;
+	return r;
 }
 
 /* Forget a user who has nothing. */

@@ -101,6 +101,8 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
 	MUST(mkdir(path, 0700) == 0);
 	MUST(om_conf_default(dir, path, &conf, &rep) == 0);
 	om_conf_report_free(&rep);
+	conf->limits.bytes_per_uid = 2000; /* soon met, by who is not root */
+	conf->limits.objects_per_uid = 5;
 	(void)snprintf(path, sizeof(path), "%s/disk", dir);
 	(void)mkdir(path, 0700);
 	(void)snprintf(path, sizeof(path), "%s/state", dir);

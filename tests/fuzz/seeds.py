@@ -147,8 +147,8 @@ def cond(kind=0, ident=0, rev=0):
     return struct.pack("<QIB3x", ident, rev, kind)
 
 
-def prepare(name, tier=0, size=100, flags=0, c=cond()):
-    return msg(1, c + struct.pack("<QIIBBHI", size, flags, 0, tier, 0, len(name), 0) + name, WORKER)
+def prepare(name, tier=0, size=100, flags=0, c=cond(), uid=0):
+    return msg(1, c + struct.pack("<QIIBBHI", size, flags, uid, tier, 0, len(name), 0) + name, WORKER)
 
 
 def commit(name, tier=0, size=100, flags=0):
@@ -182,6 +182,8 @@ def ring_seeds():
     yield "drop", prepare(u, 1, flags=4) + commit(u, 1, flags=4) + drop(u, 1, 1) + drop(u, 1, 2)
     yield "gone", disk + gone(u) + gone(u, 0, LIFECYCLE)
     yield "reserve", reserve(1, 1000) + reserve(1, 5000) + reserve(2, 1 << 62, 1, 1) + msg(22, struct.pack("<II", 1, 0)) + msg(22, struct.pack("<II", 9, 0))
+    yield "owner", prepare(u, 1, 1500, uid=1000) + commit(u, 1, 1500) + prepare(b"/p", 1, 1000, uid=1000) + prepare(u, 1, 1400, uid=1000) + commit(u, 1, 1400) \
+        + prepare(u, 0, 2000, uid=1001) + commit(u, 0, 2000) + move(11, u, 0, 1, 0) + msg(21, struct.pack("<QIIBB2xI", 1999, 5, 0, 1, 0, 1000))
     yield "reserve-two-tiers", reserve(1, 1000) + reserve(1, 1000, 1)
     yield "reserve-taken", reserve(3, 4096) + msg(1, cond() + struct.pack("<QIIBBHI", 100, 0, 0, 0, 0, len(u), 3) + u) + commit(u)
     yield "put", prepare(u) + commit(u) + msg(6, struct.pack("<HHI", len(u), 1, 0) + u)
