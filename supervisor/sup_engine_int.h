@@ -279,7 +279,7 @@ struct sup_move {
 	uint32_t serial; /* of the lifecycle process that asked */
 	uint8_t kind;	 /* enum om_move_kind */
 	uint8_t state;	 /* enum sup_move_state */
-	bool credited;	 /* its bytes are counted on both tiers; of `uid` */
+	bool twice;	 /* its bytes are counted on both tiers; of `uid` */
 	uint32_t uid;
 	bool lost;	 /* who asked is gone, or gave it up */
 };

@@ -6,12 +6,12 @@
  * The sums of a tier are rows of its catalog, committed with the records, so they are exact as soon as it is open; here they are
  * kept up stage by stage as the committers hand them back, which is the order of the commits.
  *
- *   used  =  objects  +  promises (PREPARE)  -  credits
+ *   used  =  objects  -  those that are counted twice  +  promises (PREPARE)  -  credits
  *
  * Nothing is promised that would bring `used` above the limit, and no step afterwards raises it: a commit turns a promise into an
  * object. A credit is what a promise will give back: the object of the same user that it replaces. At most one promise of a key has
- * one, and it goes when that object goes, whoever removes it. While a home moves its bytes are counted on both tiers; that is
- * a credit, too. A promise that is no larger than its credit is given even above the limit (which may have been lowered).
+ * one, and it goes when that object goes, whoever removes it. While a home moves its bytes are counted on both tiers, and
+ * so once too often. A promise that is no larger than its credit is given even above the limit (which may have been lowered).
  *
  * What open puts have reserved is not in it, because which object they will replace is not known yet: it has the same limit
  * once more for itself.
@@ -27,6 +27,7 @@ struct row { /* a user */
 	uint64_t objects, bytes;
 	uint64_t held_objects, held_bytes;
 	uint64_t credit_objects, credit_bytes;
+	uint64_t twice_objects, twice_bytes; /* of homes that move: counted on both tiers */
 	uint64_t room_bytes;
 };
 struct part { /* of it, on a tier */
@@ -186,7 +187,8 @@ static void row_put(struct sup_owners *o, uint32_t uid)
 {
 	struct row **p = row_at(o, uid), *r = *p;
 
-	if (!r || r->objects || r->bytes || r->held_objects || r->held_bytes || r->credit_objects || r->credit_bytes || r->room_bytes)
+	if (!r || r->objects || r->bytes || r->held_objects || r->held_bytes || r->credit_objects || r->credit_bytes ||
+	    r->twice_objects || r->twice_bytes || r->room_bytes)
 		return;
 	*p = r->next;
 	free(r);
@@ -307,7 +309,12 @@ static void held_end(struct sup_owners *o, struct sup_res *res)
 	less(&r->held_bytes, res->size);
 }
 
-static uint64_t used(uint64_t has, uint64_t held, uint64_t credit) { return has + held - OM_MIN(credit, has + held); }
+static uint64_t used(uint64_t has, uint64_t twice, uint64_t held, uint64_t credit)
+{
+	uint64_t all = has - OM_MIN(twice, has) + held;
+
+	return all - OM_MIN(credit, all);
+}
 
 /* Is there room under the limit for this, when `credit` comes back? */
 static bool under(uint64_t limit, uint64_t now, uint64_t more, uint64_t credit)
@@ -329,10 +336,10 @@ enum om_owner_limit sup_owner_fits(struct sup_engine *e, const struct sup_key *k
 	struct limit l = limit_of(o, uid);
 	const struct row *there = *row_at(o, uid), *r = there ? there : &none;
 	*ret_limit = 0;
-	if (!under(l.bytes, used(r->bytes, r->held_bytes, r->credit_bytes), size, own ? stands->size : 0)) {
+	if (!under(l.bytes, used(r->bytes, r->twice_bytes, r->held_bytes, r->credit_bytes), size, own ? stands->size : 0)) {
 		hit = OM_OWNER_BYTES;
 		*ret_limit = l.bytes;
-	} else if (!under(l.objects, used(r->objects, r->held_objects, r->credit_objects), 1, own)) {
+	} else if (!under(l.objects, used(r->objects, r->twice_objects, r->held_objects, r->credit_objects), 1, own)) {
 		hit = OM_OWNER_OBJECTS;
 		*ret_limit = l.objects;
 	} else if (!there && o->n_rows >= USERS_MAX) {
@@ -419,11 +426,11 @@ static void gone(struct sup_owners *o, struct sup_op *op)
 {
 	if (op->key && op->key->credit)
 		credit_end(o, op->key->credit);
-	if (op->kind == SUP_OP_MOVE && op->move->credited) {
+	if (op->kind == SUP_OP_MOVE && op->move->twice) {
 		struct row *r = *row_at(o, op->move->uid);
-		op->move->credited = false;
-		less(&r->credit_objects, 1);
-		less(&r->credit_bytes, op->move->size);
+		op->move->twice = false;
+		less(&r->twice_objects, 1);
+		less(&r->twice_bytes, op->move->size);
 	}
 }
 
@@ -439,11 +446,11 @@ static void came(struct sup_engine *e, struct sup_op *op, const struct idx_cat_o
 	if (op->kind != SUP_OP_MOVE)
 		return;
 	struct row *r = *row_at(o, by->uid);
-	op->move->credited = r != NULL;
+	op->move->twice = r != NULL;
 	op->move->uid = by->uid;
 	if (r) {
-		r->credit_objects++;
-		r->credit_bytes += by->bytes;
+		r->twice_objects++;
+		r->twice_bytes += by->bytes;
 	}
 }
 
@@ -476,15 +483,15 @@ void sup_owner_move_end(struct sup_engine *e, struct sup_move *m)
 {
 	struct sup_owners *o = e->owners;
 
-	if (!m->credited)
+	if (!m->twice)
 		return;
 	pthread_mutex_lock(&o->lock);
 	struct row *r = *row_at(o, m->uid);
 	if (OM_CHECK(r != NULL)) {
-		less(&r->credit_objects, 1);
-		less(&r->credit_bytes, m->size);
+		less(&r->twice_objects, 1);
+		less(&r->twice_bytes, m->size);
 	}
-	m->credited = false;
+	m->twice = false;
 	row_put(o, m->uid);
 	pthread_mutex_unlock(&o->lock);
 }
@@ -496,8 +503,8 @@ static void figure(const struct sup_owners *o, const struct row *r, struct sup_e
 	struct limit l = limit_of(o, r->uid);
 
 	*ret = (struct sup_engine_owner){
-		.uid = r->uid, .objects = r->objects - OM_MIN(r->objects, r->credit_objects),
-		.bytes = r->bytes - OM_MIN(r->bytes, r->credit_bytes), .reserved_bytes = r->held_bytes + r->room_bytes,
+		.uid = r->uid, .objects = r->objects - OM_MIN(r->objects, r->twice_objects),
+		.bytes = r->bytes - OM_MIN(r->bytes, r->twice_bytes), .reserved_bytes = r->held_bytes + r->room_bytes,
 		.max_bytes = l.bytes, .max_objects = l.objects,
 	};
 }

@@ -278,6 +278,11 @@ static void test_replace(void **state)
 	assert_int_equal(hits(x, "/b", "disk", ALICE, 101), OM_OWNER_BYTES); /* it is Bob's */
 	give(x, "/a", "slow", ALICE, 1000); /* to another tier */
 	OWNS(x, ALICE, 1, 1000);
+	/* what is promised over it takes nothing off what is there */
+	assert_int_equal(ask(x, "/a", "slow", ALICE, 1000, &id), 0);
+	OWNS(x, ALICE, 1, 1000);
+	assert_int_equal(owns(x, ALICE).reserved_bytes, 1000);
+	give_up(x, id);
 	/* two at once: one of them gives back, the other would come on top of it */
 	assert_int_equal(ask(x, "/a", "disk", ALICE, 1000, &id), 0);
 	assert_int_equal(hits(x, "/a", "disk", ALICE, 1), OM_OWNER_BYTES);
