@@ -57,13 +57,10 @@ mount_disk() {
 	page_out || skip "no MADV_PAGEOUT for another process"
 	xfs_io -x -c shutdown "$T/run/mnt"
 	echo 3 >/proc/sys/vm/drop_caches
-	# a get finds no file; the others are served
+	# Who looks into the catalog: a get of what cannot be opened may, a listing does. Neither says that it is well.
 	r=0
 	timeout 20 objm get /d/7 >"$T/got" 2>"$T/err" || r=$?
 	[ $r != 0 ] && [ ! -s "$T/got" ]
-	[ "$(objm cat /m)" = mem ]
-	kill -0 "$DPID"
-	# a listing looks into the catalog
 	r=0
 	timeout 20 objm ls /d/ >"$T/out" 2>&1 || r=$?
 	[ $r != 0 ]
