@@ -28,7 +28,7 @@ struct bench_opts {
 	double seconds, zipf; /* zipf 0: uniform */
 	double rate;	      /* operations a second in all; 0: as fast as they go */
 	double puts;	      /* mix: share of puts */
-	bool copy, cache, cache_data, read, open, same_cpu, ephemeral, json, keep, no_prepare;
+	bool copy, cache, cache_data, read, open, same_cpu, ephemeral, json, keep, no_prepare, cold;
 	int client_cpu, server_cpu; /* -1: wherever the kernel likes */
 };
 

@@ -50,6 +50,7 @@ enum kind { FLAG, TEXT, NUMBER, SIZE, REAL, SMALL, CPU };
 	X("prefix", "URI", TEXT, prefix, 0, 0, LOAD | FLOOR, "of the objects (/objm-bench); floor: whose requests have that length") \
 	X("keep", NULL, FLAG, keep, 0, 0, LOAD, "leave the objects there") \
 	X("no-prepare", NULL, FLAG, no_prepare, 0, 0, GET | MIX, "the objects are there already (from a run with --keep)") \
+	X("cold", NULL, FLAG, cold, 0, 0, START, "start once more, with nothing in the page cache (needs root)") \
 	X("peer", "NAME", TEXT, peer, 0, 0, LOAD, "another system at --socket: redis, memcached, http; or none: path (open a file), bare and rename (store one)") \
 	X("dir", "DIR", TEXT, dir, 0, 0, INDEX | START, "for scratch data, removed at the end (/dev/shm)") \
 	X("programs", "DIR", TEXT, programs, 0, 0, START, "build directory of the daemon (default: the one of this program, else installed)") \
@@ -100,7 +101,7 @@ static void help(FILE *f)
 	      "With --depth above 1 a latency is that of a whole batch; with --cache that of one get, taken from 64 in a row; with --rate that\n"
 	      "of each request from when it was due. index gives lookup_ns, lookup_batch_ns, lmdb_get_ns, bytes_per_object (and before,\n"
 	      "while and after it grows); start gives\n"
-	      "first_get_ms_clean, first_get_ms_kill, complete_ms, ram_bytes_per_object.\n\n"
+	      "first_get_ms_clean, first_get_ms_kill, complete_ms, ram_bytes_per_object, stop_ms.\n\n"
 	      "Examples:\n"
 	      "  objm-bench floor --depth 64 --seconds 2\n"
 	      "  objm-bench get --objects 1000 --depth 64 --seconds 2\n"
