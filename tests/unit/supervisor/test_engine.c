@@ -287,6 +287,43 @@ static void test_grows(void **state)
 	assert_true(st.slots > before);
 }
 
+/*
+ * Where many objects go at once, the files of the first go at once, those of the others a little later, and in the end all of them, in
+ * whatever way they were removed.
+ */
+static void test_many_removals_come_late(void **state)
+{
+	enum { MANY = 600, AT_ONCE = 256 };
+	static uint64_t ids[MANY];
+	struct world *x = *state;
+	char uri[32];
+	unsigned there = 0;
+
+	for (unsigned i = 0; i < MANY; i++) {
+		(void)snprintf(uri, sizeof(uri), "/late/%u", i);
+		ids[i] = put(x, uri, "disk", 0);
+	}
+	uint64_t began = om_now_ns();
+	for (unsigned i = 0; i < MANY; i++) { /* none waits for the one before: they are committed together */
+		(void)snprintf(uri, sizeof(uri), "/late/%u", i);
+		struct om_op_delete m = { .hdr.type = OM_OP_DELETE, .uri_len = (uint16_t)strlen(uri) };
+		put_msg(&x->w, &m, sizeof(m), uri, NULL, 0);
+	}
+	for (unsigned i = 0; i < MANY; i++) {
+		next(x);
+		assert_int_equal(msg.hdr.type, OM_OP_VERDICT);
+		assert_int_equal(((const struct om_op_verdict *)msg.b)->status, 0);
+	}
+	for (unsigned i = 0; i < MANY; i++)
+		there += world_file_is(x, tier_no(x, "disk"), ids[i]);
+	bool in_time = om_now_ns() - began < UINT64_C(1500000000); /* else a slow machine has seen the end of the wait */
+	if (in_time)
+		assert_in_range(there, MANY - 2 * AT_ONCE, MANY);
+	wait_complete(x);
+	for (unsigned i = 0; i < MANY; i++)
+		assert_false(world_file_is(x, tier_no(x, "disk"), ids[i]));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -302,6 +339,7 @@ int main(void)
 		T(test_deleted_while_away),
 		T(test_hostile_child_is_killed),
 		T(test_grows),
+		T(test_many_removals_come_late),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
