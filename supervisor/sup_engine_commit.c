@@ -8,23 +8,11 @@
  * A crash between the two commits leaves removals recorded whose records still stand: the next start sees that when it
  * reads the catalogs and drops them (sup_reap_live). Volatile tiers keep their removals in their own catalog instead.
  */
-#include <sys/stat.h>
-
 #include "common/om_hist.h"
 #include "common/om_fault.h"
-#include "index/cat/idx_tier_mark.h"
 #include "supervisor/sup_engine_int.h"
 
 #define ENOUGH (SUP_BATCH_MAX / 2) /* ops that a commit does not wait for more with */
-
-struct batch {
-	struct sup_tier *t;
-	struct sup_op *ops;
-	unsigned n;
-	bool need_cat, need_state;
-	struct idx_cat_txn *cat;
-	struct idx_state_txn *state;
-};
 
 /* The tier has gone: back at once, as if its committer had failed. */
 static void commit_refused(struct sup_tier *t, struct sup_op *op)
@@ -103,7 +91,7 @@ static void gather(struct sup_tier *t)
 }
 
 /* Waits for work; false: stop. */
-static bool take_batch(struct sup_tier *t, struct batch *ret)
+static bool take_batch(struct sup_tier *t, struct sup_batch *ret)
 {
 	pthread_mutex_lock(&t->lock);
 	sup_pulse_rest(&t->pulse);
@@ -112,7 +100,7 @@ static bool take_batch(struct sup_tier *t, struct batch *ret)
 	gather(t);
 	sup_pulse_work(&t->pulse);
 	struct sup_op *last = NULL;
-	*ret = (struct batch){ .t = t, .ops = t->todo };
+	*ret = (struct sup_batch){ .t = t, .ops = t->todo };
 	for (struct sup_op *op = t->todo; op && ret->n < SUP_BATCH_MAX; op = op->next) {
 		last = op;
 		ret->n++;
@@ -131,7 +119,7 @@ static bool take_batch(struct sup_tier *t, struct batch *ret)
 
 static struct sup_stage *stage_of(struct sup_op *op) { return &op->stages[op->stage]; }
 
-static bool wants_cat(const struct batch *b, struct sup_op *op)
+static bool wants_cat(const struct sup_batch *b, struct sup_op *op)
 {
 	switch (stage_of(op)->act) {
 	case SUP_ACT_TOMB:
@@ -145,303 +133,11 @@ static bool wants_cat(const struct batch *b, struct sup_op *op)
 	}
 }
 
-/* ---- applying a stage to the catalog's transaction: 0, a status for this op alone, or *ret_fatal ---- */
-
 static bool is_op_error(int err)
 {
 	return err == -OBJM_STATUS_INVALID_REQUEST || err == -OBJM_STATUS_URI_TOO_LONG || err == -OBJM_STATUS_TOO_LARGE ||
 	       err == -OBJM_STATUS_NOT_FOUND || err == -OBJM_STATUS_PRECONDITION_FAILED || err == -OBJM_STATUS_COLLISION ||
 	       err == -OBJM_STATUS_TRY_AGAIN || err == -OBJM_STATUS_UNAVAILABLE;
-}
-
-/* The index says that the key stands on tier `t`, and its catalog has no record of this URI: the key is another URI's. */
-static int collides(const struct sup_tier *t, const struct sup_op *op)
-{
-	om_log(OM_MSG_COLLISION, "tier %s: the key of \"%.*s\" is that of object %llu, whose URI is another one; refused",
-	       t->conf->name, (int)op->rec.uri_len, op->rec.uri, (unsigned long long)op->prev_id);
-	return -OBJM_STATUS_COLLISION;
-}
-
-/* The same of a tier that is not this batch's. What cannot be read proves nothing. */
-static bool lacks(const struct sup_tier *t, const struct sup_op *op)
-{
-	struct idx_cat *cat = t->cat;
-	struct idx_cat_snap *snap;
-	struct om_rec rec;
-
-	if (!cat || idx_cat_snap_open(cat, &snap) < 0)
-		return false;
-	int err = idx_cat_snap_peek(snap, op->rec.uri, op->rec.uri_len, &rec);
-	idx_cat_snap_close(snap);
-	return err == -OBJM_STATUS_NOT_FOUND;
-}
-
-static int apply_put(struct batch *b, struct sup_op *op, struct sup_stage *s)
-{
-	struct om_rec have;
-
-	/* ephemeral bytes never reach a persistent tier: idx_cat_txn_put() refuses such a record, whoever asks */
-	if (s->expect && idx_cat_txn_get(b->cat, op->rec.uri, op->rec.uri_len, &have) == -OBJM_STATUS_NOT_FOUND)
-		return collides(b->t, op);
-	if (op->home && lacks(op->home, op))
-		return collides(op->home, op);
-	return idx_cat_txn_put(b->cat, &op->rec, 0, &s->old);
-}
-
-/* The new record of SET, on the tier where this stage is. */
-static int apply_set(struct batch *b, struct sup_op *op, struct sup_stage *s)
-{
-	struct om_rec rec = op->rec, have;
-	int err = idx_cat_txn_get(b->cat, rec.uri, rec.uri_len, &have);
-
-	if (err == 0 && have.id != rec.id)
-		err = -OBJM_STATUS_PRECONDITION_FAILED; /* nothing else changes the key meanwhile: a copy that fell behind */
-	if (err < 0)
-		return err;
-	rec.tier = b->t->no;
-	rec.home = have.home;
-	return idx_cat_txn_put(b->cat, &rec, 0, &s->old);
-}
-
-/* The record of op's URI in another tier's catalog, with this very version? 0: close the snapshot; -PRECONDITION_FAILED; -TRY_AGAIN.
- * Whatever is wrong with that catalog is nothing that this batch's tier fails for. */
-static int stands_on(const struct sup_tier *t, const struct sup_op *op, struct idx_cat_snap **ret_snap, struct om_rec *ret_rec)
-{
-	struct idx_cat *cat = t->cat;
-	int err = cat ? idx_cat_snap_open(cat, ret_snap) : -OBJM_STATUS_UNAVAILABLE;
-
-	if (err < 0)
-		return -OBJM_STATUS_TRY_AGAIN;
-	err = idx_cat_snap_peek(*ret_snap, op->rec.uri, op->rec.uri_len, ret_rec);
-	if (err == 0 && ret_rec->id == op->rec.id && (!op->rec.rev || ret_rec->rev == op->rec.rev))
-		return 0;
-	idx_cat_snap_close(*ret_snap);
-	return -OBJM_STATUS_PRECONDITION_FAILED;
-}
-
-/* The target's record is the one that stands, on another tier. Nothing changes that one meanwhile: the op has the key. */
-static int apply_move(struct batch *b, struct sup_op *op, struct sup_stage *s)
-{
-	struct idx_cat_snap *snap;
-	struct om_rec rec;
-	int err = stands_on(op->move->from, op, &snap, &rec);
-	int injected = om_fault(OM_FAULT_SUP_MOVE_COMMIT);
-
-	if (err < 0)
-		return err;
-	rec.tier = op->rec.tier;
-	rec.home = op->rec.home;
-	op->rec.uid = rec.uid;
-	err = injected ? -om_status_errno(injected) : rec.size == op->move->size ? 0 : -OBJM_STATUS_PRECONDITION_FAILED;
-	if (err == 0)
-		err = idx_cat_txn_put(b->cat, &rec, 0, &s->old);
-	idx_cat_snap_close(snap);
-	if (err == 0 && b->t->is_volatile)
-		err = idx_cat_txn_removed_del(b->cat, op->rec.id); /* the intent is void */
-	return err;
-}
-
-/* May the record go for the reason given? Judged by what stands, in the transaction in which it goes. */
-static int drop_fit(struct batch *b, struct sup_op *op)
-{
-	struct idx_cat_snap *snap;
-	struct om_rec rec;
-	int err = idx_cat_txn_get(b->cat, op->rec.uri, op->rec.uri_len, &rec);
-
-	if (err == -OBJM_STATUS_CORRUPT || (err == 0 && rec.id != op->rec.id))
-		err = -OBJM_STATUS_PRECONDITION_FAILED;
-	if (err < 0)
-		return err;
-	switch (op->why) {
-	case OM_DROP_COPY:
-		if (rec.home == rec.tier)
-			return -OBJM_STATUS_INVALID_REQUEST;
-		err = stands_on(op->home, op, &snap, &rec);
-		if (err == 0)
-			idx_cat_snap_close(snap);
-		return err;
-	case OM_DROP_EXPIRED:
-		return rec.expiry_s && rec.expiry_s <= om_wall_ns() / 1000000000u ? 0 : -OBJM_STATUS_INVALID_REQUEST;
-	default:
-		return (rec.flags & OM_OBJ_EVICTABLE) && !(rec.flags & OM_OBJ_PINNED) ? 0 : -OBJM_STATUS_INVALID_REQUEST;
-	}
-}
-
-/* The supervisor looks itself. On a persistent tier the marker must be there: a wrong or empty mount says nothing of a file. */
-static int apply_gone(struct batch *b, struct sup_op *op, struct sup_stage *s)
-{
-	char path[OM_OBJ_PATH_MAX];
-	struct stat st;
-
-	om_obj_path(op->rec.id, path);
-	if (fstatat(b->t->objectsfd, path, &st, AT_SYMLINK_NOFOLLOW) == 0)
-		return -OBJM_STATUS_INVALID_REQUEST;
-	if (errno != ENOENT)
-		return -OBJM_STATUS_UNAVAILABLE;
-	if (!b->t->is_volatile && fstatat(b->t->rootfd, IDX_TIER_MARK_NAME, &st, AT_SYMLINK_NOFOLLOW) < 0) {
-		om_log(OM_MSG_TIER_ABSENT, "tier %s (%s): files and the tier's marker are not there: its objects are left as they are: mount "
-		       "it, or restart the daemon", b->t->conf->name, b->t->conf->path);
-		return -OBJM_STATUS_UNAVAILABLE;
-	}
-	int err = idx_cat_txn_del(b->cat, op->rec.uri, op->rec.uri_len, op->rec.id, &s->old);
-	return err == -OBJM_STATUS_NOT_FOUND || err == -OBJM_STATUS_PRECONDITION_FAILED ? 0 : err;
-}
-
-static int apply_del(struct batch *b, struct sup_op *op, struct sup_stage *s)
-{
-	bool this_one = op->kind == SUP_OP_STALE || op->kind == SUP_OP_MOVE || op->kind == SUP_OP_DROP;
-	uint64_t only = this_one ? op->rec.id : 0;
-
-	if (op->kind == SUP_OP_DROP) {
-		int fit = drop_fit(b, op);
-		if (fit == -OBJM_STATUS_NOT_FOUND && op->why != OM_DROP_COPY)
-			return 0; /* no copy, or a tier that was asked in case */
-		if (fit < 0)
-			return fit;
-	}
-	int err = idx_cat_txn_del(b->cat, op->rec.uri, op->rec.uri_len, only, &s->old);
-
-	if (err == -OBJM_STATUS_NOT_FOUND && s->expect && op->kind == SUP_OP_DELETE)
-		return err; /* what stands under the key is another URI's: it stays */
-	if (err == -OBJM_STATUS_PRECONDITION_FAILED)
-		s->old = (struct idx_cat_old){ 0 }; /* another record stands there now: it stays */
-	return err == -OBJM_STATUS_NOT_FOUND || err == -OBJM_STATUS_PRECONDITION_FAILED ? 0 : err;
-}
-
-/* Was the file of this FOUND removed, as far as the state environment remembers? */
-static int found_removed(struct batch *b, struct sup_op *op)
-{
-	uint64_t dead;
-	uint8_t key[IDX_STATE_KEY_BYTES];
-
-	memcpy(key, &op->ikey.lo, 8);
-	memcpy(key + 8, &op->ikey.hi, 8);
-	int err = idx_state_tomb_get_now(b->t->e->state, b->t->no, key, &dead);
-	if (err == 0 && dead >= op->rec.id)
-		return 1;
-	if (err < 0 && err != -OBJM_STATUS_NOT_FOUND)
-		return err;
-	struct idx_state_txn *txn;
-	err = idx_state_txn_begin(b->t->e->state, true, &txn);
-	if (err < 0)
-		return err;
-	err = idx_state_pending_has(txn, b->t->no, op->rec.id);
-	idx_state_txn_abort(txn);
-	return err;
-}
-
-/*
- * A file without a record: an ephemeral one on a persistent tier was brought there by hand (a backup), and must not be there;
- * any other on a memory tier is a cached copy, whose home has all of it. Neither gets a record; both are removed.
- */
-static bool belongs_here(const struct sup_tier *t, const struct sup_op *op)
-{
-	bool ephemeral = op->rec.flags & OM_OBJ_EPHEMERAL;
-
-	if (ephemeral && !t->is_volatile)
-		om_log(OM_MSG_ORPHAN, "tier %s: file %016llx is an ephemeral object's (\"%.*s\"), which may only ever be in memory: it is "
-		       "removed", t->conf->name, (unsigned long long)op->rec.id, (int)op->rec.uri_len, op->rec.uri);
-	return ephemeral == t->is_volatile;
-}
-
-static int apply_found(struct batch *b, struct sup_op *op, struct sup_stage *s)
-{
-	struct om_rec have;
-	int err = idx_cat_txn_get(b->cat, op->rec.uri, op->rec.uri_len, &have);
-
-	if (err < 0 && err != -OBJM_STATUS_NOT_FOUND && err != -OBJM_STATUS_CORRUPT)
-		return err;
-	if (err == 0 && have.id == op->rec.id)
-		return 0; /* it is what the record names */
-	if (op->insert && !op->superseded && !belongs_here(b->t, op)) {
-		s->stale = true;
-		return 0;
-	}
-	if (op->insert && !op->superseded && (err < 0 || have.id < op->rec.id)) {
-		int removed = found_removed(b, op);
-		if (removed < 0)
-			return removed;
-		if (!removed) {
-			err = idx_cat_txn_put(b->cat, &op->rec, IDX_CAT_PUT_NEWER, &s->old);
-			s->made = err == 0;
-			return err;
-		}
-	}
-	s->stale = true;
-	return 0;
-}
-
-/* A tier came back: does this record still stand? Then what it says now goes into the index. */
-static int apply_back(struct batch *b, struct sup_op *op)
-{
-	struct om_rec have;
-	int err = idx_cat_txn_get(b->cat, op->rec.uri, op->rec.uri_len, &have);
-
-	if (err == -OBJM_STATUS_CORRUPT || (err == 0 && have.id != op->rec.id))
-		err = -OBJM_STATUS_PRECONDITION_FAILED;
-	if (err < 0)
-		return err;
-	op->rec.size = have.size;
-	op->rec.mtime_ns = have.mtime_ns;
-	op->rec.expiry_s = have.expiry_s;
-	op->rec.rev = have.rev;
-	op->rec.flags = have.flags;
-	op->rec.home = have.home;
-	return 0;
-}
-
-static int apply_settle(struct batch *b, struct sup_op *op)
-{
-	int err = 0;
-
-	for (unsigned i = 0; b->t->is_volatile && i < op->n_ids && err == 0; i++)
-		err = idx_cat_txn_removed_del(b->cat, op->ids[i]);
-	if (err < 0 || !op->complete)
-		return err;
-	/* what damage made wrong in the sums is put right, now that all is there */
-	sup_owned_fini(&op->owned);
-	err = idx_cat_txn_complete(b->cat, true);
-	if (err == 0)
-		err = OM_MIN(idx_cat_txn_recount(b->cat), 0);
-	if (err == 0)
-		err = idx_cat_txn_owners(b->cat, sup_owned_add, &op->owned);
-	return err;
-}
-
-static int apply(struct batch *b, struct sup_op *op)
-{
-	struct sup_stage *s = stage_of(op);
-	int err;
-
-	switch (s->act) {
-	case SUP_ACT_PUT:
-		err = apply_put(b, op, s);
-		break;
-	case SUP_ACT_DEL:
-		err = apply_del(b, op, s);
-		break;
-	case SUP_ACT_FOUND:
-		err = apply_found(b, op, s);
-		break;
-	case SUP_ACT_SETTLE:
-		err = apply_settle(b, op);
-		break;
-	case SUP_ACT_BACK:
-		err = apply_back(b, op);
-		break;
-	case SUP_ACT_SET:
-		err = apply_set(b, op, s);
-		break;
-	case SUP_ACT_MOVE:
-		err = apply_move(b, op, s);
-		break;
-	case SUP_ACT_GONE:
-		err = apply_gone(b, op, s);
-		break;
-	default:
-		err = 0;
-	}
-	return err;
 }
 
 /* The id whose file this stage makes useless; 0: none. */
@@ -461,12 +157,12 @@ static bool ends_intent(const struct sup_op *op, const struct sup_stage *s)
 }
 
 /* An object comes to a tier for which tombstones may be waiting, one of its own version among them. */
-static bool takes_tomb(const struct batch *b, const struct sup_stage *s)
+static bool takes_tomb(const struct sup_batch *b, const struct sup_stage *s)
 {
 	return s->act == SUP_ACT_MOVE && atomic_load(&b->t->has_tombs);
 }
 
-static bool touches_state(const struct batch *b, struct sup_op *op)
+static bool touches_state(const struct sup_batch *b, struct sup_op *op)
 {
 	const struct sup_stage *s = stage_of(op);
 
@@ -477,7 +173,7 @@ static bool touches_state(const struct batch *b, struct sup_op *op)
 	return s->act == SUP_ACT_SETTLE ? op->n_ids > 0 : goes(op, s) != 0;
 }
 
-static int state_tombs(struct batch *b, struct sup_op *op)
+static int state_tombs(struct sup_batch *b, struct sup_op *op)
 {
 	struct sup_engine *e = b->t->e;
 	uint8_t key[IDX_STATE_KEY_BYTES];
@@ -491,7 +187,7 @@ static int state_tombs(struct batch *b, struct sup_op *op)
 	return err;
 }
 
-static int state_apply(struct batch *b, struct sup_op *op)
+static int state_apply(struct sup_batch *b, struct sup_op *op)
 {
 	const struct sup_stage *s = stage_of(op);
 	int err = 0;
@@ -516,7 +212,7 @@ static int state_apply(struct batch *b, struct sup_op *op)
 	return goes(op, s) ? idx_state_pending_add(b->state, b->t->no, goes(op, s)) : 0;
 }
 
-static int commit_state(struct batch *b)
+static int commit_state(struct sup_batch *b)
 {
 	int err = idx_state_txn_begin(b->t->e->state, false, &b->state);
 
@@ -535,7 +231,7 @@ static int commit_state(struct batch *b)
 }
 
 /* The catalog's commit failed after removals were recorded: their records still stand, so take that back. */
-static void undo_state(struct batch *b)
+static void undo_state(struct sup_batch *b)
 {
 	struct idx_state_txn *txn;
 
@@ -551,7 +247,7 @@ static void undo_state(struct batch *b)
 		       idx_cat_message());
 }
 
-static int removed_in_catalog(struct batch *b)
+static int removed_in_catalog(struct sup_batch *b)
 {
 	int err = 0;
 
@@ -561,7 +257,7 @@ static int removed_in_catalog(struct batch *b)
 	return err;
 }
 
-static void reset_stages(struct batch *b)
+static void reset_stages(struct sup_batch *b)
 {
 	b->need_cat = b->need_state = false;
 	for (struct sup_op *op = b->ops; op; op = op->next) {
@@ -572,12 +268,12 @@ static void reset_stages(struct batch *b)
 	}
 }
 
-static int apply_all(struct batch *b)
+static int apply_all(struct sup_batch *b)
 {
 	int err = idx_cat_txn_begin(b->t->cat, &b->cat);
 
 	for (struct sup_op *op = b->ops; op && err == 0; op = op->next) {
-		int one = apply(b, op);
+		int one = sup_apply(b, op);
 		if (is_op_error(one))
 			op->status = one; /* nothing of it happened: the others go on */
 		else
@@ -589,7 +285,7 @@ static int apply_all(struct batch *b)
 }
 
 /* One try: 0, or the status that all of the batch failed with; then nothing of it has happened. */
-static int try_batch(struct batch *b)
+static int try_batch(struct sup_batch *b)
 {
 	struct idx_cat_totals totals = { 0 };
 	int err = 0;
@@ -628,7 +324,7 @@ static int try_batch(struct batch *b)
 	return 0;
 }
 
-static void run_batch(struct batch *b)
+static void run_batch(struct sup_batch *b)
 {
 	int err = try_batch(b);
 
@@ -654,7 +350,7 @@ static void run_batch(struct batch *b)
 void *sup_commit_main(void *arg)
 {
 	struct sup_tier *t = arg;
-	struct batch b;
+	struct sup_batch b;
 
 	sup_pulse_begin(&t->pulse, "the committer of tier ", t->conf->name);
 	while (take_batch(t, &b)) {

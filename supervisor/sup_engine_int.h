@@ -45,6 +45,8 @@
 #define SUP_FILL_CHUNK 4096u
 #define SUP_FILL_AHEAD 8u
 #define SUP_HUGE_FROM (8u << 20)  /* an index of fewer bytes is as fast with small pages */
+#define SUP_AHEAD_BYTES (4u << 20) /* of a catalog that is read ahead, at once */
+#define SUP_AHEAD_AFTER 30u /* hundredths of a second behind the start */
 #define SUP_HUGE_PIECE (32u << 20) /* of it at once */
 #define SUP_GROW_STEP 16384u
 #define SUP_SETTLE_MS 200u
@@ -560,10 +562,6 @@ void sup_pub_answer(struct sup_engine *e, unsigned place, uint32_t serial, const
 void sup_pub_verdict(struct sup_engine *e, unsigned place, uint32_t serial, uint64_t req, int status, uint64_t id,
 		     uint32_t rev, uint64_t cur_id, uint32_t cur_rev);
 void sup_pub_rows(struct sup_engine *e, struct sup_tier *t);
-/* Put one row of the catalogs into the index. */
-void sup_pub_fill(struct sup_engine *e, const struct sup_fill_row *row);
-/* The last row is in and none is held: misses are final from now on. */
-void sup_pub_fill_end(struct sup_engine *e);
 /* Judge a precondition against what stands. 0, -PRECONDITION_FAILED. cur NULL: nothing stands. */
 int sup_pub_cond(const struct om_op_cond *cond, const struct idx_ent *cur);
 /* What the index says of a key, expired objects left out: 0, -NOT_FOUND. */
@@ -593,10 +591,9 @@ bool sup_msg_take(struct sup_engine *e, unsigned place, const void *msg, size_t 
 /* A reader has resolved the precondition of a PREPARE or DELETE while the index was being filled. */
 void sup_msg_resolved(struct sup_engine *e, struct sup_job *job);
 
-/* sup_engine_op.c: keys, reservations, ops */
+/* sup_engine_key.c: keys, reservations */
 struct sup_key *sup_key_find(struct sup_engine *e, const struct idx_key *k, bool make);
-/* Begin what the key's queue allows; forget the key if nothing is left. After a reservation ended. */
-void sup_key_go(struct sup_engine *e, struct sup_key *key);
+void sup_key_drop(struct sup_engine *e, struct sup_key *key); /* forget it, if nothing is under way for it */
 struct sup_res *sup_res_new(struct sup_engine *e, unsigned place, struct sup_key *key, struct sup_tier *t, uint64_t size,
 			    bool conditional);
 struct sup_res *sup_res_find(struct sup_engine *e, uint64_t id);
@@ -604,6 +601,12 @@ void sup_res_free(struct sup_engine *e, struct sup_res *res);
 /* A reservation ends without a record: its file, if there is one, is removed; the key's queue goes on. */
 void sup_res_give_back(struct sup_engine *e, struct sup_res *res);
 uint64_t sup_res_oldest(struct sup_engine *e);
+/* True if anything is under way for the key: a change, a reservation. */
+bool sup_key_busy(const struct sup_key *key);
+
+/* sup_engine_op.c: ops */
+/* Begin what the key's queue allows; forget the key if nothing is left. After a reservation ended. */
+void sup_key_go(struct sup_engine *e, struct sup_key *key);
 struct sup_op *sup_op_new(enum sup_op_kind kind, const struct om_rec *rec);
 void sup_op_submit(struct sup_engine *e, struct sup_op *op);
 void sup_op_stage_done(struct sup_engine *e, struct sup_op *op);
@@ -617,8 +620,6 @@ void sup_op_plan_copy(struct sup_engine *e, struct sup_op *op, const struct idx_
 void sup_op_plan_tombs(struct sup_engine *e, struct sup_op *op);
 /* What a watcher is told when it is published. */
 void sup_op_note(struct sup_op *op, enum om_change change, const struct idx_ent *ent);
-/* True if anything is under way for the key: a change, a reservation. */
-bool sup_key_busy(const struct sup_key *key);
 
 /*
  * sup_engine_move.c: moves and copies between tiers. plan: false: it is over, op->status says how. publish: 0 or the index's
@@ -663,6 +664,17 @@ void sup_set_lost(struct sup_engine *e); /* the lifecycle process died */
 void sup_set_free(struct sup_set *set);
 /* May `size` bytes more be pinned on the tier? 0, -LIMIT_EXCEEDED. */
 int sup_pin_fits(const struct sup_engine *e, const struct sup_tier *t, uint64_t size);
+
+/* sup_engine_apply.c: 0; a status for this op alone; any other, and the batch fails */
+struct sup_batch {
+	struct sup_tier *t;
+	struct sup_op *ops;
+	unsigned n;
+	bool need_cat, need_state;
+	struct idx_cat_txn *cat;
+	struct idx_state_txn *state;
+};
+int sup_apply(struct sup_batch *b, struct sup_op *op);
 
 /* sup_engine_commit.c */
 void *sup_commit_main(void *arg);
@@ -753,8 +765,18 @@ bool sup_room_take_release(struct sup_msg *c, const void *msg, size_t len);
 
 /* sup_engine_read.c */
 void *sup_read_main(void *arg);
-void *sup_fill_main(void *arg);
 void sup_read_queue(struct sup_engine *e, struct sup_job *job);
+
+/* sup_engine_fill.c */
+void *sup_fill_main(void *arg);
+void sup_fill_chunk(struct sup_engine *e, struct sup_fill *f); /* publisher; takes it */
+/* Put one row of the catalogs into the index. */
+void sup_pub_fill(struct sup_engine *e, const struct sup_fill_row *row);
+/* The last row is in and none is held: misses are final from now on. */
+void sup_pub_fill_end(struct sup_engine *e);
+
+/* sup_engine_grow.c: one increment; true: there is more to do at once. */
+bool sup_grow(struct sup_engine *e);
 
 /* sup_engine_tiers.c: tiers at run time. Make the next place of e->tiers for this configuration, its tier not open yet. */
 int sup_tiers_slot(struct sup_engine *e, const struct om_conf_backend *conf);
@@ -817,6 +839,10 @@ void sup_reap_live(struct sup_engine *e, uint8_t tier_no, uint64_t id);
 void sup_reap_loser(struct sup_engine *e, uint8_t tier_no, uint64_t id, bool dead);
 /* Was this record removed while its tier was away? */
 bool sup_reap_dead(struct sup_engine *e, const struct sup_fill_row *row);
+/* One SETTLE for the removals of one tier that are done; complete: and its catalog is whole. */
+void sup_settle_tier(struct sup_engine *e, struct sup_tier *t, bool complete);
+
+/* sup_engine_scan.c; publisher */
 void sup_scan_start(struct sup_engine *e);
 void sup_scan_pump(struct sup_engine *e);
 void sup_scan_lost(struct sup_engine *e);

@@ -1,5 +1,5 @@
 /*
- * sup_engine_op.c: keys, reservations and changes under way. Runs on the publisher's thread.
+ * sup_engine_op.c: changes under way. Runs on the publisher's thread.
  *
  * The life of a change: sup_op_submit() puts it into its key's queue; start() plans its stages when nothing else of the
  * key runs; each stage is lent to a tier's committer and comes back to sup_op_stage_done(); after the last one it is
@@ -8,150 +8,6 @@
 #include "common/om_counter.h"
 #include "common/om_fault.h"
 #include "supervisor/sup_engine_int.h"
-
-/* ---- keys ---- */
-
-static struct sup_key **key_slot(struct sup_engine *e, const struct idx_key *k)
-{
-	struct sup_key **p = &e->keys[k->lo % SUP_KEY_BUCKETS];
-
-	while (*p && !idx_key_equal(&(*p)->ikey, k))
-		p = &(*p)->hnext;
-	return p;
-}
-
-struct sup_key *sup_key_find(struct sup_engine *e, const struct idx_key *k, bool make)
-{
-	struct sup_key **p = key_slot(e, k);
-
-	if (*p || !make)
-		return *p;
-	struct sup_key *key = calloc(1, sizeof(*key));
-	if (!key)
-		return NULL;
-	key->ikey = *k;
-	key->wait_end = &key->wait;
-	*p = key;
-	return key;
-}
-
-bool sup_key_busy(const struct sup_key *key) { return key->running || key->wait || key->n_res; }
-
-/* Forget a key for which nothing is under way. */
-static void key_drop(struct sup_engine *e, struct sup_key *key)
-{
-	if (sup_key_busy(key))
-		return;
-	struct sup_key **p = key_slot(e, &key->ikey);
-	OM_ASSERT(*p == key);
-	*p = key->hnext;
-	free(key);
-}
-
-/* ---- reservations ---- */
-
-static struct sup_res **res_slot(struct sup_engine *e, uint64_t id)
-{
-	struct sup_res **p = &e->res[id % SUP_RES_BUCKETS];
-
-	while (*p && (*p)->id != id)
-		p = &(*p)->hnext;
-	return p;
-}
-
-struct sup_res *sup_res_find(struct sup_engine *e, uint64_t id) { return *res_slot(e, id); }
-
-/* The next id; 0 when none is durably reserved right now. */
-static uint64_t take_id(struct sup_engine *e)
-{
-	if (e->id_next == e->id_end) {
-		e->id_next = e->id2_next;
-		e->id_end = e->id2_end;
-		e->id2_next = e->id2_end = 0;
-	}
-	return e->id_next == e->id_end ? 0 : e->id_next++;
-}
-
-struct sup_res *sup_res_new(struct sup_engine *e, unsigned place, struct sup_key *key, struct sup_tier *t, uint64_t size,
-			    bool conditional)
-{
-	/* a worker has as many as it has puts: one that asks on and on is not to have all of our memory */
-	bool many = e->child[place].n_res >= atomic_load(&e->rooms_max) + OM_OPS_MAX;
-	struct sup_res *res = many ? NULL : calloc(1, sizeof(*res));
-
-	if (!res)
-		return NULL;
-	res->id = take_id(e);
-	if (!res->id) {
-		free(res);
-		return NULL;
-	}
-	res->place = place;
-	res->key = key;
-	res->tier = t;
-	res->size = size;
-	sup_room_take(e, t, sup_room_of(size));
-	key->n_res++;
-	if (conditional)
-		key->cond_res = res;
-	*res_slot(e, res->id) = res;
-	struct sup_child *c = &e->child[place];
-	res->cnext = c->res;
-	res->cprev = &c->res;
-	if (c->res)
-		c->res->cprev = &res->cnext;
-	c->res = res;
-	c->n_res++;
-	return res;
-}
-
-/* The reservation ends; its key's queue may go on. */
-void sup_res_free(struct sup_engine *e, struct sup_res *res)
-{
-	struct sup_res **p = res_slot(e, res->id);
-	struct sup_key *key = res->key;
-
-	OM_ASSERT(*p == res);
-	*p = res->hnext;
-	*res->cprev = res->cnext;
-	if (res->cnext)
-		res->cnext->cprev = res->cprev;
-	if (res->place < SUP_CHILDREN_MAX)
-		e->child[res->place].n_res--;
-	sup_room_give(e, res->tier, sup_room_of(res->size));
-	sup_owner_release(e, res);
-	res->tier->reserved_pins -= res->pins ? res->size : 0;
-	key->n_res--;
-	if (key->cond_res == res)
-		key->cond_res = NULL;
-	free(res);
-}
-
-void sup_res_give_back(struct sup_engine *e, struct sup_res *res)
-{
-	struct sup_key *key = res->key;
-
-	sup_reap_add(e, res->tier, res->id, res->size, SUP_RM_UNSETTLED);
-	sup_res_free(e, res);
-	sup_key_go(e, key);
-}
-
-/* The lowest id whose fate is open: a reservation, or a file of an aborted one. Called once per block of ids. */
-uint64_t sup_res_oldest(struct sup_engine *e)
-{
-	uint64_t oldest = e->recovered ? 0 : e->recovery.oldest_unsettled;
-
-	for (unsigned i = 0; i < SUP_RES_BUCKETS; i++)
-		for (const struct sup_res *r = e->res[i]; r; r = r->hnext)
-			if (!oldest || r->id < oldest)
-				oldest = r->id;
-	const struct sup_removal *const lists[] = { e->rm, e->rm_flight, e->rm_failed };
-	for (unsigned i = 0; i < OM_ARRAY_SIZE(lists); i++)
-		for (const struct sup_removal *r = lists[i]; r; r = r->next)
-			if (r->kind == SUP_RM_UNSETTLED && (!oldest || r->id < oldest))
-				oldest = r->id;
-	return oldest;
-}
 
 /* ---- changes ---- */
 
@@ -407,7 +263,7 @@ void sup_key_go(struct sup_engine *e, struct sup_key *key)
 		return;
 	}
 	if (!key->running)
-		key_drop(e, key);
+		sup_key_drop(e, key);
 }
 
 void sup_op_submit(struct sup_engine *e, struct sup_op *op)

@@ -200,198 +200,6 @@ static void detach(struct sup_engine *e, unsigned place)
 	}
 }
 
-/* ---- filling and growing the index ---- */
-
-/*
- * Another record of the key is in the index: a crash between the commits of two tiers left both, or one is a cached copy. Records
- * that lose must go for good. Persistent tiers are read first, so the home of a copy is known when the copy comes.
- * True: this one loses.
- */
-static bool fill_meets(struct sup_engine *e, const struct idx_ent *have, const struct idx_ent *ent)
-{
-	bool copy = ent->tier != ent->home;
-
-	if (have->tier == ent->tier)
-		return false; /* read before it was replaced */
-	if (have->id < ent->id) {
-		sup_reap_loser(e, have->tier, have->id, false);
-		if (have->home != have->tier && have->home < OM_TIERS_MAX)
-			sup_reap_loser(e, have->home, have->id, false);
-		return false;
-	}
-	if (have->id == ent->id && have->home == ent->tier)
-		return false; /* the home of the copy that came first */
-	if (have->id == ent->id && copy && have->tier == have->home)
-		return false; /* the first copy of it */
-	if (have->id == ent->id && !copy && have->tier == have->home &&
-	    (ent->rev > have->rev || (ent->rev == have->rev && ent->tier < have->tier))) { /* as idx_cat_rec_wins() */
-		sup_reap_loser(e, have->tier, have->id, false);
-		return false;
-	}
-	sup_reap_loser(e, ent->tier, ent->id, false);
-	return true;
-}
-
-void sup_pub_fill(struct sup_engine *e, const struct sup_fill_row *row)
-{
-	const struct idx_ent *ent = &row->ent;
-	struct idx_ent have;
-
-	sup_reap_live(e, ent->tier, ent->id);
-	if (sup_reap_dead(e, row)) {
-		sup_reap_loser(e, ent->tier, ent->id, true);
-		return;
-	}
-	bool met = idxw_get(e->index, &row->key, &have, NULL) == 0;
-	if (met && fill_meets(e, &have, ent))
-		return;
-	int err = sup_index_fill(e, &row->key, ent, met ? &have : NULL);
-	if (err < 0 && err != -OBJM_STATUS_PRECONDITION_FAILED)
-		om_log(OM_MSG_CHECK, "the index has no room for object %llu", (unsigned long long)ent->id); /* it was made for all */
-}
-
-void sup_pub_fill_end(struct sup_engine *e)
-{
-	struct idxr_stat st;
-
-	if (!e->fill_last || e->fill_done || e->n_held)
-		return;
-	idxw_fill_done(e->index);
-	e->fill_done = true;
-	atomic_store(&e->filled, true);
-	idxw_stat(e->index, &st);
-	om_log(OM_MSG_INDEX, "index complete: %llu objects in %llu slots", (unsigned long long)st.live, (unsigned long long)st.slots);
-	for (unsigned i = 0; i < e->n_tiers; i++)
-		sup_pub_rows(e, &e->tiers[i]); /* what they hold is known exactly from now on */
-	sup_reap_filled(e);
-	sup_scan_start(e);
-}
-
-/* A change of this key is under way: the row waits for its end. False: no change, or no memory to wait with. */
-static bool fill_hold(struct sup_engine *e, const struct sup_fill_row *row)
-{
-	struct sup_key *key = sup_key_find(e, &row->key, false);
-	struct sup_held *h = key && key->running ? malloc(sizeof(*h)) : NULL;
-
-	if (!h)
-		return false;
-	h->row = *row;
-	h->next = key->running->held;
-	key->running->held = h;
-	e->n_held++;
-	return true;
-}
-
-#define FILL_PREFETCH 16u /* rows ahead: their lines are on the way while others are put (147 instead of 669 ns a row) */
-
-static void fill_chunk(struct sup_engine *e, struct sup_fill *f)
-{
-	for (unsigned i = 0; i < f->n; i++) {
-		if (i + FILL_PREFETCH < f->n)
-			idxw_prefetch(e->index, &f->rows[i + FILL_PREFETCH].key);
-		if (!fill_hold(e, &f->rows[i]))
-			sup_pub_fill(e, &f->rows[i]);
-	}
-	if (f->last) {
-		e->fill_last = true;
-		sup_pub_fill_end(e);
-	}
-	free(f);
-	pthread_mutex_lock(&e->fill_lock);
-	e->fill_ahead--;
-	pthread_cond_signal(&e->fill_wake);
-	pthread_mutex_unlock(&e->fill_lock);
-}
-
-/* The next segment is whole: new children get it, the others are told. */
-static void hand_out(struct sup_engine *e)
-{
-	int fd = idxw_grow_done(e->index);
-	struct idxr view;
-	int attach_fd = fcntl(fd, F_DUPFD_CLOEXEC, 3), index_fd = fcntl(fd, F_DUPFD_CLOEXEC, 3);
-
-	if (attach_fd < 0 || index_fd < 0 || idxr_attach(attach_fd, &view) < 0) {
-		om_log(OM_MSG_INDEX, "the grown index cannot be handed out (%m): out of descriptors or memory; trying again");
-		om_close(&attach_fd);
-		om_close(&index_fd);
-		return;
-	}
-	if (idx_heat_create(view.slots, view.segment, atomic_load(&e->decay_s), IDX_HEAT_REFERENCE,
-			    om_wall_ns() / 1000000000u, &e->grow_heat) < 0) {
-		om_log(OM_MSG_INDEX, "no memory for the heat of the grown index; trying again");
-		idxr_detach(&view);
-		om_close(&index_fd);
-		return;
-	}
-	e->grow_seq = view.segment;
-	struct idx_heat heat;
-	int heat_ro = fcntl(e->grow_heat.rofd, F_DUPFD_CLOEXEC, 3);
-	bool heat_ok = heat_ro >= 0 && idx_heat_attach(heat_ro, false, &heat) == 0;
-	pthread_mutex_lock(&e->seg_lock);
-	om_close(&e->cur_index_fd);
-	om_close(&e->cur_heat_fd);
-	e->cur_index_fd = index_fd;
-	e->cur_heat_fd = om_take_fd(&e->grow_heat.fd);
-	e->cur_seq = view.segment;
-	if (heat_ok) {
-		idx_heat_detach(&e->heat);
-		e->heat = heat;
-		idxr_detach(&e->heat_idx);
-		e->heat_idx = view;
-	} else {
-		om_close(&heat_ro);
-		idxr_detach(&view);
-	}
-	int give_index = fcntl(e->cur_index_fd, F_DUPFD_CLOEXEC, 3), give_heat = fcntl(e->cur_heat_fd, F_DUPFD_CLOEXEC, 3);
-	pthread_mutex_unlock(&e->seg_lock);
-	om_seg_close(&e->grow_heat);
-	e->cb.index_new(e->cb.arg, e->grow_seq, give_index, give_heat);
-}
-
-static void grow_finish_if(struct sup_engine *e)
-{
-	for (unsigned i = 0; i < SUP_CHILDREN_MAX; i++)
-		if (e->child[i].on && e->child[i].index_seq < e->grow_seq)
-			return;
-	idxw_grow_finish(e->index);
-	e->grow_seq = 0;
-	struct idxr_stat st;
-	idxw_stat(e->index, &st);
-	om_log(OM_MSG_INDEX, "index grown to %llu slots for %llu objects", (unsigned long long)st.slots, (unsigned long long)st.live);
-}
-
-/* One increment; true: there is more to do at once. */
-static bool grow(struct sup_engine *e)
-{
-	uint64_t left;
-	int err;
-
-	switch (idxw_state(e->index)) {
-	case IDXW_STEADY:
-		if (!idxw_want_grow(e->index) && !e->stalled)
-			return false;
-		if (idxw_grow_begin(e->index) < 0) {
-			om_log(OM_MSG_INDEX, "no memory to grow the index: changes that need a new slot wait");
-			return false;
-		}
-		return true;
-	case IDXW_COPYING:
-		err = idxw_grow_step(e->index, SUP_GROW_STEP, &left);
-		if (err == -OBJM_STATUS_NO_SPACE)
-			idxw_grow_abort(e->index); /* too many changes meanwhile: begin again, larger */
-		else if (left == 0)
-			hand_out(e);
-		return true;
-	case IDXW_SWITCHING:
-		if (!e->grow_seq)
-			hand_out(e); /* it failed before: again */
-		else
-			grow_finish_if(e);
-		return false;
-	}
-	return false;
-}
-
 /* ---- ids ---- */
 
 /* Asks for a block while half of the last one is left, so that nobody waits for the disk. */
@@ -478,7 +286,7 @@ static void take_mail(struct sup_engine *e, struct sup_mail *mail)
 		job_done(e, mail->job);
 		break;
 	case SUP_MAIL_FILL:
-		fill_chunk(e, mail->fill);
+		sup_fill_chunk(e, mail->fill);
 		break;
 	case SUP_MAIL_ATTACH:
 		attach(e, mail);
@@ -655,7 +463,7 @@ void *sup_pub_main(void *arg)
 		busy |= take_rings(e);
 		if (e->stalled || e->deferred)
 			sup_op_retry_held(e);
-		busy |= grow(e);
+		busy |= sup_grow(e);
 		busy |= sup_tiers_turn(e);
 		ids_ahead(e);
 		sup_room_turn(e);

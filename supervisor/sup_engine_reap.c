@@ -199,7 +199,7 @@ void sup_reap_again(struct sup_engine *e)
 }
 
 /* One SETTLE op for the removals of one tier that are done. */
-static void settle_tier(struct sup_engine *e, struct sup_tier *t, bool complete)
+void sup_settle_tier(struct sup_engine *e, struct sup_tier *t, bool complete)
 {
 	struct sup_op *op = sup_op_new(SUP_OP_SETTLE, NULL);
 	uint64_t *ids = op ? malloc(sizeof(*ids) * (e->n_settle + 1)) : NULL;
@@ -240,7 +240,7 @@ void sup_reap_settle(struct sup_engine *e, bool now)
 		for (const struct sup_removal *r = e->settle; r && !any; r = r->next)
 			any = r->tier == t;
 		if (any && t->cat && !t->away)
-			settle_tier(e, t, false);
+			sup_settle_tier(e, t, false);
 	}
 	if (e->n_settle)
 		e->settle_since_ns = om_coarse_ns();
@@ -445,80 +445,6 @@ void sup_reap_loser(struct sup_engine *e, uint8_t tier_no, uint64_t id, bool dea
 	if (e->tier_by_no[tier_no])
 		e->tier_by_no[tier_no]->dirty |= SUP_DIRTY_LOSERS;
 	e->losers[e->n_losers++] = (struct sup_loser){ .id = id, .tier = tier_no, .dead = dead };
-}
-
-/* ---- scans ---- */
-
-/* All catalogs are in the index: now the files can be judged. */
-void sup_scan_start(struct sup_engine *e)
-{
-	bool crashed = !e->recovery.first && !e->recovery.clean && !e->recovered;
-
-	for (unsigned i = 0; i < e->n_tiers; i++) {
-		struct sup_tier *t = &e->tiers[i];
-		if (!t->cat || t->scan_mode >= 0)
-			continue;
-		if (t->away || t->back)
-			continue;
-		if (t->owes_rebuild) {
-			t->scan_to = e->id_next; /* what is put from now on is nobody's to find */
-			t->scan_mode = OM_SCAN_REBUILD;
-			om_log(OM_MSG_REBUILD, "tier %s: its catalog is being made again from its files", t->conf->name);
-		} else if (crashed) {
-			t->scan_mode = OM_SCAN_ORPHANS;
-		}
-		t->scan_sent = t->scan_done = false;
-		atomic_store(&t->scan_found, 0);
-	}
-	if (!crashed)
-		e->recovered = true;
-	sup_scan_pump(e);
-}
-
-void sup_scan_pump(struct sup_engine *e)
-{
-	struct sup_child *c = &e->child[SUP_CHILD_LIFECYCLE];
-
-	for (unsigned i = 0; i < e->n_tiers && c->on && !c->doomed; i++) {
-		struct sup_tier *t = &e->tiers[i];
-		if (t->scan_mode < 0 || t->scan_sent || !sup_tier_known_to(t, c))
-			continue;
-		bool rebuild = t->scan_mode == OM_SCAN_REBUILD;
-		struct om_op_scan m = {
-			.hdr = { .len = sizeof(m), .type = OM_OP_SCAN, .req = i }, .tier = t->no, .mode = (uint8_t)t->scan_mode,
-			.id_from = rebuild ? 1 : e->recovery.oldest_unsettled,
-			.id_to = rebuild ? t->scan_to : e->recovery.block_end,
-		};
-		t->scan_sent = true;
-		t->scan_done = false;
-		sup_pub_answer(e, SUP_CHILD_LIFECYCLE, c->serial, &m, sizeof(m), false);
-	}
-}
-
-void sup_scan_lost(struct sup_engine *e)
-{
-	for (unsigned i = 0; i < e->n_tiers; i++)
-		if (!e->tiers[i].scan_done)
-			e->tiers[i].scan_sent = false; /* from the start again: finding a file twice changes nothing */
-}
-
-void sup_scan_check_end(struct sup_engine *e, struct sup_tier *t)
-{
-	bool open = false;
-
-	if (t->scan_mode < 0 || !t->scan_done || t->scan_flight)
-		return;
-	uint64_t found = atomic_load(&t->scan_found);
-	if (t->scan_mode == OM_SCAN_REBUILD)
-		settle_tier(e, t, true); /* end_settle() says so when it is recorded */
-	else if (found)
-		om_log(OM_MSG_ORPHAN, "tier %s: %llu files of the last run's end were looked at", t->conf->name,
-		       (unsigned long long)found);
-	t->scan_mode = -1;
-	for (unsigned i = 0; i < e->n_tiers; i++)
-		open |= e->tiers[i].scan_mode >= 0 || !e->tiers[i].cat;
-	if (!open)
-		e->recovered = true; /* ids are settled up to this run */
 }
 
 static void free_list(struct sup_removal *r)

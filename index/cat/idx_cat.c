@@ -8,6 +8,7 @@
  *   flags   u8 clean | u8 complete
  *   owner   and behind it the uid (u32 big-endian): u64 objects | u64 bytes; see idx_cat_owner.c
  */
+#include <fcntl.h>
 #include <inttypes.h>
 #include <sys/stat.h>
 
@@ -281,6 +282,19 @@ void idx_cat_close(struct idx_cat *cat)
 	idx_cat_env_close(&cat->env);
 	free(cat->owners.v);
 	free(cat);
+}
+
+bool idx_cat_read_ahead(struct idx_cat *cat, uint64_t *at, uint64_t bytes)
+{
+	struct stat st;
+	int fd;
+
+	if (mdb_env_get_fd(cat->env.mdb, &fd) != MDB_SUCCESS || fstat(fd, &st) < 0 || *at >= (uint64_t)st.st_size)
+		return false;
+	if (posix_fadvise(fd, (off_t)*at, (off_t)bytes, POSIX_FADV_WILLNEED) != 0)
+		return false; /* only slower */
+	*at += bytes;
+	return *at < (uint64_t)st.st_size;
 }
 
 int idx_cat_set_aside(const char *dir)

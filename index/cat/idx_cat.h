@@ -94,6 +94,16 @@ const char *idx_cat_message(void);
  */
 int idx_cat_open(const struct idx_cat_params *params, struct idx_cat **ret_cat);
 
+/**
+ * Ask the kernel to read the next `bytes` of the catalog's file, in the order in which they lie on the disk: who reads all records
+ * follows the tree, whose pages lie in any order.
+ * @param at  in and out: bytes asked for, 0 at first
+ * @return true while there is more
+ *
+ * Context: any thread. Blocks on the disk.
+ */
+bool idx_cat_read_ahead(struct idx_cat *cat, uint64_t *at, uint64_t bytes);
+
 /** Close; marks it clean if it still takes writes. All transactions and snapshots must be gone. NULL is fine. */
 void idx_cat_close(struct idx_cat *cat);
 
