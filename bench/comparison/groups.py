@@ -353,7 +353,7 @@ def beside(w, s, name):
 
 def index(w, s, name):
     return [r for n in s.index for r in alternate(name, [Contestant("index", {"objects": n}, lambda n=n: w.bench(
-        "index", "--objects", n, "--dir", w.memory))], s, times=1 if s.quick else 3)]
+        "index", "--objects", n, "--dir", w.small_pages()))], s, times=1 if s.quick else 3)]
 
 
 def start(w, s, name):

@@ -91,6 +91,10 @@ class World:
         for d in self.dirs:
             shutil.rmtree(d, ignore_errors=True)
 
+    def small_pages(self):
+        """Where LMDB lies as its users have it: in ordinary pages. (In huge ones its look-ups take a quarter less.)"""
+        return self.make("/dev/shm") if self.mounted and os.path.isdir("/dev/shm") else self.memory
+
     def make_memory(self):
         """A directory in memory, for everybody's files: what is named; else a tmpfs as the packages mount it; else /dev/shm."""
         if self.args.memory:
