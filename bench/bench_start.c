@@ -13,8 +13,6 @@
 #include "client/objm.h"
 #include "index/cat/idx_cat.h"
 #include "index/cat/idx_state.h"
-#include "index/idx_gen.h"
-#include "index/idx_heat.h"
 
 #define REAL_URI "/zzz" /* behind all others in the order in which the index is filled */
 #define TXN_RECORDS 100000u
@@ -146,7 +144,7 @@ static void gets(objm_t *s, struct bench_hist *h, uint64_t for_ns)
 }
 
 struct figures {
-	double first_ms, complete_ms, get_meanwhile_us, get_after_us, index_bytes, slots, worker_bytes;
+	double first_ms, complete_ms, get_meanwhile_us, get_after_us, index_bytes, worker_bytes;
 };
 
 /* Memory that is a process' own and no mapping of anything shared. */
@@ -170,8 +168,7 @@ static void read_status(json_t *status, struct figures *ret)
 {
 	json_t *index = json_object_get(status, "index"), *worker = json_array_get(json_object_get(status, "workers"), 0);
 
-	ret->index_bytes = json_number_value(json_object_get(index, "bytes"));
-	ret->slots = json_number_value(json_object_get(index, "slots"));
+	ret->index_bytes = json_number_value(json_object_get(index, "bytes")); /* heat and generations are in it */
 	ret->worker_bytes = private_bytes(json_integer_value(json_object_get(worker, "pid")));
 }
 
@@ -287,8 +284,7 @@ int bench_start(const struct bench_opts *o)
 		{"complete_ms", OM_MAX(clean.complete_ms, killed.complete_ms)},
 		{"complete_ms_clean", clean.complete_ms},
 		{"complete_ms_kill", killed.complete_ms},
-		{"ram_bytes_per_object", (clean.index_bytes + clean.slots * 4 + IDX_HEAT_HEADER_BYTES + (double)sizeof(struct idx_gen_table)) /
-						 (double)o->objects},
+		{"ram_bytes_per_object", clean.index_bytes / (double)o->objects},
 		{"get_us_meanwhile", OM_MAX(clean.get_meanwhile_us, killed.get_meanwhile_us)},
 		{"get_us_after", OM_MIN(clean.get_after_us, killed.get_after_us)},
 		{"worker_bytes", clean.worker_bytes},

@@ -121,8 +121,10 @@ static int make_segments(struct sup_engine *e)
 
 	for (unsigned i = 0; i < e->n_tiers; i++)
 		objects += atomic_load(&e->tiers[i].objects);
-	/* room for a burst while the first growth is under way, and not less than what a small installation fills in a day */
-	int err = idxw_new(OM_MAX(objects + objects / 16, UINT64_C(49152)), &e->index);
+	/* Not less than what a small installation fills in a day, and room for a burst while the first growth is under way; a large one
+	 * has that by its load, which may rise from 0.75 to 0.85 before it grows. */
+	uint64_t more = objects < UINT64_C(1) << 20 ? objects / 16 : 0;
+	int err = idxw_new(OM_MAX(objects + more, UINT64_C(49152)), &e->index);
 	if (err < 0)
 		return err;
 	err = idx_genw_new(&e->gens);

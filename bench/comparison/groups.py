@@ -25,7 +25,6 @@ class Scale:
         self.times = 1 if tiny else 3 if quick else 5
         self.files = 2000 if tiny else 60000 if quick else 1000000
         self.index = [10000] if tiny else [10000, 100000, 1000000, 10000000]
-        self.start = [10000] if tiny else [10000, 100000, 1000000] if quick else [10000, 100000, 1000000, 10000000]
         self.working = [1000] if tiny else [1000, 100000] if quick else [1000, 100000, 1000000, 10000000]
         self.only = {}  # parameters that a contestant must have if it has them at all
 
@@ -358,7 +357,7 @@ def index(w, s, name):
 
 def start(w, s, name):
     w.stop("objmapperd")
-    return [r for n in s.start for r in alternate(name, [Contestant("objmapper", {"objects": n}, lambda n=n: w.bench(
+    return [r for n in s.index for r in alternate(name, [Contestant("objmapper", {"objects": n}, lambda n=n: w.bench(
         "start", "--objects", n, "--dir", w.disk, "--programs", w.bin, timeout=1200))], s, times=1 if s.quick else 3)]
 
 
