@@ -7,6 +7,10 @@
  */
 #include "lifecycle/lcy_mover.h"
 
+#include <sys/resource.h>
+
+#define MOVER_NICE 10 /* a tenth of the processors where requests want all of them: moves make room, and must not stand still */
+
 /* ---- names ---- */
 
 /* The strings of job->found move from the thread's buffer to the job. A name is a few bytes, seldom all that it may be. */
@@ -251,6 +255,8 @@ void *lcy_mover_main(void *arg)
 	unsigned n;
 
 	static_assert(LCY_BATCH_NAMES <= LCY_BATCH_FILES, "one array for both");
+	if (!t->names_only) /* requests go first: a worker that wakes up does not wait for the end of a copy's turn */
+		(void)setpriority(PRIO_PROCESS, (id_t)gettid(), MOVER_NICE);
 	while ((n = take_work(t, batch, &copies)) > 0) {
 		if (copies)
 			copy_batch(t, batch, n);
