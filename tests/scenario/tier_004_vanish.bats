@@ -11,7 +11,7 @@ setup() {
 }
 teardown() {
 	daemon_kill
-	! mountpoint -q "$T/run/mnt" || umount -l "$T/run/mnt"
+	umount -l "$T/run/mnt" 2>/dev/null || true # a filesystem that is shut down does not look like a mount point
 	scenario_teardown
 }
 
