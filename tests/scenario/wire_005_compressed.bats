@@ -30,6 +30,8 @@ files() {
 	{ seq 1 100000; head -c 2500000 /dev/urandom; seq 1 500000; } >"$f/mixed"
 	head -c 200000 /dev/zero >"$f/zero"
 	head -c 1500000 /dev/urandom | base64 | gzip -c >"$f/text.gz"
+	# Shrinks, but by less than an eighth.
+	for ((i = 0; i < 40; i++)); do head -c 7700 /dev/urandom; head -c 492 /dev/zero; done >"$f/little"
 	chmod 644 "$f"/*
 	objm put -r /z "$f"
 }
