@@ -108,14 +108,16 @@ static void run_slow(struct wrk_io_job *job)
 
 static void test_readers_go_on(void **state)
 {
-	struct wrk_io_job slow[16], quick = { .run = run, .done = on_done };
+	static struct wrk_io_job slow[16], quick; /* threads still have them should this fail */
 
 	(void)state;
+	quick = (struct wrk_io_job){ .run = run, .done = on_done };
 	for (unsigned i = 0; i < 16; i++) {
 		slow[i] = (struct wrk_io_job){ .run = run_slow, .done = on_done };
 		assert_int_equal(wrk_io_submit(io, WRK_IO_WRITE, &slow[i]), 0);
 	}
-	(void)usleep(50000);
+	for (unsigned i = 0; i < 20000 && atomic_load(&most_write) < 3; i++)
+		(void)usleep(1000);
 	assert_int_equal(wrk_io_submit(io, WRK_IO_READ, &quick), 0);
 	turn_until(1);
 	assert_int_equal(most_write, 3); /* of four threads */
