@@ -540,6 +540,12 @@ int sup_tier_conf(struct sup_tier *t, const struct om_conf_backend *conf);
 uint64_t sup_tier_capacity(const struct sup_tier *t, const struct om_conf_capacity *c);
 /* Any thread. */
 static inline int sup_tier_state(const struct sup_tier *t) { return atomic_load_explicit(&t->state, memory_order_relaxed); }
+/* It takes no new objects for no other reason than that it is being drained. */
+static inline bool sup_tier_drained(const struct sup_tier *t)
+{
+	return (atomic_load(&t->flags) & OM_TIERF_WRITABLE) && atomic_load(&t->draining);
+}
+
 static inline bool sup_tier_writable(const struct sup_tier *t)
 {
 	return (atomic_load(&t->flags) & OM_TIERF_WRITABLE) && !atomic_load(&t->draining);
@@ -577,8 +583,8 @@ struct sup_msg {
 	const char *why; /* static text, when a rule was broken */
 	bool waited;	 /* it has waited for room, and now there is */
 };
-/* May a tier take a new object with these flags now? 0 or a status. */
-int sup_msg_tier_fit(const struct sup_tier *t, uint32_t flags);
+/* May a tier take a new object with these flags now? `begun`: its bytes lie there already. 0 or a status. */
+int sup_msg_tier_fit(const struct sup_tier *t, uint32_t flags, bool begun);
 /* A message that waited for room: once more, now that there is. */
 void sup_msg_again(struct sup_engine *e, unsigned place, const void *msg, size_t len);
 /* Says why and returns false. */

@@ -39,7 +39,7 @@ static struct sup_job *job_new(struct sup_msg *c, enum sup_job_kind kind, const 
 
 /* ---- PREPARE ---- */
 
-int sup_msg_tier_fit(const struct sup_tier *t, uint32_t flags)
+int sup_msg_tier_fit(const struct sup_tier *t, uint32_t flags, bool begun)
 {
 	if (!t)
 		return -OBJM_STATUS_INVALID_REQUEST;
@@ -47,6 +47,8 @@ int sup_msg_tier_fit(const struct sup_tier *t, uint32_t flags)
 	case OM_TIERS_ABSENT:
 		return -OBJM_STATUS_UNAVAILABLE;
 	case OM_TIERS_READONLY:
+		if (begun && sup_tier_drained(t) && !(flags & OM_OBJ_PINNED))
+			break;
 		return -OBJM_STATUS_READ_ONLY;
 	case OM_TIERS_FAILED:
 		return -OBJM_STATUS_STORAGE;
@@ -70,7 +72,9 @@ static void prepare_go(struct sup_msg *c, const struct om_op_prepare *m, const s
 	struct sup_tier *t = sup_msg_tier(e, m->tier);
 	bool conditional = m->cond.kind != OM_COND_NONE;
 
-	int err = sup_msg_tier_fit(t, m->flags);
+	/* A put whose bytes lie there since before the drain began, or before its worker heard of it, is no error of its client's: the
+	 * object moves on like all others. */
+	int err = sup_msg_tier_fit(t, m->flags, true);
 	if (err == 0 && !sup_tier_known_to(t, c->child))
 		err = -OBJM_STATUS_UNAVAILABLE; /* what it has of the tier is from before it went: its successor knows better */
 	if (err == 0 && (m->flags & OM_OBJ_PINNED))

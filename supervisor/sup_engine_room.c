@@ -364,7 +364,7 @@ bool sup_room_take_reserve(struct sup_msg *c, const void *msg, size_t len)
 	uint64_t want = sup_room_of(m->bytes);
 	if (r && (r->tier != t || r->uid != sup_owner_of(m->uid)))
 		return sup_msg_broken(c, "RESERVE of a room on two tiers or for two users");
-	int err = sup_msg_tier_fit(t, m->flags);
+	int err = sup_msg_tier_fit(t, m->flags, false);
 	if (err == 0 && !r && c->child->n_rooms >= atomic_load(&e->rooms_max))
 		err = -OBJM_STATUS_LIMIT_EXCEEDED;
 	if (err == 0 && (m->flags & OM_OBJ_PINNED))

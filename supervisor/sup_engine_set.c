@@ -213,7 +213,7 @@ static int home_fit(const struct sup_engine *e, const struct sup_op *op)
 	case OM_TIERS_ABSENT:
 		return -OBJM_STATUS_UNAVAILABLE;
 	case OM_TIERS_READONLY: /* one that is drained takes no new objects; what holds an object there can still be taken away */
-		return atomic_load(&t->draining) && (atomic_load(&t->flags) & OM_TIERF_WRITABLE) && !op->set->pins ? 0 : -OBJM_STATUS_READ_ONLY;
+		return sup_tier_drained(t) && !op->set->pins ? 0 : -OBJM_STATUS_READ_ONLY;
 	case OM_TIERS_FAILED:
 		return -OBJM_STATUS_STORAGE;
 	default:

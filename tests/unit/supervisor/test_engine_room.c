@@ -97,6 +97,21 @@ static void test_rooms(void **state)
 	assert_int_equal(stat_of(x, "memory").reserved_bytes, 0);
 }
 
+/* Nothing new is sent to a tier that is drained; a put that lies there already succeeds, and the drain takes its object along. */
+static void test_drain_meets_a_put(void **state)
+{
+	struct world *x = *state;
+	uint64_t id;
+
+	assert_int_equal(sup_engine_tier_draining(x->e, "disk", true), 0);
+	assert_int_equal(reserve(x, "disk", 1, MB), -OBJM_STATUS_READ_ONLY);
+	assert_int_equal(prepare_size(x, "/begun", "disk", 5, 0, &id), 0);
+	assert_int_equal(prepare(x, "/pinned", tier_no(x, "disk"), OM_OBJ_PINNED, (struct om_op_cond){ 0 }, &id), -OBJM_STATUS_READ_ONLY);
+	assert_int_equal(prepare(x, "/e", tier_no(x, "disk"), OM_OBJ_EPHEMERAL, (struct om_op_cond){ 0 }, &id), -OBJM_STATUS_INVALID_REQUEST);
+	assert_int_equal(sup_engine_tier_draining(x->e, "disk", false), 0);
+	assert_int_equal(reserve(x, "disk", 1, MB), 0);
+}
+
 static void test_used_is_what_is_there(void **state)
 {
 	struct world *x = *state;
@@ -234,6 +249,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 		T(test_rooms),
+		T(test_drain_meets_a_put),
 		T(test_used_is_what_is_there),
 		T(test_waits_for_room),
 		T(test_waits_no_longer),
