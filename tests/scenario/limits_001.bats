@@ -96,3 +96,25 @@ refused() { objmctl --json counters | json "s['total']['refused']"; }
 	exec 7>&-
 	wait $!
 }
+
+@test "a client that may have few descriptors is told so, and gets no answer without its descriptor" {
+	local n i out
+	write_conf
+	daemon_start
+	mkdir "$T/few"
+	for i in $(seq 40); do echo "whole $i" >"$T/few/$i"; done
+	objm put -r /few "$T/few" >/dev/null
+	# 0 to 2, the socket, and none for the object
+	out=$( (ulimit -n 4; exec objm cat /few/1) 2>&1 3>&- 4>&- </dev/null) && { echo "no descriptor was to be had: $out"; return 1; }
+	[[ $out == *"ulimit -n"* ]]
+	[ "$( (ulimit -n 8; exec objm cat /few/7) 3>&- 4>&- </dev/null)" = "whole 7" ]
+	for n in 5 6 7 8 10 12 16; do
+		if out=$( (ulimit -n $n; exec timeout 20 objm get -r /few "$T/out.$n") 2>&1 3>&- 4>&- </dev/null); then
+			diff -r "$T/few" "$T/out.$n"
+		else # said, and what is there is whole
+			[[ $out == *"ulimit -n"* || $out == *"Too many open files"* ]] || { echo "$n: $out"; return 1; }
+			for i in "$T/out.$n"/*; do [ ! -e "$i" ] || cmp "$i" "$T/few/${i##*/}"; done
+		fi
+	done
+	objm cat /few/40 >/dev/null
+}
