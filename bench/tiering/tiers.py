@@ -8,7 +8,8 @@ moves cost those who read, and how fast they are beside cp. Needs root (mounts) 
 
 settle   N objects, Zipf's law (1.1): the hottest end in memory, what is never asked for on the slowest tier; where the hottest and the
          rest are, every second; the plot in FILE and a table on standard output
-latency  p50, p99 and p99.9 of gets while much is moved and while nothing is, in turn, in one run
+latency  p50, p99 and p99.9 of gets while nothing is moved, while much is, and while cp (nice 10) copies the same files between the same two
+         filesystems, in turn, in one run
 copy     bytes a second of a drain from ext4 to xfs and back, and of cp and cp with sync between the same two
 """
 import argparse
@@ -232,8 +233,8 @@ def latency(a):
     w = World(a.build, "interval_secs: 3600, hotness_decay_secs: 3600", 256, 2048, 2048)
     try:
         w.start()
-        # what is moved: large and small; what is read lies on the fast tier and stays there
-        tree = w.dir + "/bulk"
+        # what is moved: large and small, and what is read with it
+        tree = w.path["fast"] + "/bulk"
         os.mkdir(tree)
         for i in range(40):
             with open(f"{tree}/l{i}", "wb") as f:
@@ -242,8 +243,6 @@ def latency(a):
             with open(f"{tree}/s{i}", "wb") as f:
                 f.write(os.urandom(4096))
         run(a.build + "/client/objm", "-s", w.sock, "put", "-r", "/bulk", tree)
-        names = ["/bulk/" + n for n in os.listdir(tree)]
-        shutil.rmtree(tree)
         bench = [a.build + "/bench/objm-bench", "get", "-s", w.sock, "--objects", "1000", "--size", "4096", "--connections", "2", "--seconds", str(a.seconds),
                  "--rate", str(a.rate), "--json"]
         stop, moves = threading.Event(), [0]
@@ -263,26 +262,32 @@ def latency(a):
                 w.ask("tier", "drain", "fast" if to == "slow" else "slow", "--stop")
                 to = "fast" if to == "slow" else "slow"
 
-        rows = []
-        for turn in range(a.turns * 2):
-            moving = turn % 2 == 1
+        def cp():
+            while not stop.is_set():
+                run("nice", "-n", "10", "cp", "-r", tree, f"{w.path['slow']}/copy")
+                run("sync", "-f", w.path["slow"])
+                shutil.rmtree(f"{w.path['slow']}/copy")
+                copied[0] += 1
+
+        rows, copied, size = [], [0], sum(os.path.getsize(f"{tree}/{n}") for n in os.listdir(tree))
+        for turn in range(a.turns * 3):
+            kind = ("quiet", "moving", "cp")[turn % 3]
             before = w.ask("lifecycle", "status")["moved_bytes"]
             stop.clear()
-            t = threading.Thread(target=migrate, args=(objects() + 1000,))
-            if moving:
+            copied[0] = 0
+            t = threading.Thread(target=migrate, args=(objects() + 1000,)) if kind == "moving" else threading.Thread(target=cp)
+            if kind != "quiet":
                 t.start()
             r = json.loads(run(*bench))
             stop.set()
-            if moving:
+            if kind != "quiet":
                 t.join()
-            moved = w.ask("lifecycle", "status")["moved_bytes"] - before
-            rows.append((moving, r["p99_us"], r["p999_us"]))
-            print("%-8s p50 %7.1f us  p99 %8.1f us  p99.9 %8.1f us  moved %5d MiB" % ("moving" if moving else "quiet", r["p50_us"], r["p99_us"],
-                                                                                  r["p999_us"], moved >> 20))
+            moved = w.ask("lifecycle", "status")["moved_bytes"] - before + copied[0] * size
+            rows.append((kind, r["p99_us"], r["p999_us"]))
+            print("%-8s p50 %7.1f us  p99 %8.1f us  p99.9 %8.1f us  moved %5d MiB" % (kind, r["p50_us"], r["p99_us"], r["p999_us"], moved >> 20))
         for at, name, bound in ((1, "p99", 1.5), (2, "p99.9", 2)):
-            q = sorted(r[at] for r in rows if not r[0])[a.turns // 2]
-            m = sorted(r[at] for r in rows if r[0])[a.turns // 2]
-            print(f"{name:6} medians: quiet {q:8.1f} us, moving {m:8.1f} us: {m / q:.2f} times (to be at most {bound})")
+            q, m, c = (sorted(r[at] for r in rows if r[0] == k)[a.turns // 2] for k in ("quiet", "moving", "cp"))
+            print(f"{name:6} medians: quiet {q:8.1f} us, moving {m:8.1f} us: {m / q:.2f} times (to be at most {bound}); cp {c:8.1f} us: {c / q:.2f} times")
     finally:
         w.close()
 
