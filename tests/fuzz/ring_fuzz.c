@@ -160,10 +160,11 @@ static void replace(unsigned place)
 	raw_tail[place] = false;
 }
 
-/* All that was sent has been read, and all that was begun has ended. */
+/* All that was sent has been read, and all that was begun has ended. Who has been ended is replaced, as the supervisor does: a change may
+ * wait for its successor. */
 static void settle(void)
 {
-	struct sup_engine_stat st;
+	struct sup_engine_stat st = { 0 };
 
 	for (int i = 0; i < 200000; i++) {
 		drain(0);
@@ -175,9 +176,14 @@ static void settle(void)
 			if (st.pending_ops == 0)
 				return;
 		}
+		for (unsigned place = 0; place < 2 && i > 50; place++)
+			if (killed[place])
+				replace(place);
 		if (i > 50)
 			(void)usleep(50);
 	}
+	(void)fprintf(stderr, "%llu changes are pending; read to the end: lifecycle %d, worker %d; ended: %d, %d\n",
+		      (unsigned long long)st.pending_ops, taken(0), taken(1), killed[0], killed[1]);
 	MUST(!"the engine reads on");
 }
 
