@@ -216,53 +216,63 @@ static void wrk_conn_cold_done(struct wrk_io_job *job)
 	wrk_conn_touch(c);
 }
 
-/* Read, or move, what is next on an I/O thread. @return false: not now */
-static bool wrk_conn_cold(struct wrk_conn *c, bool splice)
+/* A job for what is next in the queue, with `room` bytes of its own. @return NULL: no memory, no descriptor */
+static struct wrk_conn_cold *wrk_conn_cold_new(struct wrk_conn *c, size_t room, void (*run)(struct wrk_io_job *job))
 {
-	struct wrk_conn_cold *k = malloc(sizeof(*k) + (splice ? 0 : WRK_OUT_CHUNK));
+	struct wrk_conn_cold *k = malloc(sizeof(*k) + room);
 	int fd;
 
 	if (!k)
-		return false;
+		return NULL;
 	wrk_out_cold(&c->out, &fd, &k->off, &k->want);
 	k->conn = c;
 	k->fd = fcntl(fd, F_DUPFD_CLOEXEC, 3);
-	k->sock = splice ? fcntl(c->fd, F_DUPFD_CLOEXEC, 3) : -1;
+	k->sock = -1;
+	k->level = 0;
 	k->block = NULL;
-	k->job = (struct wrk_io_job){ .run = splice ? wrk_conn_splice_run : wrk_conn_cold_run, .done = wrk_conn_cold_done };
-	if (k->fd < 0 || (splice && k->sock < 0) || wrk_io_submit(c->w->io, WRK_IO_READ, &k->job) < 0) {
-		om_close(&k->fd);
-		om_close(&k->sock);
-		free(k);
-		return false;
+	k->job = (struct wrk_io_job){ .run = run, .done = wrk_conn_cold_done };
+	if (k->fd >= 0)
+		return k;
+	free(k);
+	return NULL;
+}
+
+/* Off it goes, unless it is not `whole`. @return false: not now; k is gone */
+static bool wrk_conn_cold_go(struct wrk_conn *c, struct wrk_conn_cold *k, bool whole, enum wrk_io_class cls)
+{
+	if (whole && wrk_io_submit(c->w->io, cls, &k->job) == 0) {
+		c->tx_cold = true;
+		return true;
 	}
-	c->tx_cold = true;
-	return true;
+	om_close(&k->fd);
+	om_close(&k->sock);
+	free(k->block);
+	free(k);
+	return false;
+}
+
+/* Read, or move, what is next on an I/O thread. @return false: not now */
+static bool wrk_conn_cold(struct wrk_conn *c, bool splice)
+{
+	struct wrk_conn_cold *k = wrk_conn_cold_new(c, splice ? 0 : WRK_OUT_CHUNK, splice ? wrk_conn_splice_run : wrk_conn_cold_run);
+
+	if (!k)
+		return false;
+	if (splice)
+		k->sock = fcntl(c->fd, F_DUPFD_CLOEXEC, 3);
+	return wrk_conn_cold_go(c, k, !splice || k->sock >= 0, WRK_IO_READ);
 }
 
 /* Make the next block on an I/O thread. @return false: not now */
 static bool wrk_conn_code(struct wrk_conn *c)
 {
-	struct wrk_conn_cold *k = malloc(sizeof(*k) + WRK_OUT_CHUNK);
-	int fd;
+	struct wrk_conn_cold *k = wrk_conn_cold_new(c, WRK_OUT_CHUNK, wrk_conn_code_run);
 
 	if (!k)
 		return false;
-	wrk_out_cold(&c->out, &fd, &k->off, &k->want);
-	k->conn = c;
-	k->fd = fcntl(fd, F_DUPFD_CLOEXEC, 3);
-	k->sock = -1;
 	k->level = wrk_out_block_try(&c->out) ? wrk_code_level(c->w) : 0;
 	k->block = malloc(OM_PROTO_BLOCK_HDR + k->want);
-	k->job = (struct wrk_io_job){ .run = wrk_conn_code_run, .done = wrk_conn_cold_done };
-	if (k->fd < 0 || !k->block || wrk_io_submit(c->w->io, k->level ? WRK_IO_CODE : WRK_IO_READ, &k->job) < 0) {
-		om_close(&k->fd);
-		free(k->block);
-		free(k);
-		return false;
-	}
-	c->tx_cold = true;
-	return true;
+	return wrk_conn_cold_go(c, k, k->block != NULL, k->level ? WRK_IO_CODE : WRK_IO_READ);
 }
 
 /* Send what can be sent; what remains waits for epoll, a timer or an I/O thread. @return what the socket should wait for */

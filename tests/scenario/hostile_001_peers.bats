@@ -9,19 +9,11 @@ setup() {
 	need_root
 	MIN_WORKERS=2 MAX_WORKERS=2 write_conf "${LIMITS:-}"
 	daemon_start
-	printf 'the victim reads this' | objm put /v -
 	head -c 8000000 /dev/urandom | objm put /large -
 	head -c 8000000 /dev/urandom | objm put --ephemeral /large-eph -
-	HELD=()
-	as_uid $VICTIM test -r "$LIB/hostile.py" || skip "another user cannot read this checkout"
-	victim
-	before
+	hostile_ready
 }
-teardown() {
-	local p
-	for p in "${HELD[@]}"; do kill -KILL "$p" 2>/dev/null || true; done
-	scenario_teardown
-}
+teardown() { hostile_teardown; }
 
 @test "100,000 pipelined requests for descriptors, never read" {
 	attack flood /v 4 100000

@@ -9,17 +9,9 @@ setup() {
 	need_root
 	MIN_WORKERS=4 MAX_WORKERS=4 write_conf "limits: {connections: 11000, connections_per_uid: 3000}"
 	daemon_start
-	printf 'the victim reads this' | objm put /v -
-	HELD=()
-	as_uid $VICTIM test -r "$LIB/hostile.py" || skip "another user cannot read this checkout"
-	victim
-	before
+	hostile_ready
 }
-teardown() {
-	local p
-	for p in "${HELD[@]}"; do kill -KILL "$p" 2>/dev/null || true; done
-	scenario_teardown
-}
+teardown() { hostile_teardown; }
 
 @test "10,000 connections, each served; the victim meanwhile; descriptors before and after" {
 	local u n=5 p

@@ -35,6 +35,7 @@ say() {
 	sed 's/^/# /' "$T/said" >&3
 	return $r
 }
+# shellcheck disable=SC2120 # some tests pass how many
 victim() { say hostile $VICTIM victim /v 'the victim reads this' "${1:-400}"; }
 
 total() { objmctl --json counters | json "s['total']['$1']"; }
@@ -60,3 +61,19 @@ as_before() {
 	END
 }
 settled() { wait_until 30 as_before || { cat "$T/fds.before" "$T/fds.now"; return 1; }; }
+
+# The daemon runs: what the victim reads is there, and what there was before an attack is counted.
+hostile_ready() {
+	HELD=()
+	as_uid $VICTIM test -r "$LIB/hostile.py" || skip "another user cannot read this checkout"
+	printf 'the victim reads this' | objm put /v -
+	victim
+	before
+}
+
+# Attackers that hold on are in HELD.
+hostile_teardown() {
+	local p
+	for p in "${HELD[@]}"; do kill -KILL "$p" 2>/dev/null || true; done
+	scenario_teardown
+}
