@@ -108,6 +108,7 @@ static int take(objm_watch_t *w)
 		int r = objm_fail_status(w->s, &req, -(int)out.u.ext.status,
 					 body.have & OM_PROTO_BIT(ERROR_TEXT) ? &body.error_text : NULL);
 		objm_io_consume(&w->s->io, (size_t)n);
+		w->asked = false; /* nothing more comes of this one */
 		return r;
 	}
 	if (!(body.have & OM_PROTO_BIT(CHANGE)))

@@ -106,6 +106,17 @@ bool om_meta_valid(const void *meta, size_t len)
 	return step == 0;
 }
 
+bool om_meta_keys_plain(const void *meta, size_t len)
+{
+	const char *key, *val;
+	size_t pos = 0, k, v;
+
+	while (om_meta_next(meta, len, &pos, &key, &k, &val, &v))
+		if (memchr(key, '\0', k))
+			return false;
+	return true;
+}
+
 bool om_meta_next(const void *meta, size_t len, size_t *pos, const char **ret_key, size_t *ret_key_len,
 		  const char **ret_val, size_t *ret_val_len)
 {

@@ -101,6 +101,8 @@ bool om_uri_valid(const void *uri, size_t len);
 int om_uri_check(const void *uri, size_t len);
 /** True if `meta` is a well-formed sequence of entries within the limits above, keys non-empty and unique. */
 bool om_meta_valid(const void *meta, size_t len);
+/** True if no key of valid metadata has a zero byte: to a C program a key is a string. Older records may have such keys. */
+bool om_meta_keys_plain(const void *meta, size_t len);
 /** Next entry of valid metadata: false at the end; *pos starts at 0. The pointers are into `meta`. */
 bool om_meta_next(const void *meta, size_t len, size_t *pos, const char **ret_key, size_t *ret_key_len,
 		  const char **ret_val, size_t *ret_val_len);

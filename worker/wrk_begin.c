@@ -296,6 +296,11 @@ static int wrk_begin_check_ext(const struct wrk_req_item *item, const char **ret
 		*ret_text = "META is malformed, has a key twice, or too many entries";
 		return -OBJM_STATUS_INVALID_REQUEST;
 	}
+	if (((body->have & OM_PROTO_BIT(META)) && !om_meta_keys_plain(body->meta.p, body->meta.len)) ||
+	    ((body->have & OM_PROTO_BIT(TYPE)) && memchr(body->type.p, '\0', body->type.len))) {
+		*ret_text = "neither TYPE nor a key of META may contain a zero byte";
+		return -OBJM_STATUS_INVALID_REQUEST;
+	}
 	return 0;
 }
 

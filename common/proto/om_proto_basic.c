@@ -363,7 +363,8 @@ int om_proto_seg_decode(const void *buf, size_t len, struct om_proto_seg *ret_se
 {
 	const uint8_t *p = buf;
 
-	if (len < OM_PROTO_SEG_HDR || p[0] >= OM_PROTO_SEG_COUNT || om_be16_get(p + 2) != 0)
+	if (len < OM_PROTO_SEG_HDR || p[0] >= OM_PROTO_SEG_COUNT || om_be16_get(p + 2) != 0 ||
+	    (p[0] != OM_PROTO_SEG_INLINE && om_be32_get(p + 4) != 0))
 		return -OBJM_STATUS_PROTO_ERROR;
 	*ret_seg = (struct om_proto_seg){.type = p[0],
 					 .flags = p[1],
@@ -379,6 +380,7 @@ static int seg_resp_decode(const uint8_t *p, size_t len, struct om_proto_out *ou
 	struct om_proto_seg_resp *seg = &out->u.seg;
 	struct om_proto_seg one;
 	size_t whole, i;
+	bool fd = false; /* a segment had a descriptor of its own */
 
 	out->kind = OM_PROTO_OUT_SEGMENTED;
 	if (!have(len, OM_PROTO_SEG_RESP_HDR, ret_need))
@@ -399,6 +401,9 @@ static int seg_resp_decode(const uint8_t *p, size_t len, struct om_proto_out *ou
 	for (i = 0; i < seg->segs; i++) {
 		if (om_proto_seg_decode(out->segs + i * OM_PROTO_SEG_HDR, OM_PROTO_SEG_HDR, &one) < 0)
 			return -OBJM_STATUS_PROTO_ERROR;
+		if (one.type != OM_PROTO_SEG_INLINE && (one.flags & OM_PROTO_SEGF_REUSE_FD) && !fd)
+			return -OBJM_STATUS_PROTO_ERROR; /* of which one? */
+		fd |= one.type != OM_PROTO_SEG_INLINE;
 	}
 	return (int)whole;
 }

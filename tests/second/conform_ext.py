@@ -149,7 +149,10 @@ def bad_frames(env):
             wrong += [(o.INVALID_REQUEST, o.PUT_INLINE, [uri("/bad"), t], {"payload": b"x"}) for t in
                       ((o.PUT_FLAGS, 8), cond(3), (o.DURABILITY, 3), (o.TTL_S, b"ab"), (o.TYPE, b"x" * 256), (o.META, b"\1\0\5ab"),
                        (o.META, b"\0\0\0"), (o.META, o.encode_meta([(b"k", b"")] * 2)), (o.META, o.encode_meta([(b"%d" % i, b"") for i in range(65)])),
-                       (o.META, o.encode_meta([(b"k" * 129, b"")])), (o.META, o.encode_meta([(b"k", b"x" * 4093)])))]
+                       (o.META, o.encode_meta([(b"k" * 129, b"")])), (o.META, o.encode_meta([(b"k", b"x" * 4093)])),
+                       (o.TYPE, b"a/b\0"), (o.META, o.encode_meta([(b"k", b"v"), (b"a\0b", b"v")])))]
+            wrong += [(o.INVALID_REQUEST, op, [uri("/bad"), t], {}) for op in (o.PUT_BEGIN, o.SET)
+                      for t in ((o.TYPE, b"\0"), (o.META, o.encode_meta([(b"k\0", b"")])))]
             wrong += [
                 (o.TOO_LARGE, o.PUT_INLINE, [uri("/bad")], {"payload": b"x" * (inline_max + 1)}),
                 (o.NO_SESSION, o.PUT_COMMIT, [(o.SESSION, 12345)], {}), (o.NO_SESSION, o.PUT_ABORT, [(o.SESSION, 12345)], {}),

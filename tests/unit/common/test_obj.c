@@ -121,6 +121,15 @@ static void test_meta(void **state)
 	assert_int_equal(vl, 0);
 	assert_false(om_meta_next(m, n, &pos, &key, &kl, &val, &vl));
 
+	assert_true(om_meta_keys_plain(m, n));
+	m[n - 8 + 4] = '\0'; /* in the second key: well-formed, and a C program would see another key */
+	assert_true(om_meta_valid(m, n));
+	assert_false(om_meta_keys_plain(m, n));
+	m[n - 8 + 4] = 'm';
+	m[n - 9] = '\0'; /* in a value: any bytes */
+	assert_true(om_meta_keys_plain(m, n));
+	m[n - 9] = 'e';
+
 	size_t twice = n + entry(m + n, "colour", "red");
 	assert_false(om_meta_valid(m, twice));
 	assert_false(om_meta_valid("\0\0\0", 3)); /* an empty key */

@@ -222,6 +222,16 @@ static void test_segments(void **state)
 	buf[7] = 64;
 	buf[OM_PROTO_SEG_RESP_HDR + 63 * OM_PROTO_SEG_HDR] = 3; /* no such type */
 	assert_int_equal(out_v2(true, 0x10, buf, n, &out, &need), -OBJM_STATUS_PROTO_ERROR);
+	buf[OM_PROTO_SEG_RESP_HDR + 63 * OM_PROTO_SEG_HDR] = OM_PROTO_SEG_FD;
+	assert_int_equal(out_v2(true, 0x10, buf, n, &out, &need), n);
+	buf[OM_PROTO_SEG_RESP_HDR + 63 * OM_PROTO_SEG_HDR + 7] = 1; /* bytes that no descriptor segment has */
+	assert_int_equal(out_v2(true, 0x10, buf, n, &out, &need), -OBJM_STATUS_PROTO_ERROR);
+	buf[OM_PROTO_SEG_RESP_HDR + 63 * OM_PROTO_SEG_HDR + 7] = 0;
+	buf[OM_PROTO_SEG_RESP_HDR + 1] = OM_PROTO_SEGF_REUSE_FD; /* the first: of nothing */
+	assert_int_equal(out_v2(true, 0x10, buf, n, &out, &need), -OBJM_STATUS_PROTO_ERROR);
+	buf[OM_PROTO_SEG_RESP_HDR + OM_PROTO_SEG_HDR + 1] = OM_PROTO_SEGF_REUSE_FD;
+	buf[OM_PROTO_SEG_RESP_HDR + 1] = 0;
+	assert_int_equal(out_v2(true, 0x10, buf, n, &out, &need), n);
 	r.segs = 65;
 	assert_int_equal(om_proto_seg_resp_encode(&r, buf, sizeof(buf)), -OBJM_STATUS_INVALID_REQUEST);
 	s.type = 3;
