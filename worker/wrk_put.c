@@ -230,8 +230,8 @@ void wrk_put_abort(struct wrk_put_set *s, struct wrk_put *p)
 	p->dead = true;
 	p->begun_fn = NULL;
 	p->done_fn = NULL;
-	/* Nobody else holds it in these states; in the others the step that gets it back sees `dead`. */
-	if (p->state == WRK_PUT_OPEN || p->state == WRK_PUT_FEED || p->state == WRK_PUT_CUT || p->state == WRK_PUT_WAIT)
+	/* Nobody else holds it in these states; in the others, and while it is being cut, the step that gets it back sees `dead`. */
+	if (!p->job.busy && (p->state == WRK_PUT_OPEN || p->state == WRK_PUT_FEED || p->state == WRK_PUT_CUT || p->state == WRK_PUT_WAIT))
 		wrk_put_end(p);
 }
 
@@ -487,9 +487,9 @@ int wrk_put_commit(struct wrk_put_set *s, struct wrk_put *p, wrk_put_done_fn *fn
 	p->done_fn = fn;
 	p->arg = arg;
 	p->commit_due_ns = om_now_ns() + s->w->boot.limits.commit_wait_ms * UINT64_C(1000000);
-	if (p->state == WRK_PUT_CUT)
-		wrk_put_answer(p, -OBJM_STATUS_TOO_LARGE); /* p->why was set when it was cut */
-	else
+	if (p->state != WRK_PUT_CUT)
 		wrk_put_freeze(p);
+	else if (!p->job.busy) /* else when it has been cut */
+		wrk_put_answer(p, -OBJM_STATUS_TOO_LARGE); /* p->why was set when it was */
 	return 0;
 }

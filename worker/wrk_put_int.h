@@ -42,7 +42,7 @@ enum wrk_put_state {
 	WRK_PUT_BEGIN,	/* the file is being made (job) */
 	WRK_PUT_OPEN,	/* the client writes */
 	WRK_PUT_FEED,	/* inline: the payload comes */
-	WRK_PUT_CUT,	/* it took too much: lives to say so */
+	WRK_PUT_CUT,	/* it took too much: lives to say so; cut by a job, again and again */
 	WRK_PUT_WORK,	/* inline write, freeze (job) */
 	WRK_PUT_WAIT,	/* timer: writer still open, ring or key busy */
 	WRK_PUT_ASK,	/* PREPARE sent */

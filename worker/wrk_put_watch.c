@@ -3,25 +3,47 @@
  *
  * A writable descriptor that is out cannot be bounded. So what open sessions take on the disk is looked at every 100 ms: one
  * that passed its announced size by WRK_PUT_SLACK, or that takes room which the tier has not got, is cut to nothing and its
- * user refused for a while. Its writer may go on writing: it is cut again, as long as its connection lives.
+ * user refused for a while. Its writer may go on writing: it is cut again, as long as its connection lives. The cut frees what was
+ * taken, gigabytes perhaps: an I/O thread does it.
  */
 #include "common/om_counter.h"
 #include "worker/wrk_put_int.h"
 
+static void cut_run(struct wrk_io_job *job)
+{
+	struct wrk_put *p = wrk_put_of_job(job);
+
+	p->status = be_cut(&p->tier->be, &p->file);
+	p->err = p->status < 0 ? errno : 0;
+}
+
+static void cut_done(struct wrk_io_job *job)
+{
+	struct wrk_put *p = wrk_put_of_job(job);
+
+	if (p->status < 0)
+		om_log(OM_MSG_OBJECT_IO, "tier %s: the file of a put that took too much cannot be cut: %s", wrk_put_tier_name(p), strerror(p->err));
+	if (p->dead)
+		wrk_put_end(p);
+	else if (p->commit_asked)
+		wrk_put_answer(p, -OBJM_STATUS_TOO_LARGE);
+}
+
 static void cut(struct wrk_put *p, uint64_t bytes, const char *why)
 {
 	struct wrk_put_user *u = p->user;
-	int rc = be_cut(&p->tier->be, &p->file);
+	bool again = p->state == WRK_PUT_CUT;
 
-	if (p->state == WRK_PUT_CUT)
-		return;
 	p->state = WRK_PUT_CUT;
+	wrk_put_work(p, bytes, cut_run, cut_done); /* p lives: nobody has asked for its end */
+	if (again)
+		return;
 	u->refused_until_ns = om_now_ns() + WRK_PUT_REFUSE_NS;
 	(void)snprintf(p->why, sizeof(p->why), "the put was given up: it took %llu bytes on tier %s, %s",
 		       (unsigned long long)bytes, wrk_put_tier_name(p), why);
 	om_count(OM_C_PEER_LIMIT, 1);
-	om_log(OM_MSG_PEER_LIMIT, "uid %u: %s; more of its puts are refused for %u s%s", u->uid, p->why,
-	       (unsigned)(WRK_PUT_REFUSE_NS / 1000000000u), rc < 0 ? " (its file cannot be cut)" : "");
+	om_log(OM_MSG_PEER_LIMIT, "uid %u: %s; more of its puts are refused for %u s", u->uid, p->why,
+	       (unsigned)(WRK_PUT_REFUSE_NS / 1000000000u));
 }
 
 /* Of what it takes, what the supervisor does not know of. */
@@ -39,7 +61,7 @@ static uint64_t account_room(const struct wrk_put_tier *t)
 
 static bool watched(const struct wrk_put *p)
 {
-	return p && p->begun && !p->frozen && !p->dead && (p->state == WRK_PUT_OPEN || p->state == WRK_PUT_CUT) &&
+	return p && p->begun && !p->frozen && !p->dead && !p->job.busy && (p->state == WRK_PUT_OPEN || p->state == WRK_PUT_CUT) &&
 	       /* a network filesystem may keep us waiting: not from the loop */
 	       p->set->w->tiers[p->tier->no].row.type != OM_TIER_NETWORK;
 }

@@ -101,39 +101,65 @@ static void wrk_write_done(void *arg, const struct wrk_put_done *d)
 
 static const char wrk_write_no_session[] = "there is no such put on this connection: begin again";
 
-void wrk_write_put_commit(struct wrk_req *r, const struct om_proto_body *body)
-{
-	struct wrk_put *p = wrk_put_find(r->w->puts, &r->conn->puts, body->session);
-	const char *text = NULL;
-	int rc;
-
-	if (!p) {
-		wrk_answer_error(r, -OBJM_STATUS_NO_SESSION, wrk_write_no_session);
-		return;
-	}
-	/* the rules may have changed since it began */
-	if (!wrk_right(r, wrk_right_put(wrk_put_rec(p)->flags), wrk_put_rec(p)->uri, wrk_put_rec(p)->uri_len))
-		return;
-	r->session = body->session;
-	if (!wrk_req_wait(r))
-		return;
-	rc = wrk_put_commit(r->w->puts, p, wrk_write_done, r, &text);
-	if (rc < 0)
-		wrk_answer_error(r, rc, text);
-}
-
 /* A COMMIT of the session that is under way gets no callback any more: answer it. */
-static void wrk_write_end_commit(struct wrk_conn *c, uint32_t session)
+static void wrk_write_end_commit(struct wrk_conn *c, uint32_t session, int status, const char *text)
 {
 	struct wrk_req *r, *next;
 
 	for (r = c->reqs; r; r = next) {
 		next = r->next;
 		if (r->op == OM_PROTO_OP_PUT_COMMIT && r->session == session)
-			wrk_answer_error(r, -OBJM_STATUS_NO_SESSION, "the put was aborted while it was being committed");
+			wrk_answer_error(r, status, text);
 		if (c->state == WRK_CONN_DEAD)
 			return;
 	}
+}
+
+/* The session ends, and a COMMIT of it that is under way is told so. @return false: the connection was closed on the way */
+static bool wrk_write_drop(struct wrk_conn *c, struct wrk_put *p, uint32_t session, int status, const char *text)
+{
+	wrk_put_abort(c->w->puts, p);
+	wrk_write_end_commit(c, session, status, text);
+	return c->state != WRK_CONN_DEAD;
+}
+
+static void wrk_write_denied(struct wrk_req *r, struct wrk_put *p, uint32_t session, uint32_t rights)
+{
+	char uri[OM_URI_MAX];
+	const struct om_rec *rec = wrk_put_rec(p);
+	uint16_t len = rec->uri_len;
+
+	memcpy(uri, rec->uri, len); /* which goes with the session */
+	if (wrk_write_drop(r->conn, p, session, -OBJM_STATUS_NO_SESSION, "the put has ended: its user may not write there any more") &&
+	    wrk_right(r, rights, uri, len)) /* it says which right is missing */
+		wrk_answer_error(r, -OBJM_STATUS_PERMISSION_DENIED, NULL);
+}
+
+void wrk_write_put_commit(struct wrk_req *r, const struct om_proto_body *body)
+{
+	struct wrk_put *p = wrk_put_find(r->w->puts, &r->conn->puts, body->session);
+	const struct om_rec *rec;
+	const char *text = NULL;
+	uint32_t rights;
+	int rc;
+
+	if (!p) {
+		wrk_answer_error(r, -OBJM_STATUS_NO_SESSION, wrk_write_no_session);
+		return;
+	}
+	/* The rules may have changed since it began. What it may not commit it need not keep: its room goes to others. */
+	rec = wrk_put_rec(p);
+	rights = wrk_right_put(rec->flags);
+	if (!wrk_access_may(r->conn->access, rights, rec->uri, rec->uri_len)) {
+		wrk_write_denied(r, p, body->session, rights);
+		return;
+	}
+	r->session = body->session;
+	if (!wrk_req_wait(r))
+		return;
+	rc = wrk_put_commit(r->w->puts, p, wrk_write_done, r, &text);
+	if (rc < 0)
+		wrk_answer_error(r, rc, text);
 }
 
 void wrk_write_put_abort(struct wrk_req *r, const struct om_proto_body *body)
@@ -145,9 +171,8 @@ void wrk_write_put_abort(struct wrk_req *r, const struct om_proto_body *body)
 		wrk_answer_error(r, -OBJM_STATUS_NO_SESSION, wrk_write_no_session);
 		return;
 	}
-	wrk_put_abort(r->w->puts, p);
-	wrk_write_end_commit(c, body->session);
-	if (c->state != WRK_CONN_DEAD) /* else `r` has been ended with the connection */
+	/* false: `r` has been ended with the connection */
+	if (wrk_write_drop(c, p, body->session, -OBJM_STATUS_NO_SESSION, "the put was aborted while it was being committed"))
 		wrk_answer_body(r, NULL, NULL);
 }
 

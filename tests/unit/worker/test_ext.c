@@ -661,6 +661,38 @@ static void test_puts(void **state)
 	harness_stop(h);
 }
 
+/* Who may not commit any more when he comes to it has no session any more either: it would keep its room and its place. */
+static void test_put_denied(void **state)
+{
+	struct harness *h = harness_start(NULL, true);
+	struct client *c = ext_connect(h);
+	struct om_proto_body b = uri_body("/begun");
+	struct om_proto_ext ext;
+	uint32_t session;
+
+	(void)state;
+	ext_send(c, OM_PROTO_OP_PUT_BEGIN, 1, 0, &b, NULL, 0);
+	ext_recv(c, &ext, &b);
+	assert_int_equal(ext.status, 0);
+	session = b.session;
+	(void)close(ext_fd(c));
+	assert_int_equal(harness_counter(OM_C_PUT_OPEN), 1);
+	harness_call(h, no_rights);
+	b = (struct om_proto_body){ .have = OM_PROTO_BIT(SESSION), .session = session };
+	ext_send(c, OM_PROTO_OP_PUT_COMMIT, 2, 0, &b, NULL, 0);
+	ext_recv(c, &ext, &b);
+	assert_int_equal(ext.status, OBJM_STATUS_PERMISSION_DENIED);
+	assert_non_null(memmem(b.error_text.p, b.error_text.len, "`write`", 7));
+	assert_int_equal(harness_counter(OM_C_PUT_OPEN), 0);
+	harness_call(h, rights_again);
+	b = (struct om_proto_body){ .have = OM_PROTO_BIT(SESSION), .session = session };
+	ext_send(c, OM_PROTO_OP_PUT_COMMIT, 3, 0, &b, NULL, 0);
+	ext_recv(c, &ext, &b);
+	assert_int_equal(ext.status, OBJM_STATUS_NO_SESSION);
+	ext_close(c);
+	harness_stop(h);
+}
+
 /* An inline put on a connection that keeps the order must not wait for itself. */
 static void test_put_in_order(void **state)
 {
@@ -785,7 +817,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_sharing), cmocka_unit_test(test_get_many), cmocka_unit_test(test_hot_many),
 		cmocka_unit_test(test_hot_pipeline), cmocka_unit_test(test_hot_rights), cmocka_unit_test(test_hot_logged), cmocka_unit_test(test_copy_range), cmocka_unit_test(test_copy_small),
-		cmocka_unit_test(test_stat_delete_list), cmocka_unit_test(test_puts), cmocka_unit_test(test_put_in_order),
+		cmocka_unit_test(test_stat_delete_list), cmocka_unit_test(test_puts), cmocka_unit_test(test_put_denied), cmocka_unit_test(test_put_in_order),
 		cmocka_unit_test(test_put_and_gone), cmocka_unit_test(test_refusals),
 	};
 

@@ -5,6 +5,7 @@
 #include "put_fix.h"
 
 #include <fcntl.h>
+#include <pthread.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -481,6 +482,66 @@ static void test_bounds(void **state)
 	assert_int_equal(begin_status(&other, &req), 0);
 }
 
+/* Who cuts, and when. */
+static _Atomic bool hold_cut;
+static _Atomic unsigned cuts, cuts_in_loop;
+static pthread_t loop_thread;
+int __real_ftruncate64(int fd, off_t len);
+int __wrap_ftruncate64(int fd, off_t len);
+int __wrap_ftruncate64(int fd, off_t len)
+{
+	if (len == 0) {
+		cuts_in_loop += pthread_equal(pthread_self(), loop_thread) != 0;
+		cuts++;
+		while (hold_cut)
+			(void)usleep(1000);
+	}
+	return __real_ftruncate64(fd, len);
+}
+
+/* One whose file is being cut now. */
+static int begin_cut(struct wrk_put_owner *o, const struct wrk_put_req *req)
+{
+	int fd = put_fix_begin(&f, o, req);
+
+	loop_thread = pthread_self();
+	cuts = cuts_in_loop = 0;
+	hold_cut = true;
+	assert_int_equal(fallocate(fd, 0, 0, (64 << 20) + (1 << 20)), 0);
+	for (int i = 0; i < 1000 && !cuts; i++)
+		put_fix_for(&f, 10);
+	assert_int_equal(cuts, 1);
+	return fd;
+}
+
+/* Cutting may take long: the loop goes on meanwhile, and whatever is asked of the session waits. */
+static void test_cut_elsewhere(void **state)
+{
+	struct wrk_put_req req = put_fix_req("/x");
+	unsigned n = f.n_done;
+	const char *text = "";
+
+	(void)state;
+	req.size_hint = 4096;
+	(void)close(begin_cut(&other, &req));
+	assert_int_equal(wrk_put_commit(S, wrk_put_find(S, &other, f.begun.session), put_fix_done, &f, &text), 0);
+	put_fix_for(&f, 250);
+	assert_int_equal(f.n_done, n);
+	assert_int_equal(cuts, 1); /* and it is not cut by two */
+	hold_cut = false;
+	put_fix_until(&f, &f.n_done, n + 1);
+	assert_int_equal(f.done.status, -OBJM_STATUS_TOO_LARGE);
+	(void)close(begin_cut(&trusted, &req));
+	wrk_put_owner_close(S, &trusted);
+	put_fix_for(&f, 50);
+	assert_int_equal(wrk_put_count(S), 1); /* it is still being cut */
+	hold_cut = false;
+	for (int i = 0; i < 1000 && wrk_put_count(S); i++)
+		put_fix_for(&f, 10);
+	assert_int_equal(wrk_put_count(S), 0);
+	assert_int_equal(cuts_in_loop, 0);
+}
+
 /* One that takes far more than it announced is cut, told so, and its user refused for a while. */
 static void test_taken_too_much(void **state)
 {
@@ -810,7 +871,7 @@ int main(void)
 		T(untrusted_kept), T(still_open), T(closed_while_waiting), T(precondition), T(busy_key), T(busy_key_for_long),
 		T(commit_refused), T(gone_while_open), T(gone_at_each_step), T(abort), T(large_let_go), T(next_tier), T(tier_states),
 		T(ephemeral_never_on_disk), cmocka_unit_test_setup_teardown(test_no_tier_for_ephemeral, setup_no_memory, teardown),
-		T(promise_of_the_filesystem), T(bounds), T(taken_too_much), T(no_room_any_more), T(room), T(room_elsewhere),
+		T(promise_of_the_filesystem), T(bounds), T(taken_too_much), T(cut_elsewhere), T(no_room_any_more), T(room), T(room_elsewhere),
 		T(room_grows), T(inline), T(inline_bounds),
 		T(many_at_once),
 #if OM_FAULTS
