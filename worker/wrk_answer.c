@@ -366,21 +366,21 @@ void wrk_answer_bytes(struct wrk_req *r, int fd, uint64_t off, uint64_t len)
 	r->copied = true;
 	r->bytes = len;
 	if (!r->conn) {
-		(void)close(fd);
+		(void)wrk_fdcache_close(fd);
 		wrk_req_end(r);
 		return;
 	}
 	if (!wrk_answer_bytes_head(r, off, len)) { /* lost: the request is gone */
-		(void)close(fd);
+		(void)wrk_fdcache_close(fd);
 		return;
 	}
 	if (len == 0) {
-		(void)close(fd);
+		(void)wrk_fdcache_close(fd);
 		wrk_req_end(r);
 	} else if (wrk_out_file(wrk_req_out(r), fd, off, len, how) == 0) {
 		wrk_req_end(r);
 	} else {
-		(void)close(fd);
+		(void)wrk_fdcache_close(fd);
 		wrk_answer_lost(r);
 	}
 }

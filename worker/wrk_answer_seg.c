@@ -75,7 +75,7 @@ static bool wrk_answer_seg_queue(struct wrk_req *r, const struct wrk_answer_seg 
 
 void wrk_answer_seg(struct wrk_req *r, int fd)
 {
-	struct wrk_out_fd out = { .fd = fd, .own = true };
+	struct wrk_out_fd out = { .fd = fd, .own = true, .large = wrk_fdcache_large(r->ent.size) };
 	struct wrk_answer_seg s;
 	bool ok;
 
@@ -83,7 +83,7 @@ void wrk_answer_seg(struct wrk_req *r, int fd)
 	r->copied = true;
 	r->bytes = r->ent.size;
 	if (!r->conn) {
-		(void)close(fd);
+		(void)wrk_fdcache_close(fd);
 		wrk_req_end(r);
 		return;
 	}
@@ -93,7 +93,8 @@ void wrk_answer_seg(struct wrk_req *r, int fd)
 		ok = wrk_out_fd_byte(wrk_req_out(r), &out) == 0;
 		fd = ok ? -1 : fd;
 	}
-	om_close(&fd);
+	if (fd >= 0)
+		(void)wrk_fdcache_close(fd);
 	if (ok)
 		wrk_req_end(r);
 	else

@@ -58,6 +58,7 @@ struct wrk_fde { /* what a look-up touches lies in the first cache line */
 	_Atomic uint32_t refs;
 	_Atomic bool used;	       /* since the hand passed */
 	bool linked;		       /* in the table; under the mutex */
+	bool large;
 	_Atomic(struct wrk_fde *) next; /* chain */
 	struct wrk_fde *newer, *older; /* order of insertion; under the mutex */
 	struct wrk_fdcache *cache;
@@ -124,13 +125,14 @@ void wrk_fdcache_put(struct wrk_fdcache *c, struct wrk_fde *e)
 	OM_ASSERT(e->magic == WRK_FDE_MAGIC && !e->linked);
 	/* Nobody can get a reference any more, so the descriptor goes now: waiting for the grace period would let thousands
 	 * pile up. Only the memory, which a reader may still be looking at, has to wait. */
-	om_close(&e->fd);
+	if (OM_UNLIKELY(e->large))
+		(void)wrk_fdcache_close(om_take_fd(&e->fd));
+	else
+		om_close(&e->fd);
 	(void)atomic_fetch_add_explicit(&c->dying, 1, memory_order_relaxed);
 	WRK_FDCACHE_RELEASE();
 	urcu_memb_call_rcu(&e->rcu, wrk_fde_free);
 }
-
-#define WRK_FDCACHE_LARGE (1u << 20)
 
 struct wrk_fd_late {
 	struct rcu_head rcu;
@@ -153,7 +155,7 @@ bool wrk_fdcache_close(int fd)
 
 	/* what is known here: a network filesystem must not be asked */
 	if (statx(fd, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, STATX_NLINK | STATX_BLOCKS, &st) == 0 && st.stx_nlink == 0 &&
-	    st.stx_blocks * 512u > WRK_FDCACHE_LARGE)
+	    wrk_fdcache_large(st.stx_blocks * 512u))
 		l = malloc(sizeof(*l));
 	if (!l) {
 		(void)close(fd);
@@ -302,7 +304,7 @@ bool wrk_fdcache_wants(struct wrk_fdcache *c, const struct wrk_fdkey *key)
 	return false;
 }
 
-struct wrk_fde *wrk_fdcache_add(struct wrk_fdcache *c, const struct wrk_fdkey *key, int fd)
+struct wrk_fde *wrk_fdcache_add(struct wrk_fdcache *c, const struct wrk_fdkey *key, int fd, bool large)
 {
 	struct wrk_fde *e = aligned_alloc(OM_CACHELINE, sizeof(*e)), *old, *victim = NULL;
 	_Atomic(struct wrk_fde *) *head = &c->bucket[wrk_fdcache_slot(c, key)];
@@ -312,6 +314,7 @@ struct wrk_fde *wrk_fdcache_add(struct wrk_fdcache *c, const struct wrk_fdkey *k
 	memset(e, 0, sizeof(*e));
 	e->magic = WRK_FDE_MAGIC;
 	e->fd = fd;
+	e->large = large;
 	e->key = *key;
 	e->cache = c;
 	atomic_init(&e->refs, 2); /* the table's and the caller's */

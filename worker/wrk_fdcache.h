@@ -55,9 +55,10 @@ bool wrk_fdcache_wants(struct wrk_fdcache *c, const struct wrk_fdkey *key);
 /**
  * Insert `fd` under `key` and return a reference to the entry. If another thread was first its entry is returned and `fd`
  * is closed. Takes over `fd` on success only.
+ * @param large  wrk_fdcache_large() of the object: it is closed as by wrk_fdcache_close()
  * @return NULL: out of memory
  */
-struct wrk_fde *wrk_fdcache_add(struct wrk_fdcache *c, const struct wrk_fdkey *key, int fd);
+struct wrk_fde *wrk_fdcache_add(struct wrk_fdcache *c, const struct wrk_fdkey *key, int fd, bool large);
 
 /** The descriptor of an entry that the caller holds a reference to. Sent only, never read from. */
 int wrk_fdcache_fd(const struct wrk_fde *e);
@@ -69,6 +70,9 @@ void wrk_fdcache_put(struct wrk_fdcache *c, struct wrk_fde *e);
  * the grace periods: it may be the last, which frees all of the file (0.1 s and more for a GiB). @return true: there
  */
 bool wrk_fdcache_close(int fd);
+
+/** May closing the last descriptor of an object of so many bytes take long? */
+static inline bool wrk_fdcache_large(uint64_t size) { return size > 1u << 20; }
 
 /** Forget object `id` of `tier`, for all uids of which an entry stands. */
 void wrk_fdcache_drop(struct wrk_fdcache *c, uint64_t id, uint8_t tier, uint32_t uid);

@@ -285,14 +285,15 @@ static void wrk_get_opened(struct wrk_req *r, int fd)
 	}
 	if (r->conn && wrk_get_shares(r)) {
 		struct wrk_fdkey key = { .id = r->ent.id, .uid = r->conn->uid, .tier = r->ent.tier };
-		struct wrk_fde *e = wrk_fdcache_wants(r->w->fdcache, &key) ? wrk_fdcache_add(r->w->fdcache, &key, fd) : NULL;
+		struct wrk_fde *e = wrk_fdcache_wants(r->w->fdcache, &key) ?
+					    wrk_fdcache_add(r->w->fdcache, &key, fd, wrk_fdcache_large(r->ent.size)) : NULL;
 
 		if (e) {
 			wrk_answer_fd(r, &(struct wrk_out_fd){ .fd = wrk_fdcache_fd(e), .ref = e });
 			return;
 		}
 	}
-	wrk_answer_fd(r, &(struct wrk_out_fd){ .fd = fd, .own = true });
+	wrk_answer_fd(r, &(struct wrk_out_fd){ .fd = fd, .own = true, .large = wrk_fdcache_large(r->ent.size) });
 }
 
 static void wrk_get_job_run(struct wrk_io_job *job)

@@ -85,9 +85,9 @@ static bool wrk_hot_fd(const struct wrk_conn *c, struct wrk_fde *fde, const stru
 			return false;
 		om_count(OM_C_FD_CACHE_MISS, 1);
 		if (wrk_fdcache_wants(c->w->fdcache, &key))
-			fde = wrk_fdcache_add(c->w->fdcache, &key, fd);
+			fde = wrk_fdcache_add(c->w->fdcache, &key, fd, wrk_fdcache_large(e->size));
 		if (!fde) {
-			*ret = (struct wrk_out_fd){ .fd = fd, .own = true };
+			*ret = (struct wrk_out_fd){ .fd = fd, .own = true, .large = wrk_fdcache_large(e->size) };
 			return true;
 		}
 	}

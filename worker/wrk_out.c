@@ -19,6 +19,8 @@ void wrk_out_fd_drop(struct wrk_fdcache *cache, const struct wrk_out_fd *fd)
 {
 	if (fd->ref)
 		wrk_fdcache_put(cache, fd->ref);
+	else if (fd->own && fd->large)
+		(void)wrk_fdcache_close(fd->fd);
 	else if (fd->own && fd->fd >= 0)
 		(void)close(fd->fd);
 }

@@ -22,6 +22,7 @@
 struct wrk_out_fd {
 	int fd;
 	bool own;
+	bool large; /* own: of an object for which wrk_fdcache_large() is true */
 	struct wrk_fde *ref;
 };
 

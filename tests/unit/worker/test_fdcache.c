@@ -10,9 +10,11 @@
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <cmocka.h>
+#include <urcu/urcu-memb.h>
 
 #include "common/om_counter.h"
 #include "worker/wrk_fdcache.h"
+#include "worker/wrk_out.h"
 
 #define OBJECTS 64u
 #define UIDS 2u
@@ -74,7 +76,7 @@ static struct wrk_fde *get_or_add(struct wrk_fdcache *c, uint64_t id, uint32_t u
 	struct wrk_fde *e = wrk_fdcache_get(c, &key);
 
 	if (!e)
-		e = wrk_fdcache_add(c, &key, open_object(id));
+		e = wrk_fdcache_add(c, &key, open_object(id), false);
 	return e;
 }
 
@@ -316,11 +318,46 @@ static void test_large_close(void **state)
 	assert_int_equal(open_fds(), before);
 }
 
+/* The same of one that the cache let go, or that never was in it: while we are a reader no grace period ends, and it is open. */
+static void test_large_evicted(void **state)
+{
+	static char buf[2 << 20];
+	const struct wrk_fdkey key = { .id = 1000, .uid = 7 };
+	struct wrk_fdcache *c;
+	char path[80];
+
+	(void)state;
+	assert_int_equal(wrk_fdcache_new(8, &c), 0);
+	for (unsigned i = 0; i < 3; i++) { /* in the cache; in a queue; said to be small */
+		int fd;
+
+		(void)snprintf(path, sizeof(path), "%s/large", dir);
+		fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+		assert_int_equal(write(fd, buf, sizeof(buf)), sizeof(buf));
+		assert_int_equal(unlink(path), 0);
+		urcu_memb_read_lock();
+		if (i == 1) {
+			wrk_out_fd_drop(c, &(struct wrk_out_fd){ .fd = fd, .own = true, .large = true });
+		} else {
+			struct wrk_fde *e = wrk_fdcache_add(c, &key, fd, wrk_fdcache_large(i == 0 ? sizeof(buf) : 100));
+
+			wrk_fdcache_drop(c, key.id, key.tier, key.uid);
+			assert_int_equal(fcntl(fd, F_GETFD), FD_CLOEXEC); /* we have a reference */
+			wrk_fdcache_put(c, e);
+		}
+		assert_int_equal(fcntl(fd, F_GETFD), i < 2 ? FD_CLOEXEC : -1);
+		urcu_memb_read_unlock();
+		urcu_memb_barrier();
+		assert_int_equal(fcntl(fd, F_GETFD), -1);
+	}
+	wrk_fdcache_free(c);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_hit), cmocka_unit_test(test_bound), cmocka_unit_test(test_wants), cmocka_unit_test(test_no_leak),
-		cmocka_unit_test(test_sweep), cmocka_unit_test(test_large_close), cmocka_unit_test(test_stress),
+		cmocka_unit_test(test_sweep), cmocka_unit_test(test_large_close), cmocka_unit_test(test_large_evicted), cmocka_unit_test(test_stress),
 	};
 
 	return cmocka_run_group_tests(tests, setup, teardown);
