@@ -45,8 +45,8 @@ enum kind { FLAG, TEXT, NUMBER, SIZE, REAL, SMALL, CPU };
 	X("open", NULL, FLAG, open, 0, 0, FLOOR, "open and close a file for each descriptor") \
 	X("files", "DIR", TEXT, files, 0, 0, LOAD | FLOOR, "floor: pass the files below it instead of files of its own; peers path, http, bare, rename: where files lie") \
 	X("same-cpu", NULL, FLAG, same_cpu, 0, 0, FLOOR, "both processes on one CPU") \
-	X("client-cpu", "X", CPU, client_cpu, 0, 1023, LOAD | FLOOR, "bind the clients to a CPU") \
-	X("server-cpu", "X", CPU, server_cpu, 0, 1023, LOAD | FLOOR, "bind the workers (floor: the second process; a peer: all of it) to a CPU") \
+	X("client-cpu", "X", CPU, client_cpu, 0, 1023, LOAD | FLOOR | START, "bind the clients to a CPU") \
+	X("server-cpu", "X", CPU, server_cpu, 0, 1023, LOAD | FLOOR | START, "bind the workers (floor: the second process; a peer: all of it) to a CPU") \
 	X("prefix", "URI", TEXT, prefix, 0, 0, LOAD | FLOOR, "of the objects (/objm-bench); floor: whose requests have that length") \
 	X("keep", NULL, FLAG, keep, 0, 0, LOAD, "leave the objects there") \
 	X("no-prepare", NULL, FLAG, no_prepare, 0, 0, GET | MIX, "the objects are there already (from a run with --keep)") \
