@@ -1,11 +1,10 @@
 /*
  * sup_child.c: see sup_child.h. In the supervisor's main thread.
  *
- * Every change of a place's state goes through child_event(): it asks the table (sup_fsm.c), takes the new state, carries
- * out the action. The other half of the file is the control socket: messages are a table of type, length and who may send
- * it, checked before anything is done.
+ * Every change of a place's state goes through sup_child_event(): it asks the table (sup_fsm.c), takes the new state, carries
+ * out the action. What is said over the control sockets is in sup_child_ctl.c.
  */
-#include "supervisor/sup_child.h"
+#include "supervisor/sup_child_int.h"
 
 #include <signal.h>
 #include <sys/pidfd.h>
@@ -14,10 +13,7 @@
 #include "index/idx_alog.h"
 
 #define MS 1000000u
-#define CTL_TURN 32 /* control messages taken from one child in a turn */
 
-static void child_event(struct sup_place *p, enum sup_event ev, const char *why);
-static void on_ctl(struct sup_ev *ev, uint32_t events);
 static void on_pid(struct sup_ev *ev, uint32_t events);
 
 void sup_child_name(const struct sup_place *p, char ret[static 32])
@@ -26,91 +22,6 @@ void sup_child_name(const struct sup_place *p, char ret[static 32])
 		(void)snprintf(ret, 32, "lifecycle");
 	else
 		(void)snprintf(ret, 32, "worker %u", p->no);
-}
-
-/* ---- messages to a child ---- */
-
-static struct om_proc_hdr head(uint16_t type, size_t len)
-{
-	return (struct om_proc_hdr){ .magic = OM_PROC_MAGIC, .len = (uint32_t)len, .type = type, .layout = OM_PROC_LAYOUT };
-}
-
-/* A child that does not take its messages is as good as stuck. */
-static void send_to(struct sup_place *p, const void *msg, size_t len, const int *fds, unsigned nfds)
-{
-	int err = om_fdpass_send(p->ctl, msg, len, fds, nfds);
-
-	if (err == -OBJM_STATUS_GONE || err == 0)
-		return; /* gone: its end is about to be seen */
-	child_event(p, SUP_EVENT_BROKE, err == -OBJM_STATUS_WOULD_BLOCK ? "it does not read its control socket" :
-									    "its control socket failed");
-}
-
-/* Tell the lifecycle process of a worker's access log, or that it is gone. */
-static void tell_alog(struct sup_children *c, const struct sup_place *worker, bool gone)
-{
-	struct sup_place *l = &c->place[SUP_CHILD_LIFECYCLE];
-	struct om_proc_alog m = { .child = worker->no };
-
-	if (l->ctl < 0 || (l->state != SUP_STATE_BOOTING && l->state != SUP_STATE_READY))
-		return;
-	m.hdr = head(gone ? OM_PROC_ALOG_GONE : OM_PROC_ALOG, sizeof(m));
-	send_to(l, &m, sizeof(m), gone ? NULL : &worker->alog.rofd, gone ? 0 : 1);
-}
-
-static void announce_index(struct sup_place *p, const struct sup_post_index *ix)
-{
-	struct om_proc_index m = { .hdr = head(OM_PROC_INDEX, sizeof(m)), .seq = ix->seq };
-	const int fds[2] = { ix->index_rofd, ix->heatfd };
-
-	if (p->ctl < 0 || p->index_want >= ix->seq)
-		return; /* it was started with this one */
-	p->index_want = ix->seq;
-	if (p->state != SUP_STATE_BOOTING) { /* one that boots answers after READY */
-		p->ack_due_ns = om_now_ns() + (uint64_t)SUP_CHILD_ACK_MS * MS;
-		p->ack_why = "it did not confirm a new index segment";
-	}
-	send_to(p, &m, sizeof(m), fds, p->role == OM_ROLE_LIFECYCLE ? 2 : 1);
-}
-
-void sup_child_conf(struct sup_children *c)
-{
-	struct om_proc_conf m = { .hdr = head(OM_PROC_CONF, sizeof(m)) };
-	int dirs[OM_TIERS_MAX][2];
-
-	sup_boot_live(c->env, &m.live, dirs); /* without descriptors: what is new to a child's sandbox it cannot use */
-	for (uint32_t i = 0; i < m.live.n_tiers; i++) {
-		om_close(&dirs[i][0]);
-		om_close(&dirs[i][1]);
-	}
-	m.seq = ++c->conf_seq;
-	for (unsigned i = 0; i < c->n; i++) {
-		struct sup_place *p = &c->place[i];
-		if (p->ctl < 0 || !sup_fsm_alive(p->state))
-			continue;
-		p->conf_want = m.seq;
-		if (p->state != SUP_STATE_BOOTING) /* one that boots confirms after READY */
-			p->conf_due_ns = om_now_ns() + (uint64_t)SUP_CHILD_ACK_MS * MS;
-		send_to(p, &m, sizeof(m), &c->env->rules_fd, 1);
-	}
-}
-
-bool sup_child_ask_conns(struct sup_place *p, uint32_t seq)
-{
-	struct om_proc_index m = { .hdr = head(OM_PROC_CONNS, sizeof(m)), .seq = seq };
-
-	if (p->role != OM_ROLE_WORKER || p->ctl < 0 || (p->state != SUP_STATE_READY && p->state != SUP_STATE_DRAINING))
-		return false;
-	send_to(p, &m, sizeof(m), NULL, 0);
-	return true;
-}
-
-bool sup_child_conf_settled(const struct sup_children *c)
-{
-	for (unsigned i = 0; i < c->n; i++)
-		if (c->place[i].pid && c->place[i].conf_want != c->place[i].conf_seq)
-			return false;
-	return true;
 }
 
 /* ---- actions ---- */
@@ -149,7 +60,7 @@ static int launch(struct sup_place *p)
 	p->ctl = s.ctl;
 	err = sup_loop_add(c->loop, &p->pid_ev, p->pidfd, EPOLLIN, on_pid, p);
 	if (err == 0)
-		err = sup_loop_add(c->loop, &p->ctl_ev, p->ctl, EPOLLIN, on_ctl, p);
+		err = sup_loop_add(c->loop, &p->ctl_ev, p->ctl, EPOLLIN, sup_child_on_ctl, p);
 	if (err < 0) { /* a child that we cannot watch: end it here and now */
 		(void)pidfd_send_signal(p->pidfd, SIGKILL, NULL, 0);
 		while (sup_spawn_reap(p->pidfd) < 0)
@@ -208,23 +119,23 @@ static void act_spawn(struct sup_place *p)
 	if (err < 0) {
 		om_log(OM_MSG_CHILD_DIED, "%s: %s: %s (%m)", name, step, om_status_text(err));
 		close_engine_fds(&ec);
-		child_event(p, SUP_EVENT_FAILED, NULL);
+		sup_child_event(p, SUP_EVENT_FAILED, NULL);
 		return;
 	}
 	om_log(OM_MSG_CHILD_STARTED, "%s started, pid %ld", name, (long)p->pid);
 	err = boot(p, &ec);
 	close_engine_fds(&ec);
 	if (err < 0) {
-		child_event(p, SUP_EVENT_BROKE, "BOOT could not be sent");
+		sup_child_event(p, SUP_EVENT_BROKE, "BOOT could not be sent");
 		return;
 	}
 	if (p->role == OM_ROLE_WORKER) {
-		tell_alog(c, p, false);
+		sup_child_tell_alog(c, p, false);
 		return;
 	}
 	for (unsigned i = 1; i < c->n; i++)
 		if (c->place[i].pid)
-			tell_alog(c, &c->place[i], false);
+			sup_child_tell_alog(c, &c->place[i], false);
 }
 
 static void act_serve(struct sup_place *p)
@@ -242,11 +153,10 @@ static void act_serve(struct sup_place *p)
 
 static void act_drain(struct sup_place *p)
 {
-	struct om_proc_drain m = { .hdr = head(OM_PROC_DRAIN, sizeof(m)),
-				   .ms = p->drain_ms ? p->drain_ms : p->all->env->conf->drain_timeout_ms };
+	uint32_t ms = p->drain_ms ? p->drain_ms : p->all->env->conf->drain_timeout_ms;
 
-	p->due_ns = om_now_ns() + (uint64_t)m.ms * MS;
-	send_to(p, &m, sizeof(m), NULL, 0);
+	p->due_ns = om_now_ns() + (uint64_t)ms * MS;
+	sup_child_tell_drain(p, ms);
 }
 
 static void act_kill(struct sup_place *p, const char *why)
@@ -283,7 +193,7 @@ static void release(struct sup_place *p)
 	om_close(&p->pidfd);
 	om_close(&p->ctl);
 	if (p->pid && p->role == OM_ROLE_WORKER)
-		tell_alog(c, p, true);
+		sup_child_tell_alog(c, p, true);
 	om_seg_close(&p->counters);
 	om_seg_close(&p->alog);
 	p->pid = 0;
@@ -304,7 +214,7 @@ static void act_replace(struct sup_place *p)
 	p->due_ns = now + (uint64_t)sup_fsm_backoff_ms(p->deaths) * MS;
 }
 
-static void child_event(struct sup_place *p, enum sup_event ev, const char *why)
+void sup_child_event(struct sup_place *p, enum sup_event ev, const char *why)
 {
 	enum sup_state was = p->state;
 	struct sup_step step = sup_fsm_step(was, ev);
@@ -347,119 +257,6 @@ static void child_event(struct sup_place *p, enum sup_event ev, const char *why)
 		p->all->changed(p->all->changed_arg, p);
 }
 
-/* ---- what a child says ---- */
-
-union ctl_msg {
-	struct om_proc_hdr hdr;
-	struct om_proc_index index;
-	struct om_proc_log log;
-	struct om_proc_conns conns;
-};
-
-static const char *take_ready(struct sup_place *p, const union ctl_msg *m)
-{
-	(void)m;
-	bool again = p->state == SUP_STATE_READY || p->state == SUP_STATE_DRAINING;
-	child_event(p, SUP_EVENT_READY, again ? "it said READY twice" : NULL);
-	return NULL;
-}
-
-static const char *take_index_ack(struct sup_place *p, const union ctl_msg *m)
-{
-	if (p->index_want == p->index_seq || m->index.seq != p->index_want)
-		return "it confirmed an index segment that it was not given";
-	p->index_seq = p->index_want;
-	p->ack_due_ns = 0;
-	sup_engine_index_ack(p->all->env->engine, p->no, p->index_seq);
-	return NULL;
-}
-
-static const char *take_conf_ack(struct sup_place *p, const union ctl_msg *m)
-{
-	if (m->index.seq <= p->conf_seq || m->index.seq > p->conf_want)
-		return "it confirmed a configuration that it was not given";
-	p->conf_seq = m->index.seq;
-	if (p->conf_seq == p->conf_want)
-		p->conf_due_ns = 0;
-	return NULL;
-}
-
-static const char *take_conns(struct sup_place *p, const union ctl_msg *m)
-{
-	if (p->role != OM_ROLE_WORKER || m->conns.n > OM_CONNS_ROWS)
-		return "it sent a malformed list of connections";
-	if (p->all->conns)
-		p->all->conns(p->all->changed_arg, p, &m->conns);
-	return NULL;
-}
-
-static const char *take_log(struct sup_place *p, const union ctl_msg *m)
-{
-	struct om_log_about about;
-	char name[32];
-
-	if (!om_proc_log_unpack(&m->log, &about))
-		return "it sent a malformed log line";
-	sup_child_name(p, name);
-	about.process = name;
-	om_log_about((enum om_msg)m->log.msg, &about, "%s: %s", name, m->log.text);
-	return NULL;
-}
-
-/* What a child may send; NULL or why it must die. */
-static const struct {
-	uint16_t type;
-	uint16_t len;
-	const char *(*take)(struct sup_place *p, const union ctl_msg *m);
-} ctl_table[] = {
-	{ OM_PROC_READY, sizeof(struct om_proc_hdr), take_ready },
-	{ OM_PROC_INDEX_ACK, sizeof(struct om_proc_index), take_index_ack },
-	{ OM_PROC_CONF_ACK, sizeof(struct om_proc_index), take_conf_ack },
-	{ OM_PROC_CONNS_ARE, sizeof(struct om_proc_conns), take_conns },
-	{ OM_PROC_LOG, sizeof(struct om_proc_log), take_log },
-};
-
-static const char *take_ctl(struct sup_place *p, const union ctl_msg *m, size_t len)
-{
-	if (len < sizeof(m->hdr) || m->hdr.magic != OM_PROC_MAGIC || m->hdr.layout != OM_PROC_LAYOUT || m->hdr.len != len)
-		return "it sent a malformed control message";
-	for (unsigned i = 0; i < OM_ARRAY_SIZE(ctl_table); i++) {
-		if (ctl_table[i].type != m->hdr.type)
-			continue;
-		if (ctl_table[i].len != len)
-			return "it sent a control message of a wrong length";
-		return ctl_table[i].take(p, m);
-	}
-	return "it sent a control message that is not a child's";
-}
-
-static void on_ctl(struct sup_ev *ev, uint32_t events)
-{
-	struct sup_place *p = ev->arg;
-	union ctl_msg m;
-	size_t len;
-	unsigned nfds;
-
-	(void)events;
-	for (int i = 0; i < CTL_TURN && ev->fd >= 0; i++) {
-		int err = om_fdpass_recv(p->ctl, &m, sizeof(m), &len, NULL, 0, &nfds);
-		if (err == -OBJM_STATUS_WOULD_BLOCK)
-			return;
-		if (err == -OBJM_STATUS_GONE) { /* normally its end follows at once; if not, it is told what to do */
-			sup_loop_del(p->all->loop, ev);
-			p->ack_due_ns = om_now_ns() + (uint64_t)SUP_CHILD_ACK_MS * MS;
-			p->ack_why = "it closed its control socket";
-			return;
-		}
-		const char *why = err < 0 ? "it sent a control message too long, or with descriptors" : take_ctl(p, &m, len);
-		if (why) {
-			sup_loop_del(p->all->loop, ev); /* nothing more of it is read */
-			child_event(p, SUP_EVENT_BROKE, why);
-			return;
-		}
-	}
-}
-
 static void on_pid(struct sup_ev *ev, uint32_t events)
 {
 	struct sup_place *p = ev->arg;
@@ -470,7 +267,7 @@ static void on_pid(struct sup_ev *ev, uint32_t events)
 	if (status < 0)
 		return;
 	if (p->ctl_ev.fd >= 0)
-		on_ctl(&p->ctl_ev, EPOLLIN); /* its last words */
+		sup_child_on_ctl(&p->ctl_ev, EPOLLIN); /* its last words */
 	sup_child_name(p, name);
 	sup_spawn_why(status, how, sizeof(how));
 	if (p->state == SUP_STATE_DRAINING || p->state == SUP_STATE_ENDING)
@@ -479,9 +276,9 @@ static void on_pid(struct sup_ev *ev, uint32_t events)
 		om_log(OM_MSG_CHILD_DIED, "%s (pid %ld) died: %s%s%s", name, (long)p->pid, how,
 		       p->killed_why ? ", by the supervisor, because " : status == 0 ? ", though nobody asked it to end" : "",
 		       p->killed_why ? p->killed_why : "");
-	child_event(p, SUP_EVENT_EXITED, NULL);
+	sup_child_event(p, SUP_EVENT_EXITED, NULL);
 	if (p->state == SUP_STATE_BACKOFF && p->due_ns <= om_now_ns())
-		child_event(p, SUP_EVENT_TIMEOUT, NULL); /* the first death: at once */
+		sup_child_event(p, SUP_EVENT_TIMEOUT, NULL); /* the first death: at once */
 }
 
 static void on_post(struct sup_ev *ev, uint32_t events)
@@ -495,12 +292,12 @@ static void on_post(struct sup_ev *ev, uint32_t events)
 	sup_post_awake(&c->post);
 	while (sup_post_take_kill(&c->post, &place, &why))
 		if (place < c->n)
-			child_event(&c->place[place], SUP_EVENT_BROKE, why);
+			sup_child_event(&c->place[place], SUP_EVENT_BROKE, why);
 	if (sup_post_take_tiers(&c->post) && c->tiers_changed)
 		c->tiers_changed(c->changed_arg);
 	if (sup_post_take_index(&c->post, &ix)) {
 		for (unsigned i = 0; i < c->n; i++)
-			announce_index(&c->place[i], &ix);
+			sup_child_announce(&c->place[i], &ix);
 		om_close(&ix.index_rofd);
 		om_close(&ix.heatfd);
 	}
@@ -546,13 +343,13 @@ void sup_child_fini(struct sup_children *c)
 void sup_child_start(struct sup_children *c, unsigned place)
 {
 	OM_ASSERT(place < c->n);
-	child_event(&c->place[place], SUP_EVENT_START, NULL);
+	sup_child_event(&c->place[place], SUP_EVENT_START, NULL);
 }
 
 void sup_child_drain(struct sup_children *c, unsigned place)
 {
 	OM_ASSERT(place < c->n);
-	child_event(&c->place[place], SUP_EVENT_DRAIN, NULL);
+	sup_child_event(&c->place[place], SUP_EVENT_DRAIN, NULL);
 }
 
 void sup_child_end_all(struct sup_children *c, bool at_once)
@@ -563,7 +360,7 @@ void sup_child_end_all(struct sup_children *c, bool at_once)
 		struct sup_place *p = &c->place[i];
 		if (p->state == SUP_STATE_DRAINING && p->due_ns > due)
 			p->due_ns = due; /* it had longer than the end has */
-		child_event(p, at_once ? SUP_EVENT_STOP : SUP_EVENT_DRAIN, NULL);
+		sup_child_event(p, at_once ? SUP_EVENT_STOP : SUP_EVENT_DRAIN, NULL);
 	}
 }
 
@@ -573,16 +370,16 @@ void sup_child_tick(struct sup_children *c, uint64_t now_ns)
 		struct sup_place *p = &c->place[i];
 		if (p->ack_due_ns && now_ns >= p->ack_due_ns) {
 			p->ack_due_ns = 0;
-			child_event(p, SUP_EVENT_BROKE, p->ack_why);
+			sup_child_event(p, SUP_EVENT_BROKE, p->ack_why);
 		}
 		if (p->conf_due_ns && now_ns >= p->conf_due_ns) {
 			p->conf_due_ns = 0;
-			child_event(p, SUP_EVENT_BROKE, "it did not confirm a new configuration");
+			sup_child_event(p, SUP_EVENT_BROKE, "it did not confirm a new configuration");
 		}
 		if (p->due_ns && now_ns >= p->due_ns) {
 			bool drain = p->state == SUP_STATE_DRAINING;
 			p->due_ns = 0;
-			child_event(p, SUP_EVENT_TIMEOUT, drain ? "it did not end within drain_timeout" : "it was not READY in time");
+			sup_child_event(p, SUP_EVENT_TIMEOUT, drain ? "it did not end within drain_timeout" : "it was not READY in time");
 		}
 	}
 }
@@ -598,7 +395,7 @@ unsigned sup_child_progress(struct sup_children *c, uint64_t span_ns)
 			continue; /* the others have clocks of their own */
 		if (sup_pulse_count(&p->turns, om_counter_read(&p->counters, OM_C_LOOP_TURNS), span_ns) < limit_ms * MS)
 			continue;
-		child_event(p, SUP_EVENT_BROKE, "its loop makes no progress");
+		sup_child_event(p, SUP_EVENT_BROKE, "its loop makes no progress");
 		silent += p->state == SUP_STATE_READY || p->state == SUP_STATE_DRAINING;
 	}
 	return silent;
