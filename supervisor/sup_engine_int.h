@@ -617,6 +617,11 @@ struct sup_op *sup_op_new(enum sup_op_kind kind, const struct om_rec *rec);
 void sup_op_submit(struct sup_engine *e, struct sup_op *op);
 void sup_op_stage_done(struct sup_engine *e, struct sup_op *op);
 void sup_op_retry_held(struct sup_engine *e);
+/* What a watcher is told when it is published. */
+void sup_op_note(struct sup_op *op, enum om_change change, const struct idx_ent *ent);
+
+/* sup_engine_plan.c. An op's stages by what the index says now; false: it is over already, op->status says how. */
+bool sup_op_plan(struct sup_engine *e, struct sup_op *op);
 void sup_op_add_stage(struct sup_op *op, struct sup_tier *t, enum sup_act act, bool expect);
 /* Stages that delete the key's records on every tier but `but`, copies first and home last. prev NULL: nothing is known. */
 void sup_op_plan_deletes(struct sup_engine *e, struct sup_op *op, const struct idx_ent *prev, const struct sup_tier *but);
@@ -624,8 +629,6 @@ void sup_op_plan_deletes(struct sup_engine *e, struct sup_op *op, const struct i
 void sup_op_plan_copy(struct sup_engine *e, struct sup_op *op, const struct idx_ent *cur);
 /* Tombstones for tiers that may hold the key and cannot be asked now. */
 void sup_op_plan_tombs(struct sup_engine *e, struct sup_op *op);
-/* What a watcher is told when it is published. */
-void sup_op_note(struct sup_op *op, enum om_change change, const struct idx_ent *ent);
 
 /*
  * sup_engine_move.c: moves and copies between tiers. plan: false: it is over, op->status says how. publish: 0 or the index's

@@ -1,8 +1,8 @@
 /*
  * sup_engine_op.c: changes under way. Runs on the publisher's thread.
  *
- * The life of a change: sup_op_submit() puts it into its key's queue; start() plans its stages when nothing else of the
- * key runs; each stage is lent to a tier's committer and comes back to sup_op_stage_done(); after the last one it is
+ * The life of a change: sup_op_submit() puts it into its key's queue; start() has its stages planned (sup_engine_plan.c) when nothing else
+ * of the key runs; each stage is lent to a tier's committer and comes back to sup_op_stage_done(); after the last one it is
  * published, its generation closed, its child answered, and the next of the key begins.
  */
 #include "common/om_counter.h"
@@ -35,163 +35,6 @@ static void op_free(struct sup_op *op)
 	sup_owned_fini(&op->owned);
 	sup_set_free(op->set);
 	free(op);
-}
-
-void sup_op_add_stage(struct sup_op *op, struct sup_tier *t, enum sup_act act, bool expect)
-{
-	OM_ASSERT(op->n_stages < OM_TIERS_MAX);
-	op->stages[op->n_stages++] = (struct sup_stage){ .tier = t, .act = act, .expect = expect };
-}
-
-static bool holds_records(const struct sup_tier *t) { return t->cat != NULL && !t->away; }
-
-/* A tier that takes no changes and holds nothing of the key but what may be left over: a tombstone does it. */
-static bool left_alone(const struct sup_tier *t, const struct idx_ent *prev)
-{
-	return t->dirty && sup_tier_state(t) == OM_TIERS_FAILED && !(prev && (prev->tier == t->no || prev->home == t->no));
-}
-
-/* Does the index know exactly where the key's records are? */
-static bool index_exact(const struct sup_engine *e)
-{
-	if (!e->fill_done || sup_pub_blind(e))
-		return false;
-	for (unsigned i = 0; i < e->n_tiers; i++)
-		if (e->tiers[i].dirty)
-			return false;
-	return true;
-}
-
-void sup_op_plan_copy(struct sup_engine *e, struct sup_op *op, const struct idx_ent *cur)
-{
-	struct sup_tier *t = e->tier_by_no[cur->tier];
-
-	if (cur->tier != cur->home && t && holds_records(t))
-		sup_op_add_stage(op, t, SUP_ACT_DEL, true);
-}
-
-void sup_op_plan_deletes(struct sup_engine *e, struct sup_op *op, const struct idx_ent *prev, const struct sup_tier *but)
-{
-	if (prev && index_exact(e)) {
-		struct sup_tier *serve = e->tier_by_no[prev->tier];
-		struct sup_tier *home = prev->home < OM_TIERS_MAX ? e->tier_by_no[prev->home] : NULL;
-		if (serve && serve != but && serve != home && holds_records(serve))
-			sup_op_add_stage(op, serve, SUP_ACT_DEL, true);
-		if (home && home != but && holds_records(home))
-			sup_op_add_stage(op, home, SUP_ACT_DEL, true);
-		return;
-	}
-	if (!prev && index_exact(e))
-		return;
-	for (int persistent = 0; persistent < 2; persistent++)
-		for (unsigned i = 0; i < e->n_tiers; i++) {
-			struct sup_tier *t = &e->tiers[i];
-			if (t != but && holds_records(t) && t->is_volatile == !persistent && !left_alone(t, prev))
-				sup_op_add_stage(op, t, SUP_ACT_DEL, false);
-		}
-}
-
-/* They are told when they come back. */
-void sup_op_plan_tombs(struct sup_engine *e, struct sup_op *op)
-{
-	for (unsigned i = 0; i < e->n_tiers; i++) {
-		struct sup_tier *t = &e->tiers[i];
-		if (!t->hides && !t->away && !(holds_records(t) && (t->owes_rebuild || t->dirty)))
-			continue;
-		op->tombs |= 1u << i;
-		atomic_store(&t->has_tombs, true);
-	}
-	op->tomb_id = op->kind == SUP_OP_PUT ? op->rec.id - 1 : e->id_next - 1;
-	if (op->tombs && !op->tomb_counted) { /* a tier that comes back reads its tombstones when these have been recorded */
-		op->tomb_counted = true;
-		op->tomb_epoch = e->epoch & 1;
-		e->tomb_ops[op->tomb_epoch]++;
-	}
-}
-
-static struct sup_tier *any_tier(struct sup_engine *e)
-{
-	for (unsigned i = 0; i < e->n_tiers; i++)
-		if (holds_records(&e->tiers[i]))
-			return &e->tiers[i];
-	return NULL;
-}
-
-/* The same version, and neither its home nor its copy is on the record's tier. */
-static bool elsewhere(const struct idx_ent *cur, const struct om_rec *rec)
-{
-	return cur->id == rec->id && cur->tier != rec->tier && cur->home != rec->tier;
-}
-
-/* The home of what is replaced, where the index is sure of it and it is not on the tier that gets the new record. */
-static struct sup_tier *stands_elsewhere(const struct sup_engine *e, const struct idx_ent *cur, const struct sup_tier *t)
-{
-	struct sup_tier *home = cur->home < OM_TIERS_MAX ? e->tier_by_no[cur->home] : NULL;
-
-	return home && home != t && cur->tier != t->no && index_exact(e) && holds_records(home) ? home : NULL;
-}
-
-/* Plans the stages; false: it is over already, op->status says how. */
-static bool plan(struct sup_engine *e, struct sup_op *op)
-{
-	struct idx_ent cur;
-	bool have = op->key && idxw_get(e->index, &op->ikey, &cur, NULL) == 0;
-
-	op->prev_id = have ? cur.id : 0;
-	switch (op->kind) {
-	case SUP_OP_PUT: {
-		struct sup_tier *t = e->tier_by_no[op->rec.tier];
-		if (have && cur.id > op->rec.id) {
-			op->superseded = true;
-			return false;
-		}
-		sup_op_add_stage(op, t, SUP_ACT_PUT, have && e->fill_done && (cur.tier == t->no || cur.home == t->no));
-		op->home = have ? stands_elsewhere(e, &cur, t) : NULL;
-		sup_op_plan_deletes(e, op, have ? &cur : NULL, t);
-		sup_op_plan_tombs(e, op);
-		return true;
-	}
-	case SUP_OP_DELETE:
-		if (!have && index_exact(e)) {
-			op->status = -OBJM_STATUS_NOT_FOUND;
-			return false;
-		}
-		sup_op_plan_deletes(e, op, have ? &cur : NULL, NULL);
-		sup_op_plan_tombs(e, op);
-		if (op->n_stages == 0) {
-			if (!op->tombs || !any_tier(e)) {
-				op->status = -OBJM_STATUS_UNAVAILABLE;
-				return false;
-			}
-			sup_op_add_stage(op, any_tier(e), SUP_ACT_TOMB, false);
-		}
-		return true;
-	case SUP_OP_FOUND:
-		sup_op_add_stage(op, e->tier_by_no[op->rec.tier], SUP_ACT_FOUND, false);
-		/* a newer record of the URI stands, here or on another tier, or this one elsewhere: the file is a leftover */
-		if (have && (cur.id > op->rec.id || elsewhere(&cur, &op->rec)))
-			op->superseded = true;
-		return true;
-	case SUP_OP_STALE:
-		if (!op->dead && !(have && (cur.id > op->rec.id || elsewhere(&cur, &op->rec))))
-			return false; /* it has gone meanwhile */
-		sup_op_add_stage(op, e->tier_by_no[op->rec.tier], SUP_ACT_DEL, false);
-		return true;
-	case SUP_OP_BACK:
-		sup_back_plan(e, op);
-		return true;
-	case SUP_OP_SETTLE:
-	case SUP_OP_INTENT:
-		return true; /* its stage was set by who made it */
-	case SUP_OP_MOVE:
-		return sup_move_plan(e, op);
-	case SUP_OP_DROP:
-	case SUP_OP_GONE:
-		return sup_drop_plan(e, op);
-	case SUP_OP_SET:
-		break; /* in steps of its own: sup_set_begin() */
-	}
-	return false;
 }
 
 static void finish(struct sup_engine *e, struct sup_op *op);
@@ -239,7 +82,7 @@ static void start(struct sup_engine *e, struct sup_op *op)
 	if (op->kind == SUP_OP_SET)
 		sup_set_begin(e, op);
 	else
-		sup_op_planned(e, op, plan(e, op));
+		sup_op_planned(e, op, sup_op_plan(e, op));
 }
 
 /* Begin what the key's queue allows. */
