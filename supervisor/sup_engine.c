@@ -5,6 +5,7 @@
 
 #include "common/om_counter.h"
 #include "supervisor/sup_engine_int.h"
+#include "supervisor/sup_owner_table.h"
 
 void sup_mail_post(struct sup_engine *e, struct sup_mail *mail)
 {

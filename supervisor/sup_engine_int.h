@@ -709,9 +709,7 @@ void sup_admit_gone(struct sup_engine *e, uint32_t place); /* the child died */
 bool sup_admit_take(struct sup_msg *c, const void *msg, size_t len);
 bool sup_admit_take_leave(struct sup_msg *c, const void *msg, size_t len);
 
-/* sup_engine_owner.c: what users own, and the limits on it. */
-int sup_owners_new(struct sup_owners **ret) OM_MUST_USE;
-void sup_owners_free(struct sup_owners *o);
+/* sup_engine_owner.c: what users own, and the limits on it (the table: sup_owner_table.h). */
 /* The limits in force from now on; main loop. */
 void sup_owners_conf(struct sup_engine *e, const struct om_conf *conf);
 /* Who came over TCP is no user; nor is a number that means something else. */

@@ -17,248 +17,20 @@
  * once more for itself.
  */
 #include "supervisor/sup_engine_int.h"
+#include "supervisor/sup_owner_table.h"
 
-#define BUCKETS 4096u
 #define USERS_MAX 65536u /* rows: each costs some 150 bytes */
 
-struct row { /* a user */
-	struct row *next;
-	uint32_t uid;
-	uint64_t objects, bytes;
-	uint64_t held_objects, held_bytes;
-	uint64_t credit_objects, credit_bytes;
-	uint64_t twice_objects, twice_bytes; /* of homes that move: counted on both tiers */
-	uint64_t room_bytes;
-};
-struct part { /* of it, on a tier */
-	struct part *next;
-	uint32_t uid;
-	unsigned ix;
-	uint64_t objects, bytes;
-};
-
-struct limit {
-	uint32_t uid;
-	uint64_t bytes, objects; /* 0: none */
-};
-
-struct sup_owners {
-	pthread_mutex_t lock; /* all of it */
-	struct row *rows[BUCKETS];
-	struct part *parts[BUCKETS];
-	size_t n_rows;
-	struct limit all, *some; /* of access.rules, sorted by uid */
-	size_t n_some;
-};
-
-int sup_owners_new(struct sup_owners **ret)
-{
-	*ret = calloc(1, sizeof(**ret));
-	if (!*ret)
-		return -OBJM_STATUS_OUT_OF_MEMORY;
-	pthread_mutex_init(&(*ret)->lock, NULL);
-	return 0;
-}
-
-void sup_owners_free(struct sup_owners *o)
-{
-	for (unsigned i = 0; o && i < BUCKETS; i++) {
-		while (o->rows[i]) {
-			struct row *r = o->rows[i];
-			o->rows[i] = r->next;
-			free(r);
-		}
-		while (o->parts[i]) {
-			struct part *p = o->parts[i];
-			o->parts[i] = p->next;
-			free(p);
-		}
-	}
-	if (o)
-		free(o->some);
-	free(o);
-}
-
-/* ---- limits ---- */
-
-static int limit_cmp(const void *a, const void *b)
-{
-	const struct limit *x = a, *y = b;
-
-	return (x->uid > y->uid) - (x->uid < y->uid);
-}
-
-/* Of several rules for a user the most generous one counts, as with rights; 0: the rule says nothing. */
-static size_t limits_of_rules(const struct om_conf_access *a, struct limit *to)
-{
-	size_t n = 0;
-
-	for (size_t i = 0; i < a->n_rules; i++) {
-		const struct om_conf_rule *r = &a->rules[i];
-		size_t k = 0;
-		if (r->user.kind == OM_CONF_ID_NONE || r->user.kind == OM_CONF_ID_ANY)
-			continue;
-		if (!r->max_bytes && !r->max_objects)
-			continue;
-		while (k < n && to[k].uid != r->user.id)
-			k++;
-		if (k == n)
-			to[n++] = (struct limit){ .uid = r->user.id };
-		to[k].bytes = OM_MAX(to[k].bytes, r->max_bytes);
-		to[k].objects = OM_MAX(to[k].objects, (uint64_t)r->max_objects);
-	}
-	qsort(to, n, sizeof(*to), limit_cmp);
-	return n;
-}
-
-void sup_owners_conf(struct sup_engine *e, const struct om_conf *conf)
-{
-	struct sup_owners *o = e->owners;
-	struct limit *some = calloc(conf->access.n_rules + 1, sizeof(*some));
-	size_t n = some ? limits_of_rules(&conf->access, some) : 0;
-
-	if (!OM_CHECK(some != NULL))
-		return; /* those in force stay */
-	pthread_mutex_lock(&o->lock);
-	free(o->some);
-	o->some = some;
-	o->n_some = n;
-	o->all = (struct limit){ .bytes = conf->limits.bytes_per_uid, .objects = conf->limits.objects_per_uid };
-	pthread_mutex_unlock(&o->lock);
-}
-
-/* Who has a rule has its numbers; what it leaves open, and everybody else, is held by limits.*_per_uid, but for root and the daemon's own
- * user. What is from before owners were kept is nobody's. */
-static struct limit limit_of(const struct sup_owners *o, uint32_t uid)
-{
-	struct limit key = { .uid = uid }, ret = { .uid = uid };
-	const struct limit *own = o->n_some ? bsearch(&key, o->some, o->n_some, sizeof(key), limit_cmp) : NULL;
-
-	if (uid == OM_UID_OLD)
-		return ret;
-	if (uid != 0 && uid != (uint32_t)geteuid()) {
-		ret.bytes = o->all.bytes;
-		ret.objects = o->all.objects;
-	}
-	if (own && own->bytes)
-		ret.bytes = own->bytes;
-	if (own && own->objects)
-		ret.objects = own->objects;
-	return ret;
-}
-
-/* ---- the table ---- */
-
-static struct row **row_at(struct sup_owners *o, uint32_t uid)
-{
-	struct row **p = &o->rows[uid * 2654435761u % BUCKETS];
-
-	while (*p && (*p)->uid != uid)
-		p = &(*p)->next;
-	return p;
-}
-
-static struct part **part_at(struct sup_owners *o, uint32_t uid, unsigned ix)
-{
-	struct part **p = &o->parts[(uid * 2654435761u ^ ix * 40503u) % BUCKETS];
-
-	while (*p && ((*p)->uid != uid || (*p)->ix != ix))
-		p = &(*p)->next;
-	return p;
-}
-
-static struct row *row_get(struct sup_owners *o, uint32_t uid)
-{
-	struct row **p = row_at(o, uid), *r = *p;
-
-	if (r)
-		return r;
-	r = calloc(1, sizeof(*r));
-	if (!r)
-		return NULL;
-	r->uid = uid;
-	*p = r;
-	o->n_rows++;
-	return r;
-}
-
-/* Forget a user who has nothing. */
-static void row_put(struct sup_owners *o, uint32_t uid)
-{
-	struct row **p = row_at(o, uid), *r = *p;
-
-	if (!r || r->objects || r->bytes || r->held_objects || r->held_bytes || r->credit_objects || r->credit_bytes ||
-	    r->twice_objects || r->twice_bytes || r->room_bytes)
-		return;
-	*p = r->next;
-	free(r);
-	o->n_rows--;
-}
-
-static void less(uint64_t *from, uint64_t by) { *from -= OM_MIN(*from, by); }
-
-static void add(struct sup_owners *o, unsigned ix, const struct idx_cat_owner *by)
-{
-	struct part **p = part_at(o, by->uid, ix);
-	struct row *r = row_get(o, by->uid);
-
-	if (!*p && (*p = calloc(1, sizeof(**p))))
-		**p = (struct part){ .uid = by->uid, .ix = ix };
-	if (!OM_CHECK(r && *p))
-		return; /* counted too little until the next start */
-	(*p)->objects += by->objects;
-	(*p)->bytes += by->bytes;
-	r->objects += by->objects;
-	r->bytes += by->bytes;
-}
-
-static void sub(struct sup_owners *o, unsigned ix, const struct idx_cat_owner *by)
-{
-	struct part **p = part_at(o, by->uid, ix), *part = *p;
-	struct row *r = *row_at(o, by->uid);
-
-	if (!OM_CHECK(r && part && part->objects >= by->objects && part->bytes >= by->bytes))
-		return;
-	part->objects -= by->objects;
-	part->bytes -= by->bytes;
-	r->objects -= by->objects;
-	r->bytes -= by->bytes;
-	if (!part->objects && !part->bytes) {
-		*p = part->next;
-		free(part);
-	}
-	row_put(o, by->uid);
-}
-
-/* What the table has of a tier goes. */
-static void clear(struct sup_owners *o, unsigned ix)
-{
-	for (unsigned i = 0; i < BUCKETS; i++)
-		for (struct part **p = &o->parts[i], *part; (part = *p);) {
-			if (part->ix != ix) {
-				p = &part->next;
-				continue;
-			}
-			struct row *r = *row_at(o, part->uid);
-			uint32_t uid = part->uid;
-			if (r) {
-				less(&r->objects, part->objects);
-				less(&r->bytes, part->bytes);
-			}
-			*p = part->next;
-			free(part);
-			row_put(o, uid);
-		}
-}
+void sup_owners_conf(struct sup_engine *e, const struct om_conf *conf) { sup_owners_limits(e->owners, conf); }
 
 void sup_owner_tier(struct sup_engine *e, const struct sup_tier *t, const struct sup_owned *owned)
 {
 	struct sup_owners *o = e->owners;
 
 	pthread_mutex_lock(&o->lock);
-	clear(o, t->ix);
+	sup_owners_clear(o, t->ix);
 	for (size_t i = 0; owned && i < owned->n; i++)
-		add(o, t->ix, &owned->v[i]);
+		sup_owners_add(o, t->ix, &owned->v[i]);
 	pthread_mutex_unlock(&o->lock);
 }
 
@@ -288,25 +60,25 @@ void sup_owned_fini(struct sup_owned *w)
 
 static void credit_end(struct sup_owners *o, struct sup_res *res)
 {
-	struct row *r = *row_at(o, res->uid);
+	struct sup_owner_row *r = *sup_owners_row(o, res->uid);
 
 	if (!res->credit)
 		return;
 	res->credit = false;
 	res->key->credit = NULL;
-	less(&r->credit_objects, 1);
-	less(&r->credit_bytes, res->credit_bytes);
+	sup_owners_less(&r->credit_objects, 1);
+	sup_owners_less(&r->credit_bytes, res->credit_bytes);
 }
 
 static void held_end(struct sup_owners *o, struct sup_res *res)
 {
-	struct row *r = *row_at(o, res->uid);
+	struct sup_owner_row *r = *sup_owners_row(o, res->uid);
 
 	if (!res->held)
 		return;
 	res->held = false;
-	less(&r->held_objects, 1);
-	less(&r->held_bytes, res->size);
+	sup_owners_less(&r->held_objects, 1);
+	sup_owners_less(&r->held_bytes, res->size);
 }
 
 static uint64_t used(uint64_t has, uint64_t twice, uint64_t held, uint64_t credit)
@@ -327,14 +99,14 @@ static bool under(uint64_t limit, uint64_t now, uint64_t more, uint64_t credit)
 enum om_owner_limit sup_owner_fits(struct sup_engine *e, const struct sup_key *key, uint32_t uid, uint64_t size,
 				   const struct sup_standing *stands, uint64_t *ret_limit)
 {
-	static const struct row none;
+	static const struct sup_owner_row none;
 	struct sup_owners *o = e->owners;
 	bool own = stands && stands->uid == uid && !(key && key->credit);
 	enum om_owner_limit hit = OM_OWNER_OK;
 
 	pthread_mutex_lock(&o->lock);
-	struct limit l = limit_of(o, uid);
-	const struct row *there = *row_at(o, uid), *r = there ? there : &none;
+	struct sup_owner_limit l = sup_owners_limit(o, uid);
+	const struct sup_owner_row *there = *sup_owners_row(o, uid), *r = there ? there : &none;
 	*ret_limit = 0;
 	if (!under(l.bytes, used(r->bytes, r->twice_bytes, r->held_bytes, r->credit_bytes), size, own ? stands->size : 0)) {
 		hit = OM_OWNER_BYTES;
@@ -353,10 +125,10 @@ enum om_owner_limit sup_owner_fits(struct sup_engine *e, const struct sup_key *k
 bool sup_owner_hold(struct sup_engine *e, struct sup_res *res, uint32_t uid, const struct sup_standing *stands)
 {
 	struct sup_owners *o = e->owners;
-	struct row *r;
+	struct sup_owner_row *r;
 
 	pthread_mutex_lock(&o->lock);
-	r = row_get(o, uid);
+	r = sup_owners_row_get(o, uid);
 	if (r) {
 		res->uid = uid;
 		res->held = true;
@@ -383,7 +155,7 @@ void sup_owner_release(struct sup_engine *e, struct sup_res *res)
 	pthread_mutex_lock(&o->lock);
 	credit_end(o, res);
 	held_end(o, res);
-	row_put(o, res->uid);
+	sup_owners_row_put(o, res->uid);
 	pthread_mutex_unlock(&o->lock);
 }
 
@@ -395,14 +167,14 @@ enum om_owner_limit sup_owner_room(struct sup_engine *e, uint32_t uid, uint64_t 
 	enum om_owner_limit hit = OM_OWNER_OK;
 
 	pthread_mutex_lock(&o->lock);
-	struct limit l = limit_of(o, uid);
-	struct row *r = row_get(o, uid);
+	struct sup_owner_limit l = sup_owners_limit(o, uid);
+	struct sup_owner_row *r = sup_owners_row_get(o, uid);
 	*ret_limit = l.bytes;
 	if (!r || !under(l.bytes, r->room_bytes, more, 0))
 		hit = OM_OWNER_ROOM;
 	else
 		r->room_bytes += more;
-	row_put(o, uid);
+	sup_owners_row_put(o, uid);
 	pthread_mutex_unlock(&o->lock);
 	return hit;
 }
@@ -412,10 +184,10 @@ void sup_owner_room_end(struct sup_engine *e, uint32_t uid, uint64_t bytes)
 	struct sup_owners *o = e->owners;
 
 	pthread_mutex_lock(&o->lock);
-	struct row *r = *row_at(o, uid);
+	struct sup_owner_row *r = *sup_owners_row(o, uid);
 	if (OM_CHECK(r != NULL))
-		less(&r->room_bytes, bytes);
-	row_put(o, uid);
+		sup_owners_less(&r->room_bytes, bytes);
+	sup_owners_row_put(o, uid);
 	pthread_mutex_unlock(&o->lock);
 }
 
@@ -427,10 +199,10 @@ static void gone(struct sup_owners *o, struct sup_op *op)
 	if (op->key && op->key->credit)
 		credit_end(o, op->key->credit);
 	if (op->kind == SUP_OP_MOVE && op->move->twice) {
-		struct row *r = *row_at(o, op->move->uid);
+		struct sup_owner_row *r = *sup_owners_row(o, op->move->uid);
 		op->move->twice = false;
-		less(&r->twice_objects, 1);
-		less(&r->twice_bytes, op->move->size);
+		sup_owners_less(&r->twice_objects, 1);
+		sup_owners_less(&r->twice_bytes, op->move->size);
 	}
 }
 
@@ -440,12 +212,12 @@ static void came(struct sup_engine *e, struct sup_op *op, const struct idx_cat_o
 	struct sup_owners *o = e->owners;
 	struct sup_res *res = op->kind == SUP_OP_PUT ? sup_res_find(e, op->rec.id) : NULL;
 
-	add(o, op->stages[op->stage].tier->ix, by);
+	sup_owners_add(o, op->stages[op->stage].tier->ix, by);
 	if (res)
 		held_end(o, res);
 	if (op->kind != SUP_OP_MOVE)
 		return;
-	struct row *r = *row_at(o, by->uid);
+	struct sup_owner_row *r = *sup_owners_row(o, by->uid);
 	op->move->twice = r != NULL;
 	op->move->uid = by->uid;
 	if (r) {
@@ -472,7 +244,7 @@ void sup_owner_stage(struct sup_engine *e, struct sup_op *op)
 	if (put && op->rec.home == t->no)
 		came(e, op, &is);
 	if (went) {
-		sub(o, t->ix, &was);
+		sup_owners_sub(o, t->ix, &was);
 		if (s->act != SUP_ACT_SET)
 			gone(o, op);
 	}
@@ -486,21 +258,21 @@ void sup_owner_move_end(struct sup_engine *e, struct sup_move *m)
 	if (!m->twice)
 		return;
 	pthread_mutex_lock(&o->lock);
-	struct row *r = *row_at(o, m->uid);
+	struct sup_owner_row *r = *sup_owners_row(o, m->uid);
 	if (OM_CHECK(r != NULL)) {
-		less(&r->twice_objects, 1);
-		less(&r->twice_bytes, m->size);
+		sup_owners_less(&r->twice_objects, 1);
+		sup_owners_less(&r->twice_bytes, m->size);
 	}
 	m->twice = false;
-	row_put(o, m->uid);
+	sup_owners_row_put(o, m->uid);
 	pthread_mutex_unlock(&o->lock);
 }
 
 /* ---- figures ---- */
 
-static void figure(const struct sup_owners *o, const struct row *r, struct sup_engine_owner *ret)
+static void figure(const struct sup_owners *o, const struct sup_owner_row *r, struct sup_engine_owner *ret)
 {
-	struct limit l = limit_of(o, r->uid);
+	struct sup_owner_limit l = sup_owners_limit(o, r->uid);
 
 	*ret = (struct sup_engine_owner){
 		.uid = r->uid, .objects = r->objects - OM_MIN(r->objects, r->twice_objects),
@@ -525,8 +297,8 @@ int sup_engine_owners(struct sup_engine *e, struct sup_engine_owner **ret, size_
 
 	pthread_mutex_lock(&o->lock);
 	struct sup_engine_owner *v = malloc((o->n_rows + 1) * sizeof(*v));
-	for (unsigned i = 0; v && i < BUCKETS; i++)
-		for (const struct row *r = o->rows[i]; r; r = r->next)
+	for (unsigned i = 0; v && i < SUP_OWNER_BUCKETS; i++)
+		for (const struct sup_owner_row *r = o->rows[i]; r; r = r->next)
 			figure(o, r, &v[n++]);
 	pthread_mutex_unlock(&o->lock);
 	if (!v)
