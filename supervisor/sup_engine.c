@@ -1,31 +1,10 @@
 /*
- * sup_engine.c: the engine's life: opening, starting, stopping; children's places; figures. Main loop's thread.
+ * sup_engine.c: the engine's life: opening, starting, stopping. Main loop's thread.
  */
 #include <sys/eventfd.h>
 
-#include "common/om_counter.h"
 #include "supervisor/sup_engine_int.h"
 #include "supervisor/sup_owner_table.h"
-
-void sup_mail_post(struct sup_engine *e, struct sup_mail *mail)
-{
-	mail->next = NULL;
-	pthread_mutex_lock(&e->inbox_lock);
-	*e->inbox_end = mail;
-	e->inbox_end = &mail->next;
-	pthread_mutex_unlock(&e->inbox_lock);
-	(void)eventfd_write(e->inbox_fd, 1); /* fails only when it is already far from zero */
-}
-
-static struct sup_mail *mail_new(enum sup_mail_kind kind, unsigned place)
-{
-	struct sup_mail *mail = calloc(1, sizeof(*mail));
-
-	OM_ASSERT(mail);
-	mail->kind = kind;
-	mail->place = place;
-	return mail;
-}
 
 /* ---- opening ---- */
 
@@ -302,28 +281,9 @@ static bool all_settled(struct sup_engine *e)
 	return e->recovered && oldest == 0 && e->fill_done;
 }
 
-static void free_mail(struct sup_mail *mail)
-{
-	while (mail) {
-		struct sup_mail *next = mail->next;
-		if (mail->kind == SUP_MAIL_JOB || mail->kind == SUP_MAIL_TASK) {
-			while (mail->job->answer) {
-				struct sup_out *out = mail->job->answer;
-				mail->job->answer = out->next;
-				free(out);
-			}
-			free(mail->job);
-		} else if (mail->kind == SUP_MAIL_FILL) {
-			free(mail->fill);
-		}
-		free(mail);
-		mail = next;
-	}
-}
-
 static void free_tables(struct sup_engine *e)
 {
-	free_mail(e->inbox);
+	sup_mails_free(e->inbox);
 	for (struct sup_job *job = e->jobs, *next; job; job = next) {
 		next = job->next;
 		free(job);
@@ -373,158 +333,9 @@ void sup_engine_close(struct sup_engine *e)
 	free(e);
 }
 
-/* ---- children ---- */
+/* ---- the rest of its life ---- */
 
 const uint8_t *sup_engine_secret(const struct sup_engine *e) { return idx_state_identity(e->state)->secret; }
 
-static int child_segments(struct sup_engine *e, struct sup_engine_child *ret, bool lifecycle)
-{
-	pthread_mutex_lock(&e->seg_lock);
-	ret->index = fcntl(e->cur_index_fd, F_DUPFD_CLOEXEC, 3);
-	ret->heat = lifecycle ? fcntl(e->cur_heat_fd, F_DUPFD_CLOEXEC, 3) : -1;
-	ret->index_seq = e->cur_seq;
-	pthread_mutex_unlock(&e->seg_lock);
-	ret->gens = fcntl(idx_genw_fd(e->gens), F_DUPFD_CLOEXEC, 3);
-	ret->kick_peer = fcntl(e->kick_fd, F_DUPFD_CLOEXEC, 3);
-	ret->kick_self = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	bool ok = ret->index >= 0 && ret->gens >= 0 && ret->kick_peer >= 0 && ret->kick_self >= 0 &&
-		  (!lifecycle || ret->heat >= 0);
-	return ok ? 0 : -OBJM_STATUS_SYSTEM;
-}
-
-static void child_fds_close(struct sup_engine_child *c)
-{
-	int *const fds[] = { &c->ring_own, &c->ring_peer, &c->kick_peer, &c->kick_self, &c->index, &c->gens, &c->heat };
-
-	for (unsigned i = 0; i < OM_ARRAY_SIZE(fds); i++)
-		om_close(fds[i]);
-}
-
-int sup_engine_child_open(struct sup_engine *e, unsigned place, enum om_role role, struct sup_engine_child *ret)
-{
-	struct sup_engine_child c = { -1, -1, -1, -1, -1, -1, -1, 0 };
-	struct om_seg ours = OM_SEG_INIT, theirs = OM_SEG_INIT;
-	struct sup_child *child = calloc(1, sizeof(*child));
-
-	OM_ASSERT(place < SUP_CHILDREN_MAX && e->place_serial[place] == 0);
-	int err = child ? child_segments(e, &c, role == OM_ROLE_LIFECYCLE) : -OBJM_STATUS_OUT_OF_MEMORY;
-	if (err == 0)
-		err = om_ring_seg_create("om-ring-down", OM_RING_BYTES, &ours);
-	if (err == 0)
-		err = om_ring_seg_create("om-ring-up", OM_RING_BYTES, &theirs);
-	int wake = err == 0 ? fcntl(c.kick_self, F_DUPFD_CLOEXEC, 3) : -1;
-	if (err == 0 && wake < 0)
-		err = -OBJM_STATUS_SYSTEM;
-	if (err < 0) {
-		om_seg_close(&ours);
-		om_seg_close(&theirs);
-		child_fds_close(&c);
-		free(child);
-		return err;
-	}
-	c.ring_own = om_take_fd(&theirs.fd);
-	c.ring_peer = om_take_fd(&ours.rofd);
-	OM_ASSERT(om_ring_init(&child->ring, ours, theirs, wake, -1) == 0); /* both headers were written just now */
-	child->role = role;
-	child->index_seq = c.index_seq;
-	if (++e->next_serial == 0)
-		e->next_serial = 1;
-	child->serial = e->place_serial[place] = e->next_serial;
-	struct sup_mail *mail = mail_new(SUP_MAIL_ATTACH, place);
-	mail->child = child;
-	sup_mail_post(e, mail);
-	*ret = c;
-	return 0;
-}
-
-void sup_engine_child_close(struct sup_engine *e, unsigned place)
-{
-	if (!e->place_serial[place])
-		return;
-	e->place_serial[place] = 0;
-	sup_mail_post(e, mail_new(SUP_MAIL_DETACH, place));
-}
-
-void sup_engine_index_ack(struct sup_engine *e, unsigned place, uint32_t seq)
-{
-	struct sup_mail *mail = mail_new(SUP_MAIL_ACK, place);
-
-	mail->seq = seq;
-	sup_mail_post(e, mail);
-}
-
 void sup_engine_heartbeat(struct sup_engine *e) { idx_genw_renew(e->gens); }
-
-unsigned sup_engine_pulses(struct sup_engine *e, struct sup_pulse *ret[static SUP_PULSES_MAX])
-{
-	unsigned n = 0;
-
-	ret[n++] = &e->pulse;
-	for (unsigned i = 0; i < e->n_tiers; i++)
-		ret[n++] = &e->tiers[i].pulse;
-	return n;
-}
-
-/* ---- figures and orders ---- */
-
-void sup_engine_stat(struct sup_engine *e, struct sup_engine_stat *ret)
-{
-	*ret = (struct sup_engine_stat){
-		.objects = atomic_load(&e->stat_live), .slots = atomic_load(&e->stat_slots),
-		.index_bytes = atomic_load(&e->stat_bytes), .complete = atomic_load(&e->stat_complete),
-		.pending_ops = atomic_load(&e->stat_ops), .pending_removals = atomic_load(&e->stat_rm),
-		.commits = atomic_load(&e->stat_commits), .committed_ops = atomic_load(&e->stat_committed), .n_tiers = e->n_tiers,
-	};
-	for (unsigned i = 0; i < e->n_tiers; i++) {
-		struct sup_tier *t = &e->tiers[i];
-		struct sup_engine_tier_stat *s = &ret->tiers[i];
-		(void)snprintf(s->name, sizeof(s->name), "%s", t->conf->name);
-		s->path = t->conf->path;
-		s->tier = t->no;
-		s->type = t->conf->type;
-		s->state = (uint8_t)sup_tier_state(t);
-		s->flags = atomic_load(&t->flags);
-		s->capacity_bytes = atomic_load(&t->capacity_bytes);
-		s->used_bytes = atomic_load(&t->stat_used);
-		s->object_bytes = atomic_load(&t->used_bytes);
-		s->reserved_bytes = atomic_load(&t->stat_reserved);
-		s->copy_bytes = atomic_load(&t->stat_copies);
-		s->perf_factor = sup_tier_factor(t);
-		s->evictable_bytes = atomic_load(&t->stat_evictable);
-		s->pinned_bytes = atomic_load(&t->stat_pinned);
-		s->removal_bytes = atomic_load(&t->stat_removals);
-		pthread_mutex_lock(&e->dirs_lock); /* the publisher takes a tier over that has come back */
-		s->caps = t->caps;
-		s->unaccounted_bytes = sup_tier_unaccounted(t, s->used_bytes);
-		pthread_mutex_unlock(&e->dirs_lock);
-		s->objects = atomic_load(&t->objects);
-		s->draining = atomic_load(&t->draining);
-		s->durability = t->conf->durability;
-		s->rebuilding = s->state == OM_TIERS_REBUILDING;
-		s->rebuilt_files = atomic_load(&t->scan_found);
-		s->in_bytes = atomic_load(&t->stat_in);
-		s->out_bytes = atomic_load(&t->stat_out);
-	}
-}
-
-int sup_engine_rebuild(struct sup_engine *e, const char *tier)
-{
-	for (unsigned i = 0; i < e->n_tiers; i++) {
-		struct sup_tier *t = &e->tiers[i];
-		if (strcmp(t->conf->name, tier))
-			continue;
-		if (!t->cat)
-			return -OBJM_STATUS_UNAVAILABLE;
-		if (sup_tier_state(t) == OM_TIERS_REBUILDING)
-			return -OBJM_STATUS_BUSY;
-		if (sup_tier_state(t) == OM_TIERS_FAILED)
-			return -OBJM_STATUS_STORAGE; /* an error of its disk is not rebuilt into a success */
-		struct sup_mail *mail = mail_new(SUP_MAIL_REBUILD, 0);
-		mail->tier = t;
-		sup_mail_post(e, mail);
-		return 0;
-	}
-	return -OBJM_STATUS_NOT_FOUND;
-}
-
 void sup_engine_gens_bump_all(struct sup_engine *e) { idx_genw_bump_all(e->gens); }

@@ -17,11 +17,9 @@
 /* The tier has gone: back at once, as if its committer had failed. */
 static void commit_refused(struct sup_tier *t, struct sup_op *op)
 {
-	struct sup_mail *mail = calloc(1, sizeof(*mail));
+	struct sup_mail *mail = sup_mail_new(SUP_MAIL_OPS);
 
-	OM_ASSERT(mail);
 	op->status = -OBJM_STATUS_UNAVAILABLE;
-	mail->kind = SUP_MAIL_OPS;
 	mail->ops = op;
 	sup_mail_post(t->e, mail);
 }
@@ -354,12 +352,10 @@ void *sup_commit_main(void *arg)
 
 	sup_pulse_begin(&t->pulse, "the committer of tier ", t->conf->name);
 	while (take_batch(t, &b)) {
-		struct sup_mail *mail = calloc(1, sizeof(*mail));
+		struct sup_mail *mail = sup_mail_new(SUP_MAIL_OPS); /* before anything is committed that could not be answered */
 		(void)pthread_rwlock_rdlock(&t->e->cats); /* other tiers' catalogs are read, too */
 		run_batch(&b);
 		(void)pthread_rwlock_unlock(&t->e->cats);
-		OM_ASSERT(mail); /* 40 bytes; without them no change could ever be answered again */
-		mail->kind = SUP_MAIL_OPS;
 		mail->ops = b.ops;
 		sup_mail_post(t->e, mail);
 	}

@@ -118,16 +118,14 @@ struct fill_ctx {
 static void fill_send(struct fill_ctx *c, bool last)
 {
 	struct sup_engine *e = c->e;
-	struct sup_mail *mail = calloc(1, sizeof(*mail));
+	struct sup_mail *mail = sup_mail_new(SUP_MAIL_FILL);
 
-	OM_ASSERT(mail);
 	pthread_mutex_lock(&e->fill_lock);
 	while (e->fill_ahead >= SUP_FILL_AHEAD && !atomic_load(&e->stopping))
 		pthread_cond_wait(&e->fill_wake, &e->fill_lock);
 	e->fill_ahead++;
 	pthread_mutex_unlock(&e->fill_lock);
 	c->chunk->last = last;
-	mail->kind = SUP_MAIL_FILL;
 	mail->fill = c->chunk;
 	c->chunk = NULL;
 	sup_mail_post(e, mail);
@@ -173,9 +171,7 @@ static void fill_tier(struct fill_ctx *c, struct sup_tier *t)
 		return;
 	om_log(OM_MSG_CATALOG, "tier %s: %llu records are damaged: they are made again from their files", t->conf->name,
 	       (unsigned long long)res.damaged);
-	struct sup_mail *mail = calloc(1, sizeof(*mail));
-	OM_ASSERT(mail);
-	mail->kind = SUP_MAIL_REBUILD;
+	struct sup_mail *mail = sup_mail_new(SUP_MAIL_REBUILD);
 	mail->tier = t;
 	sup_mail_post(c->e, mail);
 }

@@ -558,8 +558,11 @@ void sup_tier_catalog_size(struct sup_tier *t);
 /* Bytes that the filesystem takes beyond `used`, and did not at start; UINT64_MAX: cannot be known. Main loop. */
 uint64_t sup_tier_unaccounted(const struct sup_tier *t, uint64_t used);
 
-/* sup_engine.c */
+/* sup_engine_mail.c: any thread. A letter is its sender's until it is posted, the publisher's (take_mail()) afterwards. */
+struct sup_mail *sup_mail_new(enum sup_mail_kind kind); /* zeroed; never NULL */
 void sup_mail_post(struct sup_engine *e, struct sup_mail *mail);
+void sup_mail_tell(struct sup_engine *e, enum sup_mail_kind kind); /* one that says nothing but its kind */
+void sup_mails_free(struct sup_mail *mail); /* a list that nobody reads any more: the engine ends */
 
 /* sup_engine_pub.c: the publisher */
 void *sup_pub_main(void *arg);

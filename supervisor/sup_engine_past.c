@@ -115,11 +115,9 @@ struct reading {
 
 static void send_ops(struct reading *r, bool last)
 {
-	struct sup_mail *m = calloc(1, sizeof(*m));
+	struct sup_mail *m = sup_mail_new(SUP_MAIL_BACK);
 
-	OM_ASSERT(m);
 	atomic_fetch_add(&r->t->back_flight, r->n);
-	m->kind = SUP_MAIL_BACK;
 	m->tier = r->t;
 	m->ops = r->ops;
 	m->seq = last;

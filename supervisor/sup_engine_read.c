@@ -76,13 +76,8 @@ static unsigned open_snaps(struct sup_engine *e, struct idx_cat_snap *snaps[stat
 			n++;
 	}
 	pthread_mutex_unlock(&e->multi_lock);
-	if (atomic_fetch_sub(&e->snap_waiting, 1) == 1) {
-		struct sup_mail *mail = calloc(1, sizeof(*mail)); /* changes that waited for us go on */
-		if (mail) {
-			mail->kind = SUP_MAIL_NUDGE;
-			sup_mail_post(e, mail);
-		}
-	}
+	if (atomic_fetch_sub(&e->snap_waiting, 1) == 1)
+		sup_mail_tell(e, SUP_MAIL_NUDGE); /* changes that waited for us go on */
 	return n;
 }
 
@@ -434,9 +429,7 @@ void *sup_read_main(void *arg)
 			break;
 		}
 		(void)pthread_rwlock_unlock(&e->cats);
-		struct sup_mail *mail = calloc(1, sizeof(*mail));
-		OM_ASSERT(mail);
-		mail->kind = SUP_MAIL_JOB;
+		struct sup_mail *mail = sup_mail_new(SUP_MAIL_JOB);
 		mail->job = job;
 		sup_mail_post(e, mail);
 	}

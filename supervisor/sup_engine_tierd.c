@@ -44,10 +44,8 @@ struct sup_tierd {
 
 void sup_tierd_mail(struct sup_engine *e, enum sup_mail_kind kind, struct sup_tier *t, struct sup_coming *coming)
 {
-	struct sup_mail *m = calloc(1, sizeof(*m));
+	struct sup_mail *m = sup_mail_new(kind);
 
-	OM_ASSERT(m); /* 48 bytes; without them the tier would hang between two phases */
-	m->kind = kind;
 	m->tier = t;
 	m->coming = coming;
 	sup_mail_post(e, m);

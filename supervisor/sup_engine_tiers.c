@@ -68,16 +68,6 @@ static void tier_conf(struct sup_tier *t, const struct om_conf_backend *b)
 	follow_flags(t);
 }
 
-/* Without memory for a letter of 40 bytes the process ends elsewhere, too. */
-static void tell(struct sup_engine *e, enum sup_mail_kind kind)
-{
-	struct sup_mail *mail = calloc(1, sizeof(*mail));
-
-	OM_ASSERT(mail);
-	mail->kind = kind;
-	sup_mail_post(e, mail);
-}
-
 void sup_engine_conf(struct sup_engine *e, const struct om_conf *conf)
 {
 	e->conf = conf;
@@ -95,7 +85,7 @@ void sup_engine_conf(struct sup_engine *e, const struct om_conf *conf)
 			om_log(OM_MSG_TIER_ABSENT, "tier %s: no memory for it, or %u tiers are there already", conf->backends[i].name,
 			       OM_TIERS_MAX);
 	}
-	tell(e, SUP_MAIL_ROWS); /* the publisher tells the workers */
+	sup_mail_tell(e, SUP_MAIL_ROWS); /* the publisher tells the workers */
 }
 
 int sup_engine_tier_draining(struct sup_engine *e, const char *name, bool on)
@@ -106,7 +96,7 @@ int sup_engine_tier_draining(struct sup_engine *e, const char *name, bool on)
 		return -OBJM_STATUS_NOT_FOUND;
 	atomic_store(&t->draining, on);
 	follow_flags(t);
-	tell(e, SUP_MAIL_ROWS);
+	sup_mail_tell(e, SUP_MAIL_ROWS);
 	return 0;
 }
 
