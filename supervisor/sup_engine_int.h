@@ -825,10 +825,10 @@ void sup_asks_free(struct sup_asks *q);
 void sup_ask_fail(struct sup_engine *e, uint64_t cookie, int status);
 void sup_ask_text(struct sup_engine *e, uint64_t cookie, int status, const char *text);
 void sup_ask_found(struct sup_engine *e, struct sup_job *job, const struct sup_engine_answer *a);
-/* Publisher: give a TASK to the lifecycle process (takes the job); that process died; it answered (false: not a TASKED). */
+/* Publisher: give a TASK to the lifecycle process (takes the job); that process died; it answered (TASKED). */
 void sup_task_send(struct sup_engine *e, struct sup_job *job);
 void sup_task_lost(struct sup_engine *e);
-bool sup_task_done(struct sup_engine *e, const struct om_op_tasked *m);
+bool sup_task_take(struct sup_msg *c, const void *msg, size_t len);
 
 /* sup_engine_reap.c: removals, orphans, rebuilds; publisher */
 void sup_reap_add(struct sup_engine *e, struct sup_tier *t, uint64_t id, uint64_t size, enum sup_removal_kind kind);
@@ -856,6 +856,8 @@ void sup_settle_tier(struct sup_engine *e, struct sup_tier *t, bool complete);
 void sup_scan_start(struct sup_engine *e);
 void sup_scan_pump(struct sup_engine *e);
 void sup_scan_lost(struct sup_engine *e);
+bool sup_scan_take_found(struct sup_msg *c, const void *msg, size_t len);
+bool sup_scan_take_scanned(struct sup_msg *c, const void *msg, size_t len);
 void sup_scan_check_end(struct sup_engine *e, struct sup_tier *t);
 void sup_reap_free(struct sup_engine *e);
 

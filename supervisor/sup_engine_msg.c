@@ -349,78 +349,6 @@ static bool take_list(struct sup_msg *c, const void *msg, size_t len)
 	return true;
 }
 
-/* ---- the lifecycle process ---- */
-
-static bool take_found(struct sup_msg *c, const void *msg, size_t len)
-{
-	const struct om_op_found *m = msg;
-	const char *uri = (const char *)(m + 1);
-	struct sup_tier *t = sup_msg_tier(c->e, m->tier);
-
-	if (len != sizeof(*m) + (size_t)m->uri_len + m->type_len + m->meta_len || !t || (t->scan_mode < 0 && !t->since) || !m->id)
-		return sup_msg_broken(c, "bad FOUND");
-	if (t->scan_mode < 0)
-		return true; /* the tier went while it was looked through */
-	if (m->id >= t->scan_to && t->scan_mode == OM_SCAN_REBUILD)
-		return true; /* it came after the scan began: whoever put it answers for it */
-	if (m->id >= c->e->run_first_id && (sup_res_find(c->e, m->id) || sup_reap_busy(c->e, t, m->id)))
-		return true; /* of this run: being put, or being removed */
-	if (sup_move_to(c->e, t, m->id))
-		return true; /* a move is making it: its end decides */
-	atomic_fetch_add(&t->scan_found, 1);
-	if (m->uri_len == 0) { /* unreadable: an orphan if it was never acknowledged, else left for a human */
-		if (t->scan_mode == OM_SCAN_ORPHANS)
-			sup_reap_add(c->e, t, m->id, m->size, SUP_RM_UNSETTLED);
-		else
-			om_log(OM_MSG_ORPHAN, "tier %s: file %016llx has no readable attribute and is left alone", t->conf->name,
-			       (unsigned long long)m->id);
-		return true;
-	}
-	if (!om_uri_valid(uri, m->uri_len) || m->type_len > OM_TYPE_MAX ||
-	    !om_meta_valid(uri + m->uri_len + m->type_len, m->meta_len) || (m->flags & ~OM_OBJ_FLAGS_ALL))
-		return sup_msg_broken(c, "bad FOUND");
-	struct om_rec rec = {
-		.id = m->id, .size = m->size, .mtime_ns = m->mtime_ns, .expiry_s = m->expiry_s, .rev = m->rev ? m->rev : 1,
-		.flags = m->flags, .uid = m->uid, .tier = m->tier, .home = m->tier, .uri_len = m->uri_len, .type_len = m->type_len,
-		.meta_len = m->meta_len, .uri = uri, .type = uri + m->uri_len,
-		.meta = (const unsigned char *)uri + m->uri_len + m->type_len,
-	};
-	struct sup_op *op = sup_op_new(SUP_OP_FOUND, &rec);
-	if (op)
-		idx_key_make(sup_engine_secret(c->e), uri, m->uri_len, &op->ikey);
-	struct sup_key *key = op ? sup_key_find(c->e, &op->ikey, true) : NULL;
-	if (!key) {
-		free(op);
-		om_log(OM_MSG_CATALOG, "tier %s: no memory for the record of file %016llx", t->conf->name, (unsigned long long)m->id);
-		return true;
-	}
-	op->key = key;
-	op->insert = t->scan_mode == OM_SCAN_REBUILD;
-	t->scan_flight++;
-	sup_op_submit(c->e, op);
-	return true;
-}
-
-static bool take_scanned(struct sup_msg *c, const void *msg, size_t len)
-{
-	const struct om_op_scanned *m = msg;
-	struct sup_tier *t = len == sizeof(*m) ? sup_msg_tier(c->e, m->tier) : NULL;
-
-	if (!t || (!t->since && (t->scan_mode < 0 || !t->scan_sent)))
-		return sup_msg_broken(c, "bad SCANNED");
-	if (t->scan_mode < 0 || !t->scan_sent)
-		return true; /* the tier went while it was looked through */
-	if (m->status < 0) {
-		om_log(OM_MSG_CATALOG, "tier %s: its files could not all be read: %s; trying again", t->conf->name,
-		       om_status_text(m->status));
-		t->scan_sent = false;
-		return true;
-	}
-	t->scan_done = true;
-	sup_scan_check_end(c->e, t);
-	return true;
-}
-
 static bool take_reaped(struct sup_msg *c, const void *msg, size_t len)
 {
 	const struct om_op_reaped *m = msg;
@@ -429,15 +357,6 @@ static bool take_reaped(struct sup_msg *c, const void *msg, size_t len)
 	if (!t)
 		return sup_msg_broken(c, "bad REAPED");
 	sup_reap_done(c->e, t, m->id, m->status);
-	return true;
-}
-
-static bool take_tasked(struct sup_msg *c, const void *msg, size_t len)
-{
-	const struct om_op_tasked *m = msg;
-
-	if (m->text_len != len - sizeof(*m) || !sup_task_done(c->e, m))
-		return sup_msg_broken(c, "bad TASKED");
 	return true;
 }
 
@@ -457,14 +376,14 @@ static const struct msg_row {
 	{ OM_OP_SET, W, true, sizeof(struct om_op_set), sup_set_take },
 	{ OM_OP_LOOKUP, W | L, true, sizeof(struct om_op_lookup), take_lookup },
 	{ OM_OP_LIST, W, true, sizeof(struct om_op_list), take_list },
-	{ OM_OP_FOUND, L, false, sizeof(struct om_op_found), take_found },
-	{ OM_OP_SCANNED, L, false, sizeof(struct om_op_scanned), take_scanned },
+	{ OM_OP_FOUND, L, false, sizeof(struct om_op_found), sup_scan_take_found },
+	{ OM_OP_SCANNED, L, false, sizeof(struct om_op_scanned), sup_scan_take_scanned },
 	{ OM_OP_ADMIT, W, true, sizeof(struct om_op_admit), sup_admit_take },
 	{ OM_OP_LEAVE, W, false, sizeof(struct om_op_admit), sup_admit_take_leave },
 	{ OM_OP_WATCH, W, false, sizeof(struct om_op_watch), sup_watch_take },
 	{ OM_OP_ATTRED, L, false, sizeof(struct om_op_attred), sup_set_attred },
 	{ OM_OP_REAPED, L, false, sizeof(struct om_op_reaped), take_reaped },
-	{ OM_OP_TASKED, L, false, sizeof(struct om_op_tasked), take_tasked },
+	{ OM_OP_TASKED, L, false, sizeof(struct om_op_tasked), sup_task_take },
 	{ OM_OP_RESERVE, W, true, sizeof(struct om_op_reserve), sup_room_take_reserve },
 	{ OM_OP_RELEASE, W, false, sizeof(struct om_op_release), sup_room_take_release },
 	{ OM_OP_MOVE_BEGIN, L, true, sizeof(struct om_op_move), sup_move_take_begin },

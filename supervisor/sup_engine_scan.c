@@ -75,3 +75,75 @@ void sup_scan_check_end(struct sup_engine *e, struct sup_tier *t)
 	if (!open)
 		e->recovered = true; /* ids are settled up to this run */
 }
+
+/* ---- what the lifecycle process finds ---- */
+
+bool sup_scan_take_found(struct sup_msg *c, const void *msg, size_t len)
+{
+	const struct om_op_found *m = msg;
+	const char *uri = (const char *)(m + 1);
+	struct sup_tier *t = sup_msg_tier(c->e, m->tier);
+
+	if (len != sizeof(*m) + (size_t)m->uri_len + m->type_len + m->meta_len || !t || (t->scan_mode < 0 && !t->since) || !m->id)
+		return sup_msg_broken(c, "bad FOUND");
+	if (t->scan_mode < 0)
+		return true; /* the tier went while it was looked through */
+	if (m->id >= t->scan_to && t->scan_mode == OM_SCAN_REBUILD)
+		return true; /* it came after the scan began: whoever put it answers for it */
+	if (m->id >= c->e->run_first_id && (sup_res_find(c->e, m->id) || sup_reap_busy(c->e, t, m->id)))
+		return true; /* of this run: being put, or being removed */
+	if (sup_move_to(c->e, t, m->id))
+		return true; /* a move is making it: its end decides */
+	atomic_fetch_add(&t->scan_found, 1);
+	if (m->uri_len == 0) { /* unreadable: an orphan if it was never acknowledged, else left for a human */
+		if (t->scan_mode == OM_SCAN_ORPHANS)
+			sup_reap_add(c->e, t, m->id, m->size, SUP_RM_UNSETTLED);
+		else
+			om_log(OM_MSG_ORPHAN, "tier %s: file %016llx has no readable attribute and is left alone", t->conf->name,
+			       (unsigned long long)m->id);
+		return true;
+	}
+	if (!om_uri_valid(uri, m->uri_len) || m->type_len > OM_TYPE_MAX ||
+	    !om_meta_valid(uri + m->uri_len + m->type_len, m->meta_len) || (m->flags & ~OM_OBJ_FLAGS_ALL))
+		return sup_msg_broken(c, "bad FOUND");
+	struct om_rec rec = {
+		.id = m->id, .size = m->size, .mtime_ns = m->mtime_ns, .expiry_s = m->expiry_s, .rev = m->rev ? m->rev : 1,
+		.flags = m->flags, .uid = m->uid, .tier = m->tier, .home = m->tier, .uri_len = m->uri_len, .type_len = m->type_len,
+		.meta_len = m->meta_len, .uri = uri, .type = uri + m->uri_len,
+		.meta = (const unsigned char *)uri + m->uri_len + m->type_len,
+	};
+	struct sup_op *op = sup_op_new(SUP_OP_FOUND, &rec);
+	if (op)
+		idx_key_make(sup_engine_secret(c->e), uri, m->uri_len, &op->ikey);
+	struct sup_key *key = op ? sup_key_find(c->e, &op->ikey, true) : NULL;
+	if (!key) {
+		free(op);
+		om_log(OM_MSG_CATALOG, "tier %s: no memory for the record of file %016llx", t->conf->name, (unsigned long long)m->id);
+		return true;
+	}
+	op->key = key;
+	op->insert = t->scan_mode == OM_SCAN_REBUILD;
+	t->scan_flight++;
+	sup_op_submit(c->e, op);
+	return true;
+}
+
+bool sup_scan_take_scanned(struct sup_msg *c, const void *msg, size_t len)
+{
+	const struct om_op_scanned *m = msg;
+	struct sup_tier *t = len == sizeof(*m) ? sup_msg_tier(c->e, m->tier) : NULL;
+
+	if (!t || (!t->since && (t->scan_mode < 0 || !t->scan_sent)))
+		return sup_msg_broken(c, "bad SCANNED");
+	if (t->scan_mode < 0 || !t->scan_sent)
+		return true; /* the tier went while it was looked through */
+	if (m->status < 0) {
+		om_log(OM_MSG_CATALOG, "tier %s: its files could not all be read: %s; trying again", t->conf->name,
+		       om_status_text(m->status));
+		t->scan_sent = false;
+		return true;
+	}
+	t->scan_done = true;
+	sup_scan_check_end(c->e, t);
+	return true;
+}

@@ -285,7 +285,7 @@ void sup_task_lost(struct sup_engine *e)
 	}
 }
 
-bool sup_task_done(struct sup_engine *e, const struct om_op_tasked *m)
+static bool task_done(struct sup_engine *e, const struct om_op_tasked *m)
 {
 	uint64_t *at = &e->asks->at_lifecycle[m->hdr.req % SUP_ASKS_MAX];
 	const struct sup_engine_answer a = { .status = m->status, .text = (const char *)(m + 1), .text_len = m->text_len };
@@ -296,5 +296,14 @@ bool sup_task_done(struct sup_engine *e, const struct om_op_tasked *m)
 		*at = 0;
 		reply(e->asks, m->hdr.req, &a);
 	}
+	return true;
+}
+
+bool sup_task_take(struct sup_msg *c, const void *msg, size_t len)
+{
+	const struct om_op_tasked *m = msg;
+
+	if (m->text_len != len - sizeof(*m) || !task_done(c->e, m))
+		return sup_msg_broken(c, "bad TASKED");
 	return true;
 }
