@@ -56,7 +56,6 @@ static int open_id_dir(const struct be *be, uint64_t dir)
 
 /* ---- link ---- */
 
-/* Link what `fd` is to `path` below objects/, in the directory of `id`. */
 /*
  * By the descriptor alone (without privileges: Linux 6.10, for one that this process opened), or through /proc, which walks
  * through four directories. Not being allowed to is ENOENT, just as a missing directory is.
@@ -77,6 +76,7 @@ static int link_fd(const struct be *be, int fd, const char *path)
 	return 0;
 }
 
+/* Link what `fd` is to `path` below objects/, in the directory of `id`. */
 static int link_path(struct be *be, int fd, uint64_t id, const char *path)
 {
 	char dir[OM_OBJ_PATH_MAX];

@@ -15,7 +15,6 @@
  * counts active readers and holds new ones back while the map moves.
  */
 #include <fcntl.h>
-#include <stdarg.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 
@@ -25,23 +24,6 @@
 #define ENV_GATE_WAIT_S 2 /* a snapshot that is held longer makes growing fail with BUSY */
 #define ENV_CHECK_ALWAYS_BYTES (64 << 20) /* read in some 50 ms: checked at every open */
 #define ENV_PROBE_BYTES (16u << 20) /* more than one transaction ever writes */
-
-static _Thread_local char env_message[768];
-
-const char *idx_cat_message(void)
-{
-	return env_message;
-}
-
-int idx_cat_fail(int status, const char *fmt, ...)
-{
-	va_list ap;
-
-	va_start(ap, fmt);
-	(void)vsnprintf(env_message, sizeof(env_message), fmt, ap);
-	va_end(ap);
-	return status;
-}
 
 /* Where a failed commit's EIO comes from: is there no room for what a transaction may write? */
 static bool env_disk_full(const struct idx_cat_env *env)

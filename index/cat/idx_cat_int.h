@@ -13,6 +13,10 @@
 
 #include "index/cat/idx_cat.h"
 
+/* ---- words (idx_cat_message.c) ---- */
+/** Set idx_cat_message() and return `status` (negative). */
+int idx_cat_fail(int status, const char *fmt, ...) OM_PRINTF(2, 3);
+
 /* ---- little-endian fields in stored values ---- */
 static inline uint16_t idx_le16(const unsigned char *p)
 {
@@ -103,9 +107,6 @@ struct idx_cat_env {
 	unsigned gate_active;
 	bool gate_closed;
 };
-
-/** Set idx_cat_message() and return `status` (negative). */
-int idx_cat_fail(int status, const char *fmt, ...) OM_PRINTF(2, 3);
 
 /** Open or make the environment in `dir`. On failure nothing is left open. Statuses as idx_cat_open. */
 int idx_cat_env_open(const char *dir, unsigned flags, uint64_t map_bytes, struct idx_cat_env *ret_env);
