@@ -1,10 +1,10 @@
 /*
  * sup_child.c: see sup_child.h. In the supervisor's main thread.
  *
- * Every change of a place's state goes through sup_child_event(): it asks the table (sup_fsm.c), takes the new state, carries
- * out the action. What is said over the control sockets is in sup_child_ctl.c.
+ * Every change of a place's state goes through child_event(): it asks the table (sup_fsm.c), takes the new state, carries
+ * out the action. What is said over the control sockets is in sup_place.c.
  */
-#include "supervisor/sup_child_int.h"
+#include "supervisor/sup_child.h"
 
 #include <signal.h>
 #include <sys/pidfd.h>
@@ -13,15 +13,17 @@
 #include "index/idx_alog.h"
 
 #define MS 1000000u
+#define CTL_TURN 32 /* control messages taken from one child in a turn */
 
+static void child_event(struct sup_place *p, enum sup_event ev, const char *why);
+static void on_ctl(struct sup_ev *ev, uint32_t events);
 static void on_pid(struct sup_ev *ev, uint32_t events);
 
-void sup_child_name(const struct sup_place *p, char ret[static 32])
+/* A child that does not take what it is told is as good as stuck. */
+static void told(struct sup_place *p, const char *why)
 {
-	if (p->role == OM_ROLE_LIFECYCLE)
-		(void)snprintf(ret, 32, "lifecycle");
-	else
-		(void)snprintf(ret, 32, "worker %u", p->no);
+	if (why)
+		child_event(p, SUP_EVENT_BROKE, why);
 }
 
 /* ---- actions ---- */
@@ -60,7 +62,7 @@ static int launch(struct sup_place *p)
 	p->ctl = s.ctl;
 	err = sup_loop_add(c->loop, &p->pid_ev, p->pidfd, EPOLLIN, on_pid, p);
 	if (err == 0)
-		err = sup_loop_add(c->loop, &p->ctl_ev, p->ctl, EPOLLIN, sup_child_on_ctl, p);
+		err = sup_loop_add(c->loop, &p->ctl_ev, p->ctl, EPOLLIN, on_ctl, p);
 	if (err < 0) { /* a child that we cannot watch: end it here and now */
 		(void)pidfd_send_signal(p->pidfd, SIGKILL, NULL, 0);
 		while (sup_spawn_reap(p->pidfd) < 0)
@@ -115,27 +117,27 @@ static void act_spawn(struct sup_place *p)
 	}
 	if (err < 0)
 		p->pid = 0; /* started and not watched: it has been ended and reaped */
-	sup_child_name(p, name);
+	sup_place_name(p, name);
 	if (err < 0) {
 		om_log(OM_MSG_CHILD_DIED, "%s: %s: %s (%m)", name, step, om_status_text(err));
 		close_engine_fds(&ec);
-		sup_child_event(p, SUP_EVENT_FAILED, NULL);
+		child_event(p, SUP_EVENT_FAILED, NULL);
 		return;
 	}
 	om_log(OM_MSG_CHILD_STARTED, "%s started, pid %ld", name, (long)p->pid);
 	err = boot(p, &ec);
 	close_engine_fds(&ec);
 	if (err < 0) {
-		sup_child_event(p, SUP_EVENT_BROKE, "BOOT could not be sent");
+		child_event(p, SUP_EVENT_BROKE, "BOOT could not be sent");
 		return;
 	}
 	if (p->role == OM_ROLE_WORKER) {
-		sup_child_tell_alog(c, p, false);
+		told(&c->place[SUP_CHILD_LIFECYCLE], sup_place_tell_alog(&c->place[SUP_CHILD_LIFECYCLE], p, false));
 		return;
 	}
 	for (unsigned i = 1; i < c->n; i++)
 		if (c->place[i].pid)
-			sup_child_tell_alog(c, &c->place[i], false);
+			told(p, sup_place_tell_alog(p, &c->place[i], false));
 }
 
 static void act_serve(struct sup_place *p)
@@ -156,7 +158,7 @@ static void act_drain(struct sup_place *p)
 	uint32_t ms = p->drain_ms ? p->drain_ms : p->all->env->conf->drain_timeout_ms;
 
 	p->due_ns = om_now_ns() + (uint64_t)ms * MS;
-	sup_child_tell_drain(p, ms);
+	told(p, sup_place_tell_drain(p, ms));
 }
 
 static void act_kill(struct sup_place *p, const char *why)
@@ -166,7 +168,7 @@ static void act_kill(struct sup_place *p, const char *why)
 	p->due_ns = p->ack_due_ns = p->conf_due_ns = 0;
 	p->killed_why = why ? why : "it was told to end at once";
 	if (why) {
-		sup_child_name(p, name);
+		sup_place_name(p, name);
 		om_log(OM_MSG_CHILD_KILLED, "%s (pid %ld) is killed: %s", name, (long)p->pid, why);
 	}
 	(void)pidfd_send_signal(p->pidfd, SIGKILL, NULL, 0); /* fails only when it has ended already */
@@ -193,7 +195,7 @@ static void release(struct sup_place *p)
 	om_close(&p->pidfd);
 	om_close(&p->ctl);
 	if (p->pid && p->role == OM_ROLE_WORKER)
-		sup_child_tell_alog(c, p, true);
+		told(&c->place[SUP_CHILD_LIFECYCLE], sup_place_tell_alog(&c->place[SUP_CHILD_LIFECYCLE], p, true));
 	om_seg_close(&p->counters);
 	om_seg_close(&p->alog);
 	p->pid = 0;
@@ -214,7 +216,7 @@ static void act_replace(struct sup_place *p)
 	p->due_ns = now + (uint64_t)sup_fsm_backoff_ms(p->deaths) * MS;
 }
 
-void sup_child_event(struct sup_place *p, enum sup_event ev, const char *why)
+static void child_event(struct sup_place *p, enum sup_event ev, const char *why)
 {
 	enum sup_state was = p->state;
 	struct sup_step step = sup_fsm_step(was, ev);
@@ -257,6 +259,36 @@ void sup_child_event(struct sup_place *p, enum sup_event ev, const char *why)
 		p->all->changed(p->all->changed_arg, p);
 }
 
+/* ---- what comes from children and from the engine ---- */
+
+static void on_ctl(struct sup_ev *ev, uint32_t events)
+{
+	struct sup_place *p = ev->arg;
+	const char *why = NULL;
+
+	(void)events;
+	for (int i = 0; i < CTL_TURN && ev->fd >= 0; i++)
+		switch (sup_place_hear(p, &why)) {
+		case SUP_HEARD_ALL:
+			return;
+		case SUP_HEARD_ONE:
+			break;
+		case SUP_HEARD_READY:
+			why = p->state == SUP_STATE_READY || p->state == SUP_STATE_DRAINING ? "it said READY twice" : NULL;
+			child_event(p, SUP_EVENT_READY, why);
+			break;
+		case SUP_HEARD_END: /* normally its end follows at once; if not, it is told what to do */
+			sup_loop_del(p->all->loop, ev);
+			p->ack_due_ns = om_now_ns() + (uint64_t)SUP_CHILD_ACK_MS * MS;
+			p->ack_why = "it closed its control socket";
+			return;
+		case SUP_HEARD_WRONG:
+			sup_loop_del(p->all->loop, ev); /* nothing more of it is read */
+			child_event(p, SUP_EVENT_BROKE, why);
+			return;
+		}
+}
+
 static void on_pid(struct sup_ev *ev, uint32_t events)
 {
 	struct sup_place *p = ev->arg;
@@ -267,8 +299,8 @@ static void on_pid(struct sup_ev *ev, uint32_t events)
 	if (status < 0)
 		return;
 	if (p->ctl_ev.fd >= 0)
-		sup_child_on_ctl(&p->ctl_ev, EPOLLIN); /* its last words */
-	sup_child_name(p, name);
+		on_ctl(&p->ctl_ev, EPOLLIN); /* its last words */
+	sup_place_name(p, name);
 	sup_spawn_why(status, how, sizeof(how));
 	if (p->state == SUP_STATE_DRAINING || p->state == SUP_STATE_ENDING)
 		om_log(OM_MSG_CHILD_ENDED, "%s (pid %ld) has ended: %s", name, (long)p->pid, how);
@@ -276,9 +308,9 @@ static void on_pid(struct sup_ev *ev, uint32_t events)
 		om_log(OM_MSG_CHILD_DIED, "%s (pid %ld) died: %s%s%s", name, (long)p->pid, how,
 		       p->killed_why ? ", by the supervisor, because " : status == 0 ? ", though nobody asked it to end" : "",
 		       p->killed_why ? p->killed_why : "");
-	sup_child_event(p, SUP_EVENT_EXITED, NULL);
+	child_event(p, SUP_EVENT_EXITED, NULL);
 	if (p->state == SUP_STATE_BACKOFF && p->due_ns <= om_now_ns())
-		sup_child_event(p, SUP_EVENT_TIMEOUT, NULL); /* the first death: at once */
+		child_event(p, SUP_EVENT_TIMEOUT, NULL); /* the first death: at once */
 }
 
 static void on_post(struct sup_ev *ev, uint32_t events)
@@ -292,18 +324,48 @@ static void on_post(struct sup_ev *ev, uint32_t events)
 	sup_post_awake(&c->post);
 	while (sup_post_take_kill(&c->post, &place, &why))
 		if (place < c->n)
-			sup_child_event(&c->place[place], SUP_EVENT_BROKE, why);
+			child_event(&c->place[place], SUP_EVENT_BROKE, why);
 	if (sup_post_take_tiers(&c->post) && c->tiers_changed)
 		c->tiers_changed(c->changed_arg);
 	if (sup_post_take_index(&c->post, &ix)) {
 		for (unsigned i = 0; i < c->n; i++)
-			sup_child_announce(&c->place[i], &ix);
+			told(&c->place[i], sup_place_tell_index(&c->place[i], &ix));
 		om_close(&ix.index_rofd);
 		om_close(&ix.heatfd);
 	}
 }
 
 /* ---- the table of places ---- */
+
+void sup_child_conf(struct sup_children *c)
+{
+	struct om_proc_conf m = { .seq = ++c->conf_seq };
+	int dirs[OM_TIERS_MAX][2];
+
+	sup_boot_live(c->env, &m.live, dirs); /* without descriptors: what is new to a child's sandbox it cannot use */
+	for (uint32_t i = 0; i < m.live.n_tiers; i++) {
+		om_close(&dirs[i][0]);
+		om_close(&dirs[i][1]);
+	}
+	for (unsigned i = 0; i < c->n; i++)
+		told(&c->place[i], sup_place_tell_conf(&c->place[i], &m, c->env->rules_fd));
+}
+
+bool sup_child_conf_settled(const struct sup_children *c)
+{
+	for (unsigned i = 0; i < c->n; i++)
+		if (c->place[i].pid && c->place[i].conf_want != c->place[i].conf_seq)
+			return false;
+	return true;
+}
+
+bool sup_child_ask_conns(struct sup_place *p, uint32_t seq)
+{
+	if (p->role != OM_ROLE_WORKER || p->ctl < 0 || (p->state != SUP_STATE_READY && p->state != SUP_STATE_DRAINING))
+		return false;
+	told(p, sup_place_tell_conns(p, seq));
+	return true;
+}
 
 int sup_child_init(struct sup_children *c, struct sup_loop *loop, const struct sup_boot_env *env,
 		   const struct sup_spawn_exe exe[2], unsigned max_workers)
@@ -343,13 +405,13 @@ void sup_child_fini(struct sup_children *c)
 void sup_child_start(struct sup_children *c, unsigned place)
 {
 	OM_ASSERT(place < c->n);
-	sup_child_event(&c->place[place], SUP_EVENT_START, NULL);
+	child_event(&c->place[place], SUP_EVENT_START, NULL);
 }
 
 void sup_child_drain(struct sup_children *c, unsigned place)
 {
 	OM_ASSERT(place < c->n);
-	sup_child_event(&c->place[place], SUP_EVENT_DRAIN, NULL);
+	child_event(&c->place[place], SUP_EVENT_DRAIN, NULL);
 }
 
 void sup_child_end_all(struct sup_children *c, bool at_once)
@@ -360,7 +422,7 @@ void sup_child_end_all(struct sup_children *c, bool at_once)
 		struct sup_place *p = &c->place[i];
 		if (p->state == SUP_STATE_DRAINING && p->due_ns > due)
 			p->due_ns = due; /* it had longer than the end has */
-		sup_child_event(p, at_once ? SUP_EVENT_STOP : SUP_EVENT_DRAIN, NULL);
+		child_event(p, at_once ? SUP_EVENT_STOP : SUP_EVENT_DRAIN, NULL);
 	}
 }
 
@@ -370,16 +432,16 @@ void sup_child_tick(struct sup_children *c, uint64_t now_ns)
 		struct sup_place *p = &c->place[i];
 		if (p->ack_due_ns && now_ns >= p->ack_due_ns) {
 			p->ack_due_ns = 0;
-			sup_child_event(p, SUP_EVENT_BROKE, p->ack_why);
+			child_event(p, SUP_EVENT_BROKE, p->ack_why);
 		}
 		if (p->conf_due_ns && now_ns >= p->conf_due_ns) {
 			p->conf_due_ns = 0;
-			sup_child_event(p, SUP_EVENT_BROKE, "it did not confirm a new configuration");
+			child_event(p, SUP_EVENT_BROKE, "it did not confirm a new configuration");
 		}
 		if (p->due_ns && now_ns >= p->due_ns) {
 			bool drain = p->state == SUP_STATE_DRAINING;
 			p->due_ns = 0;
-			sup_child_event(p, SUP_EVENT_TIMEOUT, drain ? "it did not end within drain_timeout" : "it was not READY in time");
+			child_event(p, SUP_EVENT_TIMEOUT, drain ? "it did not end within drain_timeout" : "it was not READY in time");
 		}
 	}
 }
@@ -395,7 +457,7 @@ unsigned sup_child_progress(struct sup_children *c, uint64_t span_ns)
 			continue; /* the others have clocks of their own */
 		if (sup_pulse_count(&p->turns, om_counter_read(&p->counters, OM_C_LOOP_TURNS), span_ns) < limit_ms * MS)
 			continue;
-		sup_child_event(p, SUP_EVENT_BROKE, "its loop makes no progress");
+		child_event(p, SUP_EVENT_BROKE, "its loop makes no progress");
 		silent += p->state == SUP_STATE_READY || p->state == SUP_STATE_DRAINING;
 	}
 	return silent;

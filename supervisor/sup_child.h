@@ -8,64 +8,9 @@
 #ifndef SUP_CHILD_H
 #define SUP_CHILD_H
 
-#include "common/om_hist.h"
-#include "supervisor/sup_boot.h"
-#include "supervisor/sup_fsm.h"
-#include "supervisor/sup_loop.h"
-#include "supervisor/sup_post.h"
-#include "supervisor/sup_pulse.h"
-#include "supervisor/sup_spawn.h"
+#include "supervisor/sup_place.h"
 
 #define SUP_CHILD_BOOT_MS 10000u /* from start to READY */
-#define SUP_CHILD_ACK_MS 1000u	 /* from INDEX to INDEX_ACK; from a closed control socket to the end */
-
-struct sup_children;
-
-struct sup_place {
-	struct sup_children *all;
-	unsigned no;
-	enum om_role role;
-	enum sup_state state;
-
-	pid_t pid;	    /* 0: no process */
-	int pidfd, ctl;	    /* -1 */
-	struct sup_ev pid_ev, ctl_ev;
-	struct om_seg counters, alog; /* of this process; alog: workers only */
-	uint32_t index_seq, index_want; /* confirmed; announced */
-
-	uint32_t generation; /* processes ever started here */
-	uint32_t restarts;   /* of those, replacements of one that died */
-	unsigned deaths;     /* in a row */
-	uint64_t started_ns, ready_ns; /* of this process; 0: not yet */
-	uint32_t conf_want, conf_seq; /* CONF sent; confirmed */
-	uint64_t conf_due_ns; /* it must have been confirmed by then; 0: none */
-	uint32_t epoch;	     /* of sup_children when it was started: an older one knows less */
-	uint32_t drain_ms;   /* time to finish when it is drained; 0: drain_timeout */
-	uint64_t due_ns;     /* the state's clock; 0: none */
-	uint64_t ack_due_ns; /* the child must have answered by then; 0: none */
-	const char *ack_why; /* what it did not do */
-	struct sup_pulse_count turns; /* of its loop */
-	const char *killed_why; /* NULL: we did not kill it */
-};
-
-struct sup_children {
-	struct sup_loop *loop;
-	const struct sup_boot_env *env;
-	struct sup_spawn_exe exe[2]; /* by enum om_role */
-	struct sup_post post;
-	struct sup_ev post_ev;
-	unsigned n; /* places */
-	uint32_t epoch; /* see sup_roll.h */
-	uint32_t conf_seq; /* of the last CONF */
-	struct sup_place *place;
-	uint64_t ended[OM_C_COUNT]; /* what processes that have ended had counted (not the levels) */
-	struct om_hist_sum ended_hist[OM_H_COUNT];
-	uint64_t ended_gets[OM_TIERS_MAX];
-	void (*changed)(void *arg, struct sup_place *place); /* after a change of state; may be NULL */
-	void (*conns)(void *arg, struct sup_place *place, const struct om_proc_conns *m); /* an answer; may be NULL */
-	void (*tiers_changed)(void *arg); /* tiers have come or gone; may be NULL */
-	void *changed_arg;
-};
 
 /**
  * Prepare 1 + max_workers empty places. The engine is opened with sup_post_cb(&c->post).
@@ -101,7 +46,5 @@ unsigned sup_child_progress(struct sup_children *c, uint64_t span_ns);
 
 /** Places of this role in this state; SUP_STATE_COUNT: with a process. */
 unsigned sup_child_count(const struct sup_children *c, enum om_role role, enum sup_state state);
-/** "worker 3", "lifecycle". */
-void sup_child_name(const struct sup_place *p, char ret[static 32]);
 
 #endif

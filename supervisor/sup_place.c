@@ -1,107 +1,88 @@
 /*
- * sup_child_ctl.c: the children's control sockets, see sup_child_int.h: what they are told, and what they say. In the supervisor's
- * main thread. What a child says is a table of type and length, checked before anything is done; a word that is wrong costs it
- * its life.
+ * sup_place.c: see sup_place.h. In the supervisor's main thread. What a child says is a table of type and length, checked before
+ * anything is done.
  */
-#include "supervisor/sup_child_int.h"
+#include "supervisor/sup_place.h"
 
 #include "common/om_log.h"
 
 #define MS 1000000u
-#define CTL_TURN 32 /* control messages taken from one child in a turn */
 
-/* ---- messages to a child ---- */
+void sup_place_name(const struct sup_place *p, char ret[static 32])
+{
+	if (p->role == OM_ROLE_LIFECYCLE)
+		(void)snprintf(ret, 32, "lifecycle");
+	else
+		(void)snprintf(ret, 32, "worker %u", p->no);
+}
+
+/* ---- what it is told ---- */
 
 static struct om_proc_hdr head(uint16_t type, size_t len)
 {
 	return (struct om_proc_hdr){ .magic = OM_PROC_MAGIC, .len = (uint32_t)len, .type = type, .layout = OM_PROC_LAYOUT };
 }
 
-/* A child that does not take its messages is as good as stuck. */
-static void send_to(struct sup_place *p, const void *msg, size_t len, const int *fds, unsigned nfds)
+static const char *send_to(struct sup_place *p, const void *msg, size_t len, const int *fds, unsigned nfds)
 {
 	int err = om_fdpass_send(p->ctl, msg, len, fds, nfds);
 
 	if (err == -OBJM_STATUS_GONE || err == 0)
-		return; /* gone: its end is about to be seen */
-	sup_child_event(p, SUP_EVENT_BROKE, err == -OBJM_STATUS_WOULD_BLOCK ? "it does not read its control socket" :
-									    "its control socket failed");
+		return NULL;
+	return err == -OBJM_STATUS_WOULD_BLOCK ? "it does not read its control socket" : "its control socket failed";
 }
 
-void sup_child_tell_alog(struct sup_children *c, const struct sup_place *worker, bool gone)
+const char *sup_place_tell_alog(struct sup_place *l, const struct sup_place *worker, bool gone)
 {
-	struct sup_place *l = &c->place[SUP_CHILD_LIFECYCLE];
 	struct om_proc_alog m = { .child = worker->no };
 
 	if (l->ctl < 0 || (l->state != SUP_STATE_BOOTING && l->state != SUP_STATE_READY))
-		return;
+		return NULL;
 	m.hdr = head(gone ? OM_PROC_ALOG_GONE : OM_PROC_ALOG, sizeof(m));
-	send_to(l, &m, sizeof(m), gone ? NULL : &worker->alog.rofd, gone ? 0 : 1);
+	return send_to(l, &m, sizeof(m), gone ? NULL : &worker->alog.rofd, gone ? 0 : 1);
 }
 
-void sup_child_announce(struct sup_place *p, const struct sup_post_index *ix)
+const char *sup_place_tell_index(struct sup_place *p, const struct sup_post_index *ix)
 {
 	struct om_proc_index m = { .hdr = head(OM_PROC_INDEX, sizeof(m)), .seq = ix->seq };
 	const int fds[2] = { ix->index_rofd, ix->heatfd };
 
 	if (p->ctl < 0 || p->index_want >= ix->seq)
-		return; /* it was started with this one */
+		return NULL; /* it was started with this one */
 	p->index_want = ix->seq;
 	if (p->state != SUP_STATE_BOOTING) { /* one that boots answers after READY */
 		p->ack_due_ns = om_now_ns() + (uint64_t)SUP_CHILD_ACK_MS * MS;
 		p->ack_why = "it did not confirm a new index segment";
 	}
-	send_to(p, &m, sizeof(m), fds, p->role == OM_ROLE_LIFECYCLE ? 2 : 1);
+	return send_to(p, &m, sizeof(m), fds, p->role == OM_ROLE_LIFECYCLE ? 2 : 1);
 }
 
-void sup_child_conf(struct sup_children *c)
+const char *sup_place_tell_conf(struct sup_place *p, struct om_proc_conf *m, int rules_fd)
 {
-	struct om_proc_conf m = { .hdr = head(OM_PROC_CONF, sizeof(m)) };
-	int dirs[OM_TIERS_MAX][2];
-
-	sup_boot_live(c->env, &m.live, dirs); /* without descriptors: what is new to a child's sandbox it cannot use */
-	for (uint32_t i = 0; i < m.live.n_tiers; i++) {
-		om_close(&dirs[i][0]);
-		om_close(&dirs[i][1]);
-	}
-	m.seq = ++c->conf_seq;
-	for (unsigned i = 0; i < c->n; i++) {
-		struct sup_place *p = &c->place[i];
-		if (p->ctl < 0 || !sup_fsm_alive(p->state))
-			continue;
-		p->conf_want = m.seq;
-		if (p->state != SUP_STATE_BOOTING) /* one that boots confirms after READY */
-			p->conf_due_ns = om_now_ns() + (uint64_t)SUP_CHILD_ACK_MS * MS;
-		send_to(p, &m, sizeof(m), &c->env->rules_fd, 1);
-	}
+	if (p->ctl < 0 || !sup_fsm_alive(p->state))
+		return NULL;
+	m->hdr = head(OM_PROC_CONF, sizeof(*m));
+	p->conf_want = m->seq;
+	if (p->state != SUP_STATE_BOOTING) /* one that boots confirms after READY */
+		p->conf_due_ns = om_now_ns() + (uint64_t)SUP_CHILD_ACK_MS * MS;
+	return send_to(p, m, sizeof(*m), &rules_fd, 1);
 }
 
-void sup_child_tell_drain(struct sup_place *p, uint32_t ms)
-{
-	struct om_proc_drain m = { .hdr = head(OM_PROC_DRAIN, sizeof(m)), .ms = ms };
-
-	send_to(p, &m, sizeof(m), NULL, 0);
-}
-
-bool sup_child_ask_conns(struct sup_place *p, uint32_t seq)
+const char *sup_place_tell_conns(struct sup_place *p, uint32_t seq)
 {
 	struct om_proc_index m = { .hdr = head(OM_PROC_CONNS, sizeof(m)), .seq = seq };
 
-	if (p->role != OM_ROLE_WORKER || p->ctl < 0 || (p->state != SUP_STATE_READY && p->state != SUP_STATE_DRAINING))
-		return false;
-	send_to(p, &m, sizeof(m), NULL, 0);
-	return true;
+	return send_to(p, &m, sizeof(m), NULL, 0);
 }
 
-bool sup_child_conf_settled(const struct sup_children *c)
+const char *sup_place_tell_drain(struct sup_place *p, uint32_t ms)
 {
-	for (unsigned i = 0; i < c->n; i++)
-		if (c->place[i].pid && c->place[i].conf_want != c->place[i].conf_seq)
-			return false;
-	return true;
+	struct om_proc_drain m = { .hdr = head(OM_PROC_DRAIN, sizeof(m)), .ms = ms };
+
+	return send_to(p, &m, sizeof(m), NULL, 0);
 }
 
-/* ---- what a child says ---- */
+/* ---- what it says ---- */
 
 union ctl_msg {
 	struct om_proc_hdr hdr;
@@ -112,10 +93,9 @@ union ctl_msg {
 
 static const char *take_ready(struct sup_place *p, const union ctl_msg *m)
 {
+	(void)p;
 	(void)m;
-	bool again = p->state == SUP_STATE_READY || p->state == SUP_STATE_DRAINING;
-	sup_child_event(p, SUP_EVENT_READY, again ? "it said READY twice" : NULL);
-	return NULL;
+	return NULL; /* sup_place_hear() tells */
 }
 
 static const char *take_index_ack(struct sup_place *p, const union ctl_msg *m)
@@ -154,7 +134,7 @@ static const char *take_log(struct sup_place *p, const union ctl_msg *m)
 
 	if (!om_proc_log_unpack(&m->log, &about))
 		return "it sent a malformed log line";
-	sup_child_name(p, name);
+	sup_place_name(p, name);
 	about.process = name;
 	om_log_about((enum om_msg)m->log.msg, &about, "%s: %s", name, m->log.text);
 	return NULL;
@@ -187,29 +167,19 @@ static const char *take_ctl(struct sup_place *p, const union ctl_msg *m, size_t 
 	return "it sent a control message that is not a child's";
 }
 
-void sup_child_on_ctl(struct sup_ev *ev, uint32_t events)
+enum sup_heard sup_place_hear(struct sup_place *p, const char **ret_why)
 {
-	struct sup_place *p = ev->arg;
 	union ctl_msg m;
 	size_t len;
 	unsigned nfds;
+	int err = om_fdpass_recv(p->ctl, &m, sizeof(m), &len, NULL, 0, &nfds);
 
-	(void)events;
-	for (int i = 0; i < CTL_TURN && ev->fd >= 0; i++) {
-		int err = om_fdpass_recv(p->ctl, &m, sizeof(m), &len, NULL, 0, &nfds);
-		if (err == -OBJM_STATUS_WOULD_BLOCK)
-			return;
-		if (err == -OBJM_STATUS_GONE) { /* normally its end follows at once; if not, it is told what to do */
-			sup_loop_del(p->all->loop, ev);
-			p->ack_due_ns = om_now_ns() + (uint64_t)SUP_CHILD_ACK_MS * MS;
-			p->ack_why = "it closed its control socket";
-			return;
-		}
-		const char *why = err < 0 ? "it sent a control message too long, or with descriptors" : take_ctl(p, &m, len);
-		if (why) {
-			sup_loop_del(p->all->loop, ev); /* nothing more of it is read */
-			sup_child_event(p, SUP_EVENT_BROKE, why);
-			return;
-		}
-	}
+	if (err == -OBJM_STATUS_WOULD_BLOCK)
+		return SUP_HEARD_ALL;
+	if (err == -OBJM_STATUS_GONE)
+		return SUP_HEARD_END;
+	*ret_why = err < 0 ? "it sent a control message too long, or with descriptors" : take_ctl(p, &m, len);
+	if (*ret_why)
+		return SUP_HEARD_WRONG;
+	return m.hdr.type == OM_PROC_READY ? SUP_HEARD_READY : SUP_HEARD_ONE;
 }
