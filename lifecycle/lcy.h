@@ -273,6 +273,8 @@ const struct lcy_keep_entry *lcy_save_known(const struct lcy *l, uint64_t id);
 /** The tier's row; NULL: there is none of that number. */
 const struct om_boot_tier *lcy_tier_row(const struct lcy *l, unsigned no);
 bool lcy_tier_memory(const struct lcy *l, unsigned no);
+/** A memory tier that takes ephemeral objects. */
+bool lcy_tier_ephemeral(const struct lcy *l, unsigned no);
 /** True if a is the faster of two tiers. */
 bool lcy_tier_faster(const struct lcy *l, unsigned a, unsigned b);
 /** Bytes on it, what is on its way there included, each once. */

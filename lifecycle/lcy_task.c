@@ -194,7 +194,7 @@ static const char *why_not(int status)
 {
 	switch (-status) {
 	case OBJM_STATUS_UNAVAILABLE: return "it is absent or being rebuilt";
-	case OBJM_STATUS_READ_ONLY: return "it takes nothing: it is read-only, being drained, or has no flag migration_dst";
+	case OBJM_STATUS_READ_ONLY: return "it takes nothing: it is read-only, being drained, or has no flag migration_dst (for a copy: readable)";
 	case OBJM_STATUS_STORAGE: return "its disk reported an error";
 	case OBJM_STATUS_TRY_AGAIN: return "moves to it failed a moment ago";
 	case OBJM_STATUS_NO_SPACE: return "it has no room";
@@ -219,9 +219,9 @@ static bool check_target(struct lcy *l, const struct om_op_task *m, const struct
 		lcy_task_refuse(l, m->hdr.req, -OBJM_STATUS_INVALID_REQUEST, "it is pinned to tier %s: unpin it first", lcy_task_tier(l, e->home));
 		return true;
 	}
-	if ((e->flags & OM_OBJ_EPHEMERAL) && !lcy_tier_memory(l, to)) {
-		lcy_task_refuse(l, m->hdr.req, -OBJM_STATUS_INVALID_REQUEST, "it is ephemeral: it never leaves memory, and tier %s is none",
-				lcy_task_tier(l, to));
+	if ((e->flags & OM_OBJ_EPHEMERAL) && !lcy_tier_ephemeral(l, to)) {
+		lcy_task_refuse(l, m->hdr.req, -OBJM_STATUS_INVALID_REQUEST, lcy_tier_memory(l, to) ? "it is ephemeral, and tier %s has no flag ephemeral" :
+				"it is ephemeral: it never leaves memory, and tier %s is none", lcy_task_tier(l, to));
 		return true;
 	}
 	if (!lcy_tier_gives(l, e->home, copy)) {
@@ -296,7 +296,7 @@ static void task_promote(struct lcy *l, const struct om_op_task *m, const char *
 	/* the slowest of the faster ones: the next step; memory is a step for a persistent object too, as a copy */
 	for (unsigned i = 0; i < l->boot.n_tiers; i++) {
 		unsigned no = l->boot.tiers[i].tier;
-		if (!lcy_tier_faster(l, no, e.tier) || ((e.flags & OM_OBJ_EPHEMERAL) && !lcy_tier_memory(l, no)))
+		if (!lcy_tier_faster(l, no, e.tier) || ((e.flags & OM_OBJ_EPHEMERAL) && !lcy_tier_ephemeral(l, no)))
 			continue;
 		if (best == OM_TIER_NONE || lcy_tier_faster(l, best, no))
 			best = no;
@@ -323,7 +323,8 @@ static void task_demote(struct lcy *l, const struct om_op_task *m, const char *u
 	}
 	for (unsigned i = 0; i < l->boot.n_tiers; i++) {
 		unsigned no = l->boot.tiers[i].tier;
-		if (!lcy_tier_faster(l, e.home, no) || lcy_tier_memory(l, no) != lcy_tier_memory(l, e.home))
+		if (!lcy_tier_faster(l, e.home, no) || lcy_tier_memory(l, no) != lcy_tier_memory(l, e.home) ||
+		    ((e.flags & OM_OBJ_EPHEMERAL) && !lcy_tier_ephemeral(l, no)))
 			continue;
 		if (best == OM_TIER_NONE || lcy_tier_faster(l, no, best))
 			best = no;

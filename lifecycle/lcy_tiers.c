@@ -24,6 +24,13 @@ bool lcy_tier_memory(const struct lcy *l, unsigned no)
 	return row && row->type == OM_TIER_MEMORY;
 }
 
+bool lcy_tier_ephemeral(const struct lcy *l, unsigned no)
+{
+	const struct om_boot_tier *row = lcy_tier_row(l, no);
+
+	return row && row->type == OM_TIER_MEMORY && (row->flags & OM_TIERF_EPHEMERAL);
+}
+
 bool lcy_tier_faster(const struct lcy *l, unsigned a, unsigned b)
 {
 	const struct om_boot_tier *x = lcy_tier_row(l, a), *y = lcy_tier_row(l, b);
@@ -82,6 +89,8 @@ int lcy_tier_takes(const struct lcy *l, unsigned no, uint64_t bytes, double shar
 	if (state_of(l, no) != OM_TIERS_READY || !(row->flags & OM_TIERF_WRITABLE) || (!copy && !(row->flags & OM_TIERF_MIGRATION_DST)) ||
 	    t->drain)
 		return -OBJM_STATUS_READ_ONLY;
+	if (copy && !(row->flags & OM_TIERF_READABLE))
+		return -OBJM_STATUS_READ_ONLY; /* a copy that nobody may read serves nobody */
 	if (t->dead)
 		return -OBJM_STATUS_STORAGE;
 	if (now_ns < t->again_ns)
@@ -98,6 +107,9 @@ static unsigned choose(const struct lcy *l, unsigned from, uint64_t bytes, doubl
 	for (unsigned i = 0; i < l->boot.n_tiers; i++) {
 		unsigned no = l->boot.tiers[i].tier;
 		if (no == from || lcy_tier_memory(l, no) != lcy_tier_memory(l, from))
+			continue;
+		/* homes on memory are those of ephemeral objects */
+		if (lcy_tier_memory(l, no) && !lcy_tier_ephemeral(l, no))
 			continue;
 		if ((dir > 0 && !lcy_tier_faster(l, no, from)) || (dir < 0 && !lcy_tier_faster(l, from, no)))
 			continue;

@@ -79,7 +79,7 @@ static int kind_fit(const struct idx_ent *cur, const struct sup_tier *from, cons
 {
 	if (from == to || (cur->flags & OM_OBJ_PINNED))
 		return -OBJM_STATUS_INVALID_REQUEST;
-	if ((cur->flags & OM_OBJ_EPHEMERAL) && !to->is_volatile)
+	if ((cur->flags & OM_OBJ_EPHEMERAL) && !(to->is_volatile && (atomic_load(&to->flags) & OM_TIERF_EPHEMERAL)))
 		return -OBJM_STATUS_INVALID_REQUEST;
 	if (kind == OM_MOVE_COPY) /* a copy of what is in memory already is of no use, and would outlive nothing */
 		return to->is_volatile && !from->is_volatile ? 0 : -OBJM_STATUS_INVALID_REQUEST;

@@ -128,6 +128,20 @@ static bool identify(struct sup_engine *e, struct sup_tier *t, bool adopt, struc
 
 /* ---- its catalog ---- */
 
+/* A catalog that is not to be kept (persist_index). It was opened first: so it is known to be this tier's, and nobody else's. */
+static int make_again(const struct idx_cat_params *p, struct idx_cat **cat)
+{
+	struct idx_cat_info info;
+
+	idx_cat_info(*cat, &info);
+	if (info.created)
+		return 0;
+	idx_cat_close(*cat);
+	*cat = NULL;
+	int err = idx_cat_discard(p->dir);
+	return err < 0 ? err : idx_cat_open(p, cat);
+}
+
 static bool open_catalog(struct sup_engine *e, struct sup_tier *t, const struct idx_state_tier *id, bool is_new, bool adopt)
 {
 	const char *fs = om_fs_remote(t->conf->index_path);
@@ -147,6 +161,8 @@ static bool open_catalog(struct sup_engine *e, struct sup_tier *t, const struct 
 	memcpy(p.install_id, idx_state_identity(e->state)->install_id, sizeof(p.install_id));
 	struct idx_cat *cat = NULL;
 	int err = idx_cat_open(&p, &cat);
+	if (err == 0 && !t->conf->persist_index && !t->is_volatile)
+		err = make_again(&p, &cat);
 	if (err == -OBJM_STATUS_CORRUPT || (err == -OBJM_STATUS_PRECONDITION_FAILED && adopt)) {
 		om_log(OM_MSG_CATALOG, "tier %s: %s: it is set aside and made again from the files", t->conf->name, idx_cat_message());
 		err = idx_cat_set_aside(p.dir);

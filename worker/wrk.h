@@ -64,6 +64,11 @@ struct wrk {
 
 /** Living state of a tier (index header); ABSENT for one that is not configured or whose directories we do not have. */
 enum om_tier_state wrk_tier_state(const struct wrk *w, unsigned tier);
+/** May clients read what lies there? True also for one that is not known: that fails elsewhere, and says why. */
+static inline bool wrk_tier_readable(const struct wrk *w, unsigned tier)
+{
+	return tier >= OM_TIERS_MAX || !w->tiers[tier].known || (w->tiers[tier].row.flags & OM_TIERF_READABLE);
+}
 /** True for uids of access.trusted_writers, and of the `legacy` right. */
 bool wrk_uid_trusted(const struct wrk *w, uint32_t uid);
 bool wrk_uid_legacy(const struct wrk *w, uint32_t uid);

@@ -3,9 +3,13 @@
  */
 #include "worker/wrk_conf.h"
 
+#include <limits.h>
+
 #include "worker/wrk_access.h"
 #include "worker/wrk_conn.h"
+#include "worker/wrk_fdcache.h"
 #include "worker/wrk_reqlog.h"
+#include "worker/wrk_small.h"
 
 /* I/O threads read names and types of tiers, which do not change; the rest is the loop's own. */
 static void wrk_conf_tier(struct wrk *w, const struct om_boot_tier *row)
@@ -14,6 +18,11 @@ static void wrk_conf_tier(struct wrk *w, const struct om_boot_tier *row)
 
 	if (!t->known)
 		return; /* it came after this worker: its successor serves it */
+	if ((t->row.flags & OM_TIERF_READABLE) && !(row->flags & OM_TIERF_READABLE)) {
+		/* nothing that was opened or read there before is handed out any more: of all tiers, for it happens seldom */
+		wrk_fdcache_shrink(w->fdcache, UINT_MAX);
+		wrk_small_clear(w->small);
+	}
 	t->row.capacity_bytes = row->capacity_bytes;
 	t->row.flags = row->flags;
 	t->row.durability = row->durability;

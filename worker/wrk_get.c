@@ -320,10 +320,25 @@ static void wrk_get_job_done(struct wrk_io_job *job)
 		wrk_req_end(r);
 }
 
+/* A tier without the flag `readable` serves nobody; where it holds a copy, the home does. False: it was answered. */
+static bool wrk_get_readable(struct wrk_req *r)
+{
+	if (wrk_tier_readable(r->w, r->ent.tier))
+		return true;
+	if (r->ent.home < OM_TIERS_MAX && r->ent.home != r->ent.tier && wrk_tier_readable(r->w, r->ent.home)) {
+		r->ent.tier = r->ent.home;
+		return true;
+	}
+	wrk_answer_error(r, -OBJM_STATUS_UNAVAILABLE, "not available: the tier that holds this object does not have the flag readable");
+	return false;
+}
+
 static void wrk_get_open(struct wrk_req *r)
 {
 	int fd, rc;
 
+	if (!wrk_get_readable(r))
+		return;
 	if (wrk_get_shares(r)) {
 		struct wrk_fdkey key = { .id = r->ent.id, .uid = r->conn->uid, .tier = r->ent.tier };
 		struct wrk_fde *e = wrk_fdcache_get(r->w->fdcache, &key);

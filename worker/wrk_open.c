@@ -35,7 +35,7 @@ int wrk_open_now(const struct wrk *w, unsigned tier, uint64_t id, int *ret_fd)
 	char path[OM_OBJ_PATH_MAX];
 	int fd, rc;
 
-	if (!t || !t->known || t->objects_fd < 0)
+	if (!t || !t->known || t->objects_fd < 0 || !(t->row.flags & OM_TIERF_READABLE))
 		return -OBJM_STATUS_UNAVAILABLE;
 	if (om_fault_stalls(OM_FAULT_GET_OPEN))
 		return -OBJM_STATUS_WOULD_BLOCK;

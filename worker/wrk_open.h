@@ -12,7 +12,7 @@
 /**
  * Open for reading if that needs no disk: a memory tier, or names and inode are in the kernel's caches (RESOLVE_CACHED).
  * @return 0 with *ret_fd; -OBJM_STATUS_WOULD_BLOCK: wrk_open_wait() on an I/O thread; -OBJM_STATUS_NOT_FOUND: no such file (moved,
- *         replaced, removed); -OBJM_STATUS_UNAVAILABLE: the tier is absent; others of om_status_errno(), errno says why
+ *         replaced, removed); -OBJM_STATUS_UNAVAILABLE: the tier is absent, or not readable; others of om_status_errno(), errno says why
  * Context: loop.
  */
 int wrk_open_now(const struct wrk *w, unsigned tier, uint64_t id, int *ret_fd) OM_MUST_USE;

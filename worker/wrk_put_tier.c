@@ -100,13 +100,14 @@ static void choose_ephemeral(struct choice *c)
 	const struct wrk_tier *tiers = c->p->set->w->tiers;
 
 	/* Only ever memory, and no way out to a disk: an ephemeral object that does not fit is refused. */
-	if (b->ephemeral_tier < OM_TIERS_MAX && tiers[b->ephemeral_tier].row.type == OM_TIER_MEMORY) {
-		(void)try_tier(c, b->ephemeral_tier);
+	if (b->ephemeral_tier < OM_TIERS_MAX && tiers[b->ephemeral_tier].row.type == OM_TIER_MEMORY && try_tier(c, b->ephemeral_tier))
 		return;
+	/* the fastest first; not by the flags of the start, which a reload may have changed */
+	for (unsigned i = 0; i < b->n_tiers && i < OM_TIERS_MAX && !c->found; i++) {
+		unsigned no = b->tiers[i].tier;
+		if (no < OM_TIERS_MAX && tiers[no].row.type == OM_TIER_MEMORY && (tiers[no].row.flags & OM_TIERF_EPHEMERAL))
+			(void)try_tier(c, no);
 	}
-	for (unsigned i = 0; i < OM_TIERS_MAX && !c->found; i++)
-		if (tiers[i].known && tiers[i].row.type == OM_TIER_MEMORY && (tiers[i].row.flags & OM_TIERF_EPHEMERAL))
-			(void)try_tier(c, i);
 }
 
 static void choose_persistent(struct choice *c)

@@ -54,6 +54,8 @@ void wrk_small_free(struct wrk_small *s)
 	free(s);
 }
 
+void wrk_small_clear(struct wrk_small *s) { memset(s->place, 0, sizeof(s->place)); }
+
 const void *wrk_small_get(const struct wrk_small *s, uint64_t id, size_t len)
 {
 	const struct wrk_small_place *p = &s->place[wrk_small_hash(id)];

@@ -20,6 +20,8 @@ struct wrk_small;
 /** Before the sandbox, which does not let memory be locked. 0; -OBJM_STATUS_OUT_OF_MEMORY */
 int wrk_small_new(struct wrk_small **ret) OM_MUST_USE;
 void wrk_small_free(struct wrk_small *s);
+/** Forget all of it. */
+void wrk_small_clear(struct wrk_small *s);
 
 /** The `len` bytes of an object, or NULL. Good until the next wrk_small_put(). */
 const void *wrk_small_get(const struct wrk_small *s, uint64_t id, size_t len);

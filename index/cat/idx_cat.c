@@ -307,6 +307,16 @@ int idx_cat_set_aside(const char *dir)
 	return rc == 0 ? idx_cat_file_set_aside(dirfd, dir) : rc;
 }
 
+int idx_cat_discard(const char *dir)
+{
+	OM_AUTO_FD dirfd = -1;
+	int rc = idx_cat_file_dir(dir, true, &dirfd);
+
+	if (rc == -OBJM_STATUS_NOT_FOUND)
+		return 0;
+	return rc == 0 ? idx_cat_file_discard(dirfd, dir) : rc;
+}
+
 /* ---- small questions ---- */
 
 uint8_t idx_cat_tier(const struct idx_cat *cat)

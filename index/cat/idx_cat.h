@@ -115,6 +115,14 @@ void idx_cat_close(struct idx_cat *cat);
 int idx_cat_set_aside(const char *dir);
 
 /**
+ * Remove a catalog that is not to be kept: its data file, its lock. For good: no copy of it stays.
+ * @return 0 (also if there is none); else as a failed system call.
+ *
+ * Context: blocks. Not while anybody has it open.
+ */
+int idx_cat_discard(const char *dir);
+
+/**
  * Read the whole environment in a child process, which may die of what it reads.
  *
  * @param params     dir, tier

@@ -286,3 +286,13 @@ int idx_cat_file_set_aside(int dirfd, const char *dir)
 		return file_fail(dir, ".", "sync the directory");
 	return 0;
 }
+
+int idx_cat_file_discard(int dirfd, const char *dir)
+{
+	static const char *const names[] = { IDX_CAT_LOCK_NAME, IDX_CAT_DATA_NAME, IDX_CAT_UNPROVEN_NAME };
+
+	for (size_t i = 0; i < OM_ARRAY_SIZE(names); i++)
+		if (unlinkat(dirfd, names[i], 0) < 0 && errno != ENOENT)
+			return file_fail(dir, names[i], "remove the file");
+	return fsync(dirfd) < 0 ? file_fail(dir, ".", "sync the directory") : 0;
+}

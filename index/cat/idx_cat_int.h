@@ -142,6 +142,8 @@ int idx_cat_file_dir(const char *dir, bool readonly, int *ret_dirfd);
 int idx_cat_file_prepare(int dirfd, const char *dir, unsigned flags, bool *ret_exists, bool *ret_short);
 /** idx_cat_set_aside on an open directory. */
 int idx_cat_file_set_aside(int dirfd, const char *dir);
+/** idx_cat_discard on an open directory. */
+int idx_cat_file_discard(int dirfd, const char *dir);
 
 /* ---- the checker (idx_cat_check.c) ---- */
 /* Reads what is in the databases that it knows; in the child. 0 or a negative status with its message. */

@@ -154,6 +154,44 @@ static void open_missing(void **state)
 	assert_int_equal(try_open(&p, NULL), -OBJM_STATUS_INVALID_REQUEST);
 }
 
+static unsigned count_bad(const char *dir)
+{
+	DIR *d = opendir(dir);
+	unsigned n = 0;
+
+	assert_non_null(d);
+	for (struct dirent *e; (e = readdir(d)) != NULL;)
+		n += strncmp(e->d_name, "data.mdb.bad-", 13) == 0;
+	(void)closedir(d);
+	return n;
+}
+
+/* Thrown away: nothing of it stays, and what is opened next is new. */
+static void open_discarded(void **state)
+{
+	struct idx_cat_params p = cat_test_params(*state, 0);
+	struct om_rec a = cat_test_rec("/a", 2, 1, 1, 0), got;
+	struct idx_cat *cat = cat_test_open(*state, 0);
+	struct idx_cat_snap *snap;
+	struct idx_cat_info info;
+	char missing[300];
+
+	cat_ok(cat_test_put(cat, &a));
+	idx_cat_close(cat);
+	cat_ok(idx_cat_discard(p.dir));
+	cat_ok(idx_cat_discard(p.dir)); /* nothing there: nothing to do */
+	cat_ok(idx_cat_open(&p, &cat));
+	idx_cat_info(cat, &info);
+	assert_true(info.created && !info.complete);
+	cat_ok(idx_cat_snap_open(cat, &snap));
+	assert_int_equal(idx_cat_snap_peek(snap, "/a", 2, &got), -OBJM_STATUS_NOT_FOUND);
+	idx_cat_snap_close(snap);
+	idx_cat_close(cat);
+	assert_int_equal(count_bad(p.dir), 0);
+	(void)snprintf(missing, sizeof(missing), "%s/no/such", (const char *)*state);
+	cat_ok(idx_cat_discard(missing));
+}
+
 static void open_readonly(void **state)
 {
 	struct idx_cat_params p = cat_test_params(*state, 0);
@@ -175,18 +213,6 @@ static void open_readonly(void **state)
 }
 
 /* ---- damage ---- */
-
-static unsigned count_bad(const char *dir)
-{
-	DIR *d = opendir(dir);
-	unsigned n = 0;
-
-	assert_non_null(d);
-	for (struct dirent *e; (e = readdir(d)) != NULL;)
-		n += strncmp(e->d_name, "data.mdb.bad-", 13) == 0;
-	(void)closedir(d);
-	return n;
-}
 
 static void recover(const struct idx_cat_params *p)
 {
@@ -637,7 +663,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
-		T(open_flags), T(open_full_map), T(open_whose), T(open_missing), T(open_readonly), T(damage_header), T(damage_kind),
+		T(open_flags), T(open_full_map), T(open_whose), T(open_missing), T(open_readonly), T(open_discarded), T(damage_header), T(damage_kind),
 		T(damage_tree), T(damage_kills_once), T(damage_truncated), T(damage_order),
 		T(check_good), T(set_aside_bounded), T(limit_map_full), T(limit_map_resized), T(limit_map_resized_writer),
 		T(limit_readers), T(limit_dead_readers),

@@ -211,6 +211,28 @@ static void test_flags(void **state)
 	assert_int_equal(world_task(w, OM_TASK_MIGRATE, "/eph", SLOW, 0), -OBJM_STATUS_INVALID_REQUEST);
 	assert_non_null(strstr(w->answer, "ephemeral"));
 	assert_int_equal(world_task(w, OM_TASK_DEMOTE, "/eph", 0, 0), -OBJM_STATUS_INVALID_REQUEST);
+	/* a copy that nobody may read serves nobody */
+	w->l.boot.tiers[MEM].flags &= ~(uint32_t)OM_TIERF_READABLE;
+	assert_int_equal(world_task(w, OM_TASK_MIGRATE, "/cold", MEM, 0), -OBJM_STATUS_READ_ONLY);
+	assert_non_null(strstr(w->answer, "readable"));
+}
+
+/* Of two memory tiers ephemeral objects go only to one with that flag: by hand, by heat, for a drain. */
+static void test_memory_without_ephemeral(void **state)
+{
+	struct world *w = *state;
+
+	(void)world_put(w, "/eph", 4 * KB, MEM, OM_OBJ_EPHEMERAL, 0);
+	w->l.boot.tiers[SLOW].type = OM_TIER_MEMORY;
+	w->l.boot.tiers[SLOW].perf_factor = 2;
+	assert_int_equal(world_task(w, OM_TASK_MIGRATE, "/eph", SLOW, 0), -OBJM_STATUS_INVALID_REQUEST);
+	assert_non_null(strstr(w->answer, "no flag ephemeral"));
+	assert_int_equal(world_task(w, OM_TASK_DEMOTE, "/eph", 0, 0), -OBJM_STATUS_INVALID_REQUEST);
+	assert_int_equal(lcy_tier_down(&w->l, MEM, 4 * KB, w->l.now_ns), OM_TIER_NONE);
+	assert_int_equal(lcy_tier_any(&w->l, MEM, 4 * KB, w->l.now_ns), OM_TIER_NONE);
+	w->l.boot.tiers[SLOW].flags |= OM_TIERF_EPHEMERAL;
+	assert_int_equal(lcy_tier_down(&w->l, MEM, 4 * KB, w->l.now_ns), SLOW);
+	assert_int_equal(lcy_tier_any(&w->l, MEM, 4 * KB, w->l.now_ns), SLOW);
 }
 
 static void test_expired(void **state)
@@ -540,7 +562,7 @@ static void test_target_refuses(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		T(test_cycle), T(test_no_flapping), T(test_rests), T(test_batch_all), T(test_batch), T(test_pause), T(test_flags), T(test_expired), T(test_room_order),
+		T(test_cycle), T(test_no_flapping), T(test_rests), T(test_batch_all), T(test_batch), T(test_pause), T(test_flags), T(test_memory_without_ephemeral), T(test_expired), T(test_room_order),
 		T(test_room_nothing), T(test_room_copies), T(test_cache_shares), T(test_replaced), T(test_drain), T(test_room_counted_once), T(test_drain_again), T(test_tasks),
 		T(test_task_slow), T(test_heat_kept), T(test_target_refuses),
 	};

@@ -2,6 +2,7 @@
  * test_engine_move.c: moves and cached copies, drops, lost files. What a restart or a rebuild makes of them: test_engine_back.c.
  */
 #include "engine_moves.h"
+#include "supervisor/sup_engine_int.h"
 
 static void test_home_moves(void **state)
 {
@@ -96,6 +97,36 @@ static void test_refused(void **state)
 	for (int i = 0; i < 5000 && !x->killed; i++)
 		usleep(1000);
 	assert_int_equal(x->killed, SUP_CHILD_LIFECYCLE + 1);
+}
+
+/*
+ * Ephemeral bytes: whoever was fooled before, the place where the move is committed is not. Here a disk passes for a memory tier,
+ * first without, then with the flag that such a tier needs.
+ */
+static void test_ephemeral_at_the_commit(void **state)
+{
+	struct world *x = *state;
+	struct sup_tier *slow = x->e->tier_by_no[tier_no(x, "slow")];
+	uint64_t e = put(x, "/e", "memory", OM_OBJ_EPHEMERAL);
+	struct mv m = mv_of(x, "/e", e, "memory", "slow", OM_MOVE_HOME);
+
+	slow->is_volatile = true;
+	assert_int_equal(mv_begin(x, &m), -OBJM_STATUS_INVALID_REQUEST);
+	atomic_fetch_or(&slow->flags, OM_TIERF_EPHEMERAL);
+	assert_int_equal(mv_begin(x, &m), 0);
+	assert_true(mv_finish(x, &m) < 0);
+	mv_wait_file_gone(x, "slow", e);
+	assert_int_equal(mv_objects_on(x, "slow"), 0);
+	mv_check_at(x, "/e", e, "memory", "memory");
+	/* and what is a disk again when it is committed */
+	int status = -OBJM_STATUS_TRY_AGAIN;
+	for (int i = 0; i < 5000 && status == -OBJM_STATUS_TRY_AGAIN; i++, usleep(1000))
+		status = mv_begin(x, &m); /* the name is free when its removal is forgotten */
+	assert_int_equal(status, 0);
+	slow->is_volatile = false;
+	assert_int_equal(mv_finish(x, &m), -OBJM_STATUS_INVALID_REQUEST);
+	mv_wait_file_gone(x, "slow", e);
+	mv_check_at(x, "/e", e, "memory", "memory");
 }
 
 /* No room: what a move takes is reserved from its begin on. */
@@ -266,6 +297,7 @@ int main(void)
 		T(test_home_moves),
 		T(test_copy),
 		T(test_refused),
+		T(test_ephemeral_at_the_commit),
 		T(test_room),
 		T(test_abort),
 		T(test_lifecycle_dies),

@@ -421,6 +421,33 @@ static void test_ephemeral_never_on_disk(void **state)
 	assert_int_equal(begin_status(&trusted, &req), -OBJM_STATUS_UNAVAILABLE);
 }
 
+static void two_memory_tiers(struct om_proc_boot *b)
+{
+	b->tiers[2].type = OM_TIER_MEMORY;
+	b->tiers[2].flags = OM_TIERF_READABLE | OM_TIERF_WRITABLE | OM_TIERF_EPHEMERAL;
+}
+static int setup_two_memory(void **state)
+{
+	(void)state;
+	return start(OM_DUR_SYNC, two_memory_tiers);
+}
+/* What does not fit on the first memory tier goes to the next one that takes ephemeral objects. */
+static void test_next_memory_tier(void **state)
+{
+	struct wrk_put_req req = put_fix_req("/x");
+
+	(void)state;
+	req.flags = OM_OBJ_EPHEMERAL;
+	req.size_hint = 2000;
+	assert_int_equal(begin_status(&trusted, &req), 0);
+	assert_int_equal(f.begun.tier, 0);
+	put_fix_row(&f, 0, 0, 1000, OM_TIERS_READY);
+	assert_int_equal(begin_status(&trusted, &req), 0);
+	assert_int_equal(f.begun.tier, 2);
+	f.w.tiers[2].row.flags &= ~(uint32_t)OM_TIERF_EPHEMERAL; /* as a reload does */
+	assert_int_equal(begin_status(&trusted, &req), -OBJM_STATUS_NO_SPACE);
+}
+
 static void no_memory_tier(struct om_proc_boot *b)
 {
 	b->ephemeral_tier = OM_TIER_NONE;
@@ -871,6 +898,7 @@ int main(void)
 		T(untrusted_kept), T(still_open), T(closed_while_waiting), T(precondition), T(busy_key), T(busy_key_for_long),
 		T(commit_refused), T(gone_while_open), T(gone_at_each_step), T(abort), T(large_let_go), T(next_tier), T(tier_states),
 		T(ephemeral_never_on_disk), cmocka_unit_test_setup_teardown(test_no_tier_for_ephemeral, setup_no_memory, teardown),
+		cmocka_unit_test_setup_teardown(test_next_memory_tier, setup_two_memory, teardown),
 		T(promise_of_the_filesystem), T(bounds), T(taken_too_much), T(cut_elsewhere), T(no_room_any_more), T(room), T(room_elsewhere),
 		T(room_grows), T(inline), T(inline_bounds),
 		T(many_at_once),
