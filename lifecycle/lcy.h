@@ -58,6 +58,7 @@
 #define LCY_CACHE_QUEUE 8192u	  /* objects let in by the policy that wait for their copy */
 #define LCY_POLICY_TURN 20000u	  /* accesses that the policy is told of between two turns; of more, every n-th */
 #define LCY_ASKS_MAX 64u	  /* tasks that wait for something */
+#define LCY_ASK_AGAIN_MS 30u	  /* so long after it was told that the name or the key is busy a move by hand is tried again */
 #define LCY_ASK_MS 8000u	  /* after so long one is answered "under way" */
 
 struct lcy_tier {
@@ -180,6 +181,8 @@ struct lcy_ask {
 	uint8_t kind;	 /* enum om_task_kind */
 	struct lcy_job *job; /* MIGRATE, PROMOTE, DEMOTE, EXPLAIN; NULL: it waits for a scan or for names (TOP) */
 	struct lcy_top *top;
+	struct lcy_cand cand; /* MIGRATE, PROMOTE, DEMOTE: what was asked for, and when it is tried once more (0: it is under way) */
+	uint64_t again_ns;
 	uint64_t want, scan_ns; /* TOP: how many; a scan that began later tells */
 };
 

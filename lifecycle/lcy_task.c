@@ -252,6 +252,7 @@ static void begin_move(struct lcy *l, const struct om_op_task *m, const struct l
 		return;
 	}
 	a->job = job;
+	a->cand = *c;
 }
 
 static void move_to(struct lcy *l, const struct om_op_task *m, uint32_t slot, const struct idx_ent *e, unsigned to)
@@ -336,8 +337,36 @@ static void task_demote(struct lcy *l, const struct om_op_task *m, const char *u
 		move_to(l, m, slot, &e, best);
 }
 
+/*
+ * Something else of the object is under way, or its older file there is still on its way out: whoever asked need not ask again. Once
+ * more it is tried as long as the object is what it was.
+ */
+static bool move_again(struct lcy *l, struct lcy_ask *a, const struct lcy_job *job)
+{
+	if (job->status != -OBJM_STATUS_TRY_AGAIN || !job->asked || l->now_ns >= a->due_ns)
+		return false;
+	a->job = NULL;
+	a->again_ns = l->now_ns + LCY_ASK_AGAIN_MS * UINT64_C(1000000);
+	return true;
+}
+
+static void move_retry(struct lcy *l, struct lcy_ask *a)
+{
+	struct lcy_job *job = NULL;
+	int err = lcy_act_start(l, &a->cand, &job);
+
+	a->again_ns = err == -OBJM_STATUS_TRY_AGAIN ? l->now_ns + LCY_ASK_AGAIN_MS * UINT64_C(1000000) : 0;
+	a->job = job;
+	if (err == 0 || a->again_ns)
+		return;
+	lcy_task_refuse(l, a->req, err, "it changed this moment");
+	ask_end(a);
+}
+
 static void move_ended(struct lcy *l, struct lcy_ask *a, const struct lcy_job *job)
 {
+	if (move_again(l, a, job))
+		return;
 	if (job->status == 0) {
 		lcy_task_answer(l, a->req, 0, move_doc(job, "done"));
 	} else {
@@ -423,12 +452,16 @@ void lcy_task_turn(struct lcy *l)
 {
 	for (unsigned i = 0; i < LCY_ASKS_MAX; i++) {
 		struct lcy_ask *a = &l->ask[i];
+		if (a->req && a->again_ns && l->now_ns >= a->again_ns && l->now_ns < a->due_ns)
+			move_retry(l, a);
 		if (!a->req || l->now_ns < a->due_ns)
 			continue;
 		if (a->job)
 			lcy_task_answer(l, a->req, 0, move_doc(a->job, "under way"));
 		else if (a->top)
 			top_answer(l, a);
+		else if (a->again_ns)
+			lcy_task_refuse(l, a->req, -OBJM_STATUS_TRY_AGAIN, "it was not moved: something else of it is under way all the time: try again");
 		else
 			lcy_task_refuse(l, a->req, -OBJM_STATUS_TIMEOUT, "the objects are still being looked at: try again");
 		ask_end(a);

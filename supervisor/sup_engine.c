@@ -151,6 +151,8 @@ static struct sup_engine *engine_new(const struct om_conf *conf, const struct su
 	e->deferred_end = &e->deferred;
 	e->rm_end = &e->rm;
 	e->rm_late_end = &e->rm_late;
+	atomic_init(&e->late_ns, SUP_LATE_NS);
+	atomic_init(&e->late_from, SUP_LATE_FROM);
 	e->jobs_end = &e->jobs;
 	pthread_mutex_init(&e->seg_lock, NULL);
 	pthread_mutex_init(&e->inbox_lock, NULL);

@@ -50,6 +50,7 @@
 #define SUP_HUGE_PIECE (32u << 20) /* of it at once */
 #define SUP_GROW_STEP 16384u
 #define SUP_SETTLE_MS 200u
+#define SUP_SETTLE_WANTED_MS 10u /* where a move waits for one of them */
 #define SUP_GATHER_MS 3u	    /* so long a commit of moves alone waits for more of them */
 
 /* What the objects of a tier take, as allocated, in bytes (sup_engine_room.c). */
@@ -298,6 +299,7 @@ struct sup_removal {
 	uint64_t id;
 	uint64_t bytes; /* that it takes until it is gone; 0: not known */
 	uint64_t since_ns; /* in the list of late ones: coarse time at which it came */
+	struct sup_removal **late; /* in that list: what points to it; else NULL */
 	struct sup_tier *tier;
 	uint8_t kind, tries;
 };
@@ -485,6 +487,8 @@ struct sup_engine {
 	struct sup_removal *rm, **rm_end;      /* waiting */
 	struct sup_removal *rm_late, **rm_late_end; /* wait for a while first: PENDING ones alone */
 	uint64_t late_bytes, late_second;
+	_Atomic uint64_t late_ns; /* SUP_LATE_NS; a test has another */
+	_Atomic unsigned late_from; /* SUP_LATE_FROM, the same */
 	unsigned late_now, late_before;	       /* removals that came in this second, and in the one before */
 	struct sup_removal *rm_flight;	       /* at the lifecycle process */
 	struct sup_removal *rm_failed;	       /* given up until the next start */
@@ -497,6 +501,7 @@ struct sup_engine {
 	size_t n_losers, cap_losers;
 	uint64_t n_rm, n_rm_flight, n_rm_failed;
 	uint64_t settle_since_ns; /* 0: nothing to settle */
+	bool settle_wanted;	  /* since the last one a move was told to wait for a name */
 	uint64_t n_settle;
 	struct sup_removal *settle;
 	bool raise_ids; /* a tier was bound that the state did not know */
@@ -834,6 +839,8 @@ bool sup_task_take(struct sup_msg *c, const void *msg, size_t len);
 void sup_reap_add(struct sup_engine *e, struct sup_tier *t, uint64_t id, uint64_t size, enum sup_removal_kind kind);
 /* Is the file of (t, id) to be removed, or its removal not yet forgotten? Then its name must not be used. */
 bool sup_reap_busy(const struct sup_engine *e, const struct sup_tier *t, uint64_t id);
+/* The same, for who wants to use the name: what can be done to have it free soon is done. */
+bool sup_reap_wanted(struct sup_engine *e, const struct sup_tier *t, uint64_t id);
 void sup_reap_pump(struct sup_engine *e);
 void sup_reap_done(struct sup_engine *e, struct sup_tier *t, uint64_t id, int status);
 /* Another lifecycle process: removals that the last one could not do. */

@@ -12,7 +12,7 @@
  *   after it                     two records of one version: the same one wins everywhere (idx_cat_rec_wins), the other goes
  * Between BEGIN and COMMIT the key is free: clients read, replace and delete it; the move then ends with
  * PRECONDITION_FAILED. The name of the target's file is the same id again, so a move waits until an older removal of that
- * name is forgotten (sup_reap_busy).
+ * name is forgotten (sup_reap_wanted).
  */
 #include "common/om_fault.h"
 #include "supervisor/sup_engine_int.h"
@@ -110,7 +110,7 @@ static int begin_fit(struct sup_engine *e, const struct om_op_move *m, const str
 	    (err = target_fit(to)) < 0 || (err = sup_tier_known_to(to, lcy) ? 0 : -OBJM_STATUS_UNAVAILABLE) < 0 || (err = source_fit(from)) < 0)
 		return err;
 	if ((key && sup_key_busy(key)) || *move_slot(e, m->id) || e->n_moves >= SUP_MOVES_MAX || e->stale_asked ||
-	    sup_reap_busy(e, to, m->id))
+	    sup_reap_wanted(e, to, m->id))
 		return -OBJM_STATUS_TRY_AGAIN;
 	return sup_room_fits(e, to, sup_room_of(cur->size), false) ? 0 : -OBJM_STATUS_NO_SPACE;
 }

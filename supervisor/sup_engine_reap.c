@@ -61,7 +61,7 @@ static bool comes_late(struct sup_engine *e, const struct sup_removal *r)
 		e->late_second = second;
 	}
 	e->late_now++;
-	return OM_MAX(e->late_now, e->late_before) > SUP_LATE_FROM && !sup_room_waited(e) &&
+	return OM_MAX(e->late_now, e->late_before) > atomic_load(&e->late_from) && !sup_room_waited(e) &&
 	       e->late_bytes + r->bytes <= OM_MIN(SUP_LATE_BYTES, atomic_load(&t->capacity_bytes) / 64);
 }
 
@@ -69,24 +69,45 @@ static void push_late(struct sup_engine *e, struct sup_removal *r)
 {
 	r->since_ns = om_coarse_ns();
 	r->next = NULL;
+	r->late = e->rm_late_end;
 	*e->rm_late_end = r;
 	e->rm_late_end = &r->next;
 	e->late_bytes += r->bytes;
 	e->n_rm++;
 }
 
+/* It waits no longer. */
+static void late_end(struct sup_engine *e, struct sup_removal *r)
+{
+	*r->late = r->next;
+	if (r->next)
+		r->next->late = r->late;
+	else
+		e->rm_late_end = r->late;
+	r->late = NULL;
+	e->late_bytes -= r->bytes;
+	e->n_rm--;
+	push(e, r);
+}
+
 /* Those that have waited long enough, or all of them when somebody waits for room. */
 static void late_due(struct sup_engine *e)
 {
-	while (e->rm_late && (sup_room_waited(e) || om_coarse_ns() - e->rm_late->since_ns >= SUP_LATE_NS)) {
-		struct sup_removal *r = e->rm_late;
-		e->rm_late = r->next;
-		if (!e->rm_late)
-			e->rm_late_end = &e->rm_late;
-		e->late_bytes -= r->bytes;
-		e->n_rm--;
-		push(e, r);
-	}
+	while (e->rm_late && (sup_room_waited(e) || om_coarse_ns() - e->rm_late->since_ns >= atomic_load(&e->late_ns)))
+		late_end(e, e->rm_late);
+}
+
+bool sup_reap_wanted(struct sup_engine *e, const struct sup_tier *t, uint64_t id)
+{
+	struct sup_removal *r = e->rm_busy[id % SUP_RM_BUCKETS];
+
+	while (r && (r->id != id || r->tier != t))
+		r = r->hnext;
+	if (r && r->late)
+		late_end(e, r);
+	if (r)
+		e->settle_wanted = true;
+	return r != NULL;
 }
 
 void sup_reap_add(struct sup_engine *e, struct sup_tier *t, uint64_t id, uint64_t size, enum sup_removal_kind kind)
@@ -231,8 +252,10 @@ void sup_reap_settle(struct sup_engine *e, bool now)
 {
 	if (!e->n_settle)
 		return;
-	if (!now && e->n_settle < SUP_BATCH_MAX && om_coarse_ns() - e->settle_since_ns < SUP_SETTLE_MS * UINT64_C(1000000))
+	uint64_t wait_ms = e->settle_wanted ? SUP_SETTLE_WANTED_MS : SUP_SETTLE_MS;
+	if (!now && e->n_settle < SUP_BATCH_MAX && om_coarse_ns() - e->settle_since_ns < wait_ms * UINT64_C(1000000))
 		return;
+	e->settle_wanted = false;
 	e->settle_since_ns = 0;
 	for (unsigned i = 0; i < e->n_tiers && e->n_settle; i++) {
 		struct sup_tier *t = &e->tiers[i];

@@ -74,8 +74,12 @@ static void remove_file(struct world *w, unsigned tier, uint64_t id)
 
 static int begin_status(struct world *w, const struct om_op_move *m, const struct idx_ent *e)
 {
-	if (w->refuse)
-		return w->refuse;
+	if (w->refuse) {
+		int status = w->refuse;
+		if (w->refuse_n && --w->refuse_n == 0)
+			w->refuse = 0;
+		return status;
+	}
 	if (e->id != m->id || e->rev != m->rev || e->home != m->from)
 		return -OBJM_STATUS_PRECONDITION_FAILED;
 	bool memory = m->to == MEM;

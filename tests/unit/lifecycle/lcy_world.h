@@ -24,6 +24,7 @@ struct world {
 	unsigned moves, copies, drops, aborts; /* committed; said */
 	unsigned dropped[OM_DROP_WHYS];
 	int refuse; /* MOVE_BEGIN is answered with this status, while it is not 0 */
+	unsigned refuse_n; /* so often; 0: always */
 	char answer[OM_TASKED_TEXT_MAX + 1]; /* of the last task */
 	int answer_status;
 	uint64_t answer_req;

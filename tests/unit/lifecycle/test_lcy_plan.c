@@ -483,6 +483,55 @@ static void test_task_slow(void **state)
 	assert_int_equal(world_home(w, "/a"), SLOW);
 }
 
+/* The name on the target, or the object, is busy at first: who asked for a move by hand need not ask again. */
+static void test_task_again(void **state)
+{
+	struct world *w = *state;
+	struct {
+		struct om_op_task t;
+		char uri[8];
+	} m = { .t = { .hdr = { .type = OM_OP_TASK, .req = 88, .len = sizeof(m.t) + 2 }, .kind = OM_TASK_MIGRATE, .tier = SLOW, .uri_len = 2 },
+		.uri = "/a" };
+
+	(void)world_put(w, "/a", 5 * KB, FAST, 0, 0);
+	w->refuse = -OBJM_STATUS_TRY_AGAIN;
+	w->refuse_n = 3;
+	lcy_order(&w->l, &m.t.hdr, m.t.hdr.len);
+	for (unsigned i = 0; i < 3; i++) {
+		world_settle(w);
+		assert_int_equal(w->answer_req, 0);
+		assert_int_equal(w->refuse_n, 2 - i); /* not all the time either */
+		w->l.now_ns += (LCY_ASK_AGAIN_MS + 1) * UINT64_C(1000000);
+	}
+	world_settle(w);
+	lcy_task_turn(&w->l);
+	world_settle(w);
+	assert_int_equal(w->answer_req, 88);
+	assert_int_equal(w->answer_status, 0);
+	assert_non_null(strstr(w->answer, "\"done\""));
+	assert_int_equal(world_home(w, "/a"), SLOW);
+	/* it never becomes free */
+	m.t.hdr.req = 89;
+	m.t.tier = FAST;
+	w->refuse = -OBJM_STATUS_TRY_AGAIN;
+	lcy_order(&w->l, &m.t.hdr, m.t.hdr.len);
+	world_settle(w);
+	w->l.now_ns += (LCY_ASK_MS + 1) * UINT64_C(1000000);
+	world_settle(w);
+	assert_int_equal(w->answer_req, 89);
+	assert_int_equal(w->answer_status, -OBJM_STATUS_TRY_AGAIN);
+	/* it is deleted meanwhile */
+	m.t.hdr.req = 90;
+	lcy_order(&w->l, &m.t.hdr, m.t.hdr.len);
+	world_settle(w);
+	world_delete(w, "/a");
+	w->l.now_ns += (LCY_ASK_AGAIN_MS + 1) * UINT64_C(1000000);
+	world_settle(w);
+	assert_int_equal(w->answer_req, 90);
+	assert_int_equal(w->answer_status, -OBJM_STATUS_PRECONDITION_FAILED);
+	w->refuse = 0;
+}
+
 /* What was hot is hot after a restart of the daemon, and has its copies; what was learned is not lost with the process. */
 static void test_heat_kept(void **state)
 {
@@ -564,7 +613,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		T(test_cycle), T(test_no_flapping), T(test_rests), T(test_batch_all), T(test_batch), T(test_pause), T(test_flags), T(test_memory_without_ephemeral), T(test_expired), T(test_room_order),
 		T(test_room_nothing), T(test_room_copies), T(test_cache_shares), T(test_replaced), T(test_drain), T(test_room_counted_once), T(test_drain_again), T(test_tasks),
-		T(test_task_slow), T(test_heat_kept), T(test_target_refuses),
+		T(test_task_slow), T(test_task_again), T(test_heat_kept), T(test_target_refuses),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

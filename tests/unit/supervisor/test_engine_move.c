@@ -129,6 +129,40 @@ static void test_ephemeral_at_the_commit(void **state)
 	mv_check_at(x, "/e", e, "memory", "memory");
 }
 
+/*
+ * Where many objects go at once their files are removed later than they could be. One whose name a move wants is not waited for: here
+ * all of them would be removed after an hour.
+ */
+static void test_back_at_once(void **state)
+{
+	struct world *x = *state;
+	uint64_t a = put(x, "/a", "disk", 0), b = put(x, "/b", "disk", 0), c = put(x, "/c", "disk", 0);
+	uint64_t first = put(x, "/first", "disk", 0), last;
+
+	atomic_store(&x->e->late_ns, UINT64_C(3600) * 1000000000u);
+	atomic_store(&x->e->late_from, 0);
+	assert_int_equal(del(x, "/first"), 0);
+	mv_move(x, "/a", a, "disk", "slow", OM_MOVE_HOME);
+	mv_move(x, "/b", b, "disk", "slow", OM_MOVE_HOME);
+	mv_move(x, "/c", c, "disk", "slow", OM_MOVE_HOME);
+	/* out of the middle of the list, from its end, from its middle again: each waits for 5 s at the most */
+	mv_move(x, "/b", b, "slow", "disk", OM_MOVE_HOME);
+	mv_move(x, "/c", c, "slow", "disk", OM_MOVE_HOME);
+	last = put(x, "/last", "disk", 0);
+	assert_int_equal(del(x, "/last"), 0);
+	mv_move(x, "/a", a, "slow", "disk", OM_MOVE_HOME);
+	mv_check_at(x, "/a", a, "disk", "disk");
+	mv_check_at(x, "/b", b, "disk", "disk");
+	mv_check_at(x, "/c", c, "disk", "disk");
+	assert_true(world_file_is(x, tier_no(x, "disk"), first)); /* nobody wants these */
+	assert_true(world_file_is(x, tier_no(x, "disk"), last));
+	atomic_store(&x->e->late_ns, 0);
+	mv_wait_file_gone(x, "disk", first); /* the list is whole */
+	mv_wait_file_gone(x, "disk", last);
+	wait_complete(x);
+	assert_int_equal(mv_objects_on(x, "disk"), 3);
+}
+
 /* No room: what a move takes is reserved from its begin on. */
 static void test_room(void **state)
 {
@@ -298,6 +332,7 @@ int main(void)
 		T(test_copy),
 		T(test_refused),
 		T(test_ephemeral_at_the_commit),
+		T(test_back_at_once),
 		T(test_room),
 		T(test_abort),
 		T(test_lifecycle_dies),
