@@ -17,6 +17,7 @@
  *	lcy_plan.c	the cycle: all objects looked at, in slices; candidates (lcy_best.c)
  *	lcy_act.c	candidates become jobs (lcy_move.c), jobs end
  *	lcy_task.c	what an administrator asks
+ *	lcy_turn.c	who hears of a whole scan, and of a job's end
  */
 #ifndef LCY_H
 #define LCY_H
@@ -273,8 +274,9 @@ void lcy_save_done(struct lcy *l);
 const struct lcy_keep_entry *lcy_save_known(const struct lcy *l, uint64_t id);
 
 /* lcy_tiers.c */
-/** The tier's row; NULL: there is none of that number. */
+/** The tier's row; NULL: there is none of that number. Its name, "?" then. */
 const struct om_boot_tier *lcy_tier_row(const struct lcy *l, unsigned no);
+const char *lcy_tier_name(const struct lcy *l, unsigned no);
 bool lcy_tier_memory(const struct lcy *l, unsigned no);
 /** A memory tier that takes ephemeral objects. */
 bool lcy_tier_ephemeral(const struct lcy *l, unsigned no);
@@ -327,10 +329,10 @@ void lcy_cache_not_there(struct lcy *l, uint32_t slot, uint64_t id);
 /* lcy_plan.c */
 void lcy_plan_init(struct lcy *l);
 void lcy_plan_fini(struct lcy *l);
-/** A slice of the scan that runs; begin one when it is time. */
-void lcy_plan_turn(struct lcy *l);
+/** A slice of the scan that runs; begin one when it is time. True: it was the last slice, what it found is in l->plan (lcy_turn.c). */
+bool lcy_plan_turn(struct lcy *l) OM_MUST_USE;
 /** Look at everything as soon as possible. */
-void lcy_plan_soon(struct lcy *l);
+static inline void lcy_plan_soon(struct lcy *l) { l->plan.want = true; }
 /** The index is another one: what was found in the old one means nothing. */
 void lcy_plan_forget(struct lcy *l);
 /** May the object be moved in this direction now (1 up, -1 down)? */
@@ -350,8 +352,9 @@ void lcy_act_turn(struct lcy *l);
 int lcy_act_start(struct lcy *l, const struct lcy_cand *c, struct lcy_job **ret_job) OM_MUST_USE;
 /** Somebody waits for room (ROOM). */
 void lcy_act_room(struct lcy *l, const struct om_op_room *m);
-/** conf.ended of lcy_move.h; arg: struct lcy. */
-void lcy_act_ended(void *arg, struct lcy_job *job);
+/** A job has ended: the accounts, and what becomes of its object. */
+void lcy_act_ended(struct lcy *l, struct lcy_job *job);
+/** conf.begun of lcy_move.h; arg: struct lcy. */
 void lcy_act_begun(void *arg, const struct lcy_job *job);
 
 /* lcy_task.c */
@@ -360,6 +363,12 @@ void lcy_task_ended(struct lcy *l, const struct lcy_job *job);
 /** Those that waited for a scan or for long enough are answered. */
 void lcy_task_turn(struct lcy *l);
 void lcy_task_scanned(struct lcy *l);
+
+/* lcy_turn.c */
+/** Decisions, once in a turn of the loop: look, and act on what was found. */
+void lcy_turn(struct lcy *l);
+/** conf.ended of lcy_move.h; arg: struct lcy. */
+void lcy_turn_ended(void *arg, struct lcy_job *job);
 
 /* lcy_main.c, lcy_conf.c */
 /** Thresholds, rates and tiers are others now (BOOT, CONF). */

@@ -263,10 +263,10 @@ void lcy_act_room(struct lcy *l, const struct om_op_room *m)
 
 static void log_damaged(struct lcy *l, const struct lcy_job *job)
 {
-	const struct om_boot_tier *row = lcy_tier_row(l, job->by_source ? job->from : job->to);
+	const char *tier = lcy_tier_name(l, job->by_source ? job->from : job->to);
 	OM_AUTO_FREE char *uri = job->found.rec.uri_len ? om_text_quote(job->found.rec.uri, job->found.rec.uri_len) : NULL;
 
-	om_log(OM_MSG_DAMAGED, "tier %s: object %s (id %llu): %s; it stays where it is", row ? row->name : "?", uri ? uri : "of unknown name",
+	om_log(OM_MSG_DAMAGED, "tier %s: object %s (id %llu): %s; it stays where it is", tier, uri ? uri : "of unknown name",
 	       (unsigned long long)job->id,
 	       job->by_source ? (job->found.why ? job->found.why : "its bytes differ from their checksum, or its file was cut") :
 				"what was written there reads back differently");
@@ -344,17 +344,14 @@ void lcy_act_begun(void *arg, const struct lcy_job *job)
 	to->asked_for -= OM_MIN(to->asked_for, job->size);
 }
 
-void lcy_act_ended(void *arg, struct lcy_job *job)
+void lcy_act_ended(struct lcy *l, struct lcy_job *job)
 {
-	struct lcy *l = arg;
 	struct lcy_tier *from = job->from < OM_TIERS_MAX ? &l->tiers[job->from] : NULL;
 	bool leaves = from && (job->kind == LCY_JOB_DROP || (job->kind == LCY_JOB_MOVE && job->move_kind == OM_MOVE_HOME));
 	uint64_t now_ns = l->now_ns;
 
-	if (job->kind == LCY_JOB_NAME) {
-		lcy_task_ended(l, job);
-		return;
-	}
+	if (job->kind == LCY_JOB_NAME)
+		return; /* who asked for it has it */
 	if (job->kind == LCY_JOB_MOVE) {
 		if (!job->begun)
 			l->tiers[job->to].asked_for -= OM_MIN(l->tiers[job->to].asked_for, job->size);
@@ -385,5 +382,4 @@ void lcy_act_ended(void *arg, struct lcy_job *job)
 		if (job->kind == LCY_JOB_MOVE && job->move_kind == OM_MOVE_COPY)
 			lcy_cache_not_there(l, job->slot, job->id);
 	}
-	lcy_task_ended(l, job);
 }

@@ -16,7 +16,7 @@ static void remember(const struct lcy *l)
 
 	for (unsigned i = 0; i < OM_TIERS_MAX; i++)
 		if (l->tiers[i].drain && at < sizeof(text) - OM_TIER_NAME_MAX - 1)
-			at += (size_t)snprintf(text + at, sizeof(text) - at, "%s\n", lcy_task_tier(l, i));
+			at += (size_t)snprintf(text + at, sizeof(text) - at, "%s\n", lcy_tier_name(l, i));
 	if (l->save.dirfd < 0)
 		return;
 	OM_AUTO_FD fd = openat(l->save.dirfd, DRAIN_FILE, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600);

@@ -264,8 +264,7 @@ static int loop(struct lcy *l)
 		lcy_scan_turn(l);
 		lcy_heat_turn(l, l->now_ns);
 		lcy_save_turn(l);
-		lcy_plan_turn(l);
-		lcy_act_turn(l);
+		lcy_turn(l);
 		lcy_task_turn(l);
 		om_count(OM_C_LOOP_TURNS, 1);
 		wait_for_work(l);
@@ -291,7 +290,7 @@ int main(int argc, char **argv)
 	l->scans_end = &l->scans;
 	l->send = lcy_send;
 	l->save.dirfd = -1;
-	lcy_moves_init(&l->moves, &(struct lcy_moves_conf){ .send = send_up, .begun = lcy_act_begun, .wake = wake_up, .ended = lcy_act_ended, .arg = l });
+	lcy_moves_init(&l->moves, &(struct lcy_moves_conf){ .send = send_up, .begun = lcy_act_begun, .wake = wake_up, .ended = lcy_turn_ended, .arg = l });
 	l->heat_ms = LCY_HEAT_MS;
 	pthread_mutex_init(&l->ring_lock, NULL);
 	if (fcntl(OM_PROC_FD, F_GETFD) < 0) {

@@ -240,12 +240,10 @@ static void end(struct lcy *l, uint64_t now_ns)
 	p->top_ns = now_ns;
 	lcy_save_end(l, idxr_complete(&l->idx));
 	drain_looked(l, now_ns);
-	lcy_cache_scanned(l);
-	lcy_act_scanned(l, now_ns);
-	lcy_task_scanned(l);
 }
 
-static void slice(struct lcy *l, uint64_t now_ns, uint64_t now_s)
+/* True: it was the last one. */
+static bool slice(struct lcy *l, uint64_t now_ns, uint64_t now_s)
 {
 	struct lcy_plan *p = &l->plan;
 	uint64_t to = OM_MIN(p->at + LCY_SLICE, l->idx.slots);
@@ -259,8 +257,10 @@ static void slice(struct lcy *l, uint64_t now_ns, uint64_t now_s)
 		else
 			lcy_cache_see(l, (uint32_t)p->at, NULL, now_s);
 	}
-	if (p->at >= l->idx.slots)
-		end(l, now_ns);
+	if (p->at < l->idx.slots)
+		return false;
+	end(l, now_ns);
+	return true;
 }
 
 /* Someone is above the mark, or waits, and no candidates are under way: that does not wait for the next cycle. */
@@ -285,27 +285,25 @@ static bool drain_wanted(const struct lcy *l, uint64_t now_ns)
 	return false;
 }
 
-void lcy_plan_turn(struct lcy *l)
+bool lcy_plan_turn(struct lcy *l)
 {
 	struct lcy_plan *p = &l->plan;
 	uint64_t now_ns = l->now_ns;
 
 	if (l->copying || !l->idx.base)
-		return; /* heat is still being taken over from the smaller index */
+		return false; /* heat is still being taken over from the smaller index */
 	if (!p->scanning) {
 		bool cycle = now_ns >= p->due_ns;
 		if (!cycle && !p->want && !room_wanted(l, now_ns) && !drain_wanted(l, now_ns))
-			return;
+			return false;
 		if (cycle) {
 			p->due_ns = now_ns + l->boot.lifecycle.interval_s * SECOND;
 			p->cycles++;
 		}
 		begin(l, now_ns, cycle);
 	}
-	slice(l, now_ns, l->now_s);
+	return slice(l, now_ns, l->now_s);
 }
-
-void lcy_plan_soon(struct lcy *l) { l->plan.want = true; }
 
 void lcy_plan_forget(struct lcy *l)
 {

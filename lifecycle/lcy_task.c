@@ -21,12 +21,6 @@ struct lcy_top {
 	} row[LCY_TOP_MAX];
 };
 
-const char *lcy_task_tier(const struct lcy *l, unsigned no)
-{
-	const struct om_boot_tier *row = lcy_tier_row(l, no);
-	return row ? row->name : "?";
-}
-
 /* ---- answers ---- */
 
 void lcy_task_answer(struct lcy *l, uint64_t req, int status, json_t *doc)
@@ -216,22 +210,22 @@ static bool check_target(struct lcy *l, const struct om_op_task *m, const struct
 		return true;
 	}
 	if (e->flags & OM_OBJ_PINNED) {
-		lcy_task_refuse(l, m->hdr.req, -OBJM_STATUS_INVALID_REQUEST, "it is pinned to tier %s: unpin it first", lcy_task_tier(l, e->home));
+		lcy_task_refuse(l, m->hdr.req, -OBJM_STATUS_INVALID_REQUEST, "it is pinned to tier %s: unpin it first", lcy_tier_name(l, e->home));
 		return true;
 	}
 	if ((e->flags & OM_OBJ_EPHEMERAL) && !lcy_tier_ephemeral(l, to)) {
 		lcy_task_refuse(l, m->hdr.req, -OBJM_STATUS_INVALID_REQUEST, lcy_tier_memory(l, to) ? "it is ephemeral, and tier %s has no flag ephemeral" :
-				"it is ephemeral: it never leaves memory, and tier %s is none", lcy_task_tier(l, to));
+				"it is ephemeral: it never leaves memory, and tier %s is none", lcy_tier_name(l, to));
 		return true;
 	}
 	if (!lcy_tier_gives(l, e->home, copy)) {
 		lcy_task_refuse(l, m->hdr.req, -OBJM_STATUS_READ_ONLY, "tier %s gives nothing away: it is absent, read-only, or has no flag migration_src",
-				lcy_task_tier(l, e->home));
+				lcy_tier_name(l, e->home));
 		return true;
 	}
 	int err = lcy_tier_takes(l, to, e->size, 1.0, copy, l->now_ns);
 	if (err < 0)
-		lcy_task_refuse(l, m->hdr.req, err, "tier %s cannot take it: %s", lcy_task_tier(l, to), why_not(err));
+		lcy_task_refuse(l, m->hdr.req, err, "tier %s cannot take it: %s", lcy_tier_name(l, to), why_not(err));
 	return err < 0;
 }
 
@@ -303,7 +297,7 @@ static void task_promote(struct lcy *l, const struct om_op_task *m, const char *
 			best = no;
 	}
 	if (best == OM_TIER_NONE)
-		lcy_task_refuse(l, m->hdr.req, -OBJM_STATUS_INVALID_REQUEST, "there is no faster tier than %s", lcy_task_tier(l, e.tier));
+		lcy_task_refuse(l, m->hdr.req, -OBJM_STATUS_INVALID_REQUEST, "there is no faster tier than %s", lcy_tier_name(l, e.tier));
 	else
 		move_to(l, m, slot, &e, best);
 }
@@ -332,7 +326,7 @@ static void task_demote(struct lcy *l, const struct om_op_task *m, const char *u
 	}
 	if (best == OM_TIER_NONE)
 		lcy_task_refuse(l, m->hdr.req, -OBJM_STATUS_INVALID_REQUEST, "there is no slower tier than %s that it may go to",
-				lcy_task_tier(l, e.home));
+				lcy_tier_name(l, e.home));
 	else
 		move_to(l, m, slot, &e, best);
 }
@@ -370,7 +364,7 @@ static void move_ended(struct lcy *l, struct lcy_ask *a, const struct lcy_job *j
 	if (job->status == 0) {
 		lcy_task_answer(l, a->req, 0, move_doc(job, "done"));
 	} else {
-		const char *who = job->by_source ? lcy_task_tier(l, job->from) : job->by_target ? lcy_task_tier(l, job->to) : NULL;
+		const char *who = job->by_source ? lcy_tier_name(l, job->from) : job->by_target ? lcy_tier_name(l, job->to) : NULL;
 		lcy_task_refuse(l, a->req, job->status, "it was not moved: %s%s%s", who ? who : "", who ? ": " : "", om_status_text(job->status));
 	}
 	ask_end(a);

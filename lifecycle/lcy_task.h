@@ -35,7 +35,6 @@ void lcy_task_answer(struct lcy *l, uint64_t req, int status, json_t *doc);
 void lcy_task_refuse(struct lcy *l, uint64_t req, int status, const char *fmt, ...) OM_PRINTF(4, 5);
 /** The slot of a URI. @return 0; NOT_FOUND; UNAVAILABLE: the index is not complete */
 int lcy_task_find(struct lcy *l, const char *uri, size_t len, uint32_t *ret_slot, struct idx_ent *ret_ent) OM_MUST_USE;
-const char *lcy_task_tier(const struct lcy *l, unsigned no); /* its name, "?" */
 
 /* lcy_tell.c */
 json_t *lcy_tell_status(const struct lcy *l);

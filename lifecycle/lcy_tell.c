@@ -13,7 +13,7 @@ json_t *lcy_tell_drain(const struct lcy *l, unsigned tier)
 	struct idxr_tier row = { 0 };
 
 	(void)idxr_tier(&l->idx, tier, &row);
-	return json_pack("{s:I, s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:b}", "tier", (json_int_t)tier, "name", lcy_task_tier(l, tier), "objects_left",
+	return json_pack("{s:I, s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:b}", "tier", (json_int_t)tier, "name", lcy_tier_name(l, tier), "objects_left",
 			 num(row.objects), "bytes_left", num(row.used_bytes), "moved", num(t->drained), "moved_bytes", num(t->drained_bytes),
 			 "stuck", num(t->drain_stuck), "looks", (json_int_t)t->drain_looks, "done", (int)(t->drain && row.objects == 0));
 }
@@ -82,7 +82,7 @@ json_t *lcy_tell_status(const struct lcy *l)
 
 static void why_here(const struct lcy *l, const struct idx_ent *e, char *ret, size_t len)
 {
-	const char *tier = lcy_task_tier(l, e->tier), *home = lcy_task_tier(l, e->home);
+	const char *tier = lcy_tier_name(l, e->tier), *home = lcy_tier_name(l, e->home);
 
 	if (e->home >= OM_TIERS_MAX)
 		(void)snprintf(ret, len, "tier %s serves a copy; its home is not there", tier);
@@ -106,18 +106,18 @@ static void next_move(const struct lcy *l, uint32_t slot, const struct idx_ent *
 	if (e->expiry_s && e->expiry_s <= now_s)
 		(void)snprintf(ret, len, "it has expired and is removed");
 	else if (e->home < OM_TIERS_MAX && l->tiers[e->home].drain)
-		(void)snprintf(ret, len, "tier %s is being drained: it moves to another one", lcy_task_tier(l, e->home));
+		(void)snprintf(ret, len, "tier %s is being drained: it moves to another one", lcy_tier_name(l, e->home));
 	else if (e->flags & OM_OBJ_PINNED)
 		(void)snprintf(ret, len, "it stays: it is pinned");
 	else if (lcy_plan_judge(l, slot, e, v->heat, now_ns, now_s, &cand))
 		(void)snprintf(ret, len, "it is %s (%.3f) than %s (%.3f): it moves to tier %s %s, among the %s %u",
 			       v->heat > c->hot_threshold ? "hotter" : "colder", v->heat,
 			       v->heat > c->hot_threshold ? "hot_threshold" : "cold_threshold",
-			       v->heat > c->hot_threshold ? c->hot_threshold : c->cold_threshold, lcy_task_tier(l, cand.to), at,
+			       v->heat > c->hot_threshold ? c->hot_threshold : c->cold_threshold, lcy_tier_name(l, cand.to), at,
 			       v->heat > c->hot_threshold ? "hottest" : "coldest", c->migration_batch);
 	else if (e->tier == e->home && v->heat > c->hot_threshold && !(e->flags & OM_OBJ_EPHEMERAL) && l->cache.policy)
 		(void)snprintf(ret, len, "it is hot enough for a copy on tier %s: it gets one when it is accessed and outranks what is there",
-			       lcy_task_tier(l, l->cache.tier));
+			       lcy_tier_name(l, l->cache.tier));
 	else if (e->tier != e->home)
 		(void)snprintf(ret, len, "its copy stays until others are worth more, or room is needed");
 	else
@@ -135,7 +135,7 @@ json_t *lcy_tell_explain(struct lcy *l, uint32_t slot, const struct idx_ent *e)
 	next_move(l, slot, e, &v, next, sizeof(next));
 	if (job)
 		(void)snprintf(working, sizeof(working), job->kind == LCY_JOB_DROP ? "it is being removed from tier %s%.0s" : "it is on its way from tier %s to tier %s",
-			       lcy_task_tier(l, job->from), lcy_task_tier(l, job->to));
+			       lcy_tier_name(l, job->from), lcy_tier_name(l, job->to));
 	return json_pack("{s:I, s:I, s:I, s:I, s:f, s:I, s:I, s:b, s:b, s:b, s:I, s:b, s:s, s:s, s:s?}", "id", num(e->id), "size", num(e->size), "tier",
 			 (json_int_t)e->tier, "home", (json_int_t)e->home, "heat", v.heat, "accesses", num((uint64_t)(v.count + 0.5)), "last_access", num(v.last_s), "pinned",
 			 (e->flags & OM_OBJ_PINNED) != 0, "ephemeral", (e->flags & OM_OBJ_EPHEMERAL) != 0, "evictable",

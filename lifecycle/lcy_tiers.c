@@ -17,6 +17,13 @@ const struct om_boot_tier *lcy_tier_row(const struct lcy *l, unsigned no)
 	return NULL;
 }
 
+const char *lcy_tier_name(const struct lcy *l, unsigned no)
+{
+	const struct om_boot_tier *row = lcy_tier_row(l, no);
+
+	return row ? row->name : "?";
+}
+
 bool lcy_tier_memory(const struct lcy *l, unsigned no)
 {
 	const struct om_boot_tier *row = lcy_tier_row(l, no);
@@ -141,24 +148,20 @@ unsigned lcy_tier_any(const struct lcy *l, unsigned from, uint64_t bytes, uint64
 void lcy_tier_failed(struct lcy *l, unsigned no, int status, bool as_target, uint64_t now_ns)
 {
 	struct lcy_tier *t = &l->tiers[no];
-	const struct om_boot_tier *row = lcy_tier_row(l, no);
-	const char *name = row ? row->name : "?";
 
 	t->again_ns = now_ns + ((uint64_t)BACK_OFF_MS << OM_MIN(t->fails, BACK_OFF_MAX)) * UINT64_C(1000000);
 	if (t->fails++ == 0)
-		om_log(OM_MSG_MOVE_FAILED, "tier %s: moves %s it fail: %s; they are tried again, ever more seldom", name,
+		om_log(OM_MSG_MOVE_FAILED, "tier %s: moves %s it fail: %s; they are tried again, ever more seldom", lcy_tier_name(l, no),
 		       as_target ? "to" : "from", om_status_text(status));
 }
 
 void lcy_tier_dead(struct lcy *l, unsigned no)
 {
-	const struct om_boot_tier *row = lcy_tier_row(l, no);
-
 	if (l->tiers[no].dead)
 		return;
 	l->tiers[no].dead = true;
 	om_log(OM_MSG_MOVE_FAILED, "tier %s: what was moved to it could not be made durable: nothing is moved to it any more; check the disk, "
-	       "then restart the daemon", row ? row->name : "?");
+	       "then restart the daemon", lcy_tier_name(l, no));
 }
 
 void lcy_tier_worked(struct lcy *l, unsigned no)

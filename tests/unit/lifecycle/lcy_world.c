@@ -217,8 +217,7 @@ static void turn(struct world *w)
 	(void)answer_all(w);
 	lcy_moves_allowed(&l->moves);
 	lcy_save_turn(l);
-	lcy_plan_turn(l);
-	lcy_act_turn(l);
+	lcy_turn(l);
 	lcy_task_turn(l);
 }
 
@@ -389,7 +388,7 @@ static int make_heat(struct world *w)
 static void lcy_begin(struct world *w, unsigned generation)
 {
 	struct lcy *l = &w->l;
-	struct lcy_moves_conf conf = { .send = moves_send, .begun = lcy_act_begun, .wake = moves_wake, .ended = lcy_act_ended, .arg = l };
+	struct lcy_moves_conf conf = { .send = moves_send, .begun = lcy_act_begun, .wake = moves_wake, .ended = lcy_turn_ended, .arg = l };
 
 	l->boot.generation = generation;
 	l->send = world_send;
