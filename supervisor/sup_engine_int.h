@@ -77,6 +77,13 @@ struct sup_tier;
 /* How slow the tier is: configured, else measured, else its type's usual factor. Any thread. */
 double sup_tier_factor(const struct sup_tier *t);
 
+/* What a reload changes of a tier, beside its flags. Whole or not at all: sup_tier_live(). */
+struct sup_tier_live {
+	struct om_conf_capacity capacity;
+	double perf_factor;
+	uint8_t durability; /* enum om_durability */
+};
+
 /* Why a tier may hold a record that the index does not know. */
 enum sup_dirty {
 	SUP_DIRTY_LEFT = 1 << 0,   /* it could not be deleted; until the next start */
@@ -84,20 +91,22 @@ enum sup_dirty {
 };
 struct sup_tier {
 	struct sup_engine *e;
-	const struct om_conf_backend *conf; /* own copy; a reload changes capacity, perf_factor, flags, durability (main loop) */
+	const struct om_conf_backend *conf; /* own copy: what never changes: name, label, paths, type, allow_swap */
 	struct om_conf_backend own;
+	pthread_mutex_t live_lock; /* of the three below, and of capacity_bytes, which follows from them */
+	struct sup_tier_live live;
+	uint64_t whole_bytes;	/* of the filesystem, when it was opened; 0: not known */
 	_Atomic uint32_t flags; /* enum om_tier_flag; use this, not conf->flags */
 	unsigned ix;			    /* in e->tiers and in the configuration */
 	_Atomic uint8_t no;		    /* number: persistent, in records; OM_TIER_NONE: it never was here */
-	bool is_volatile;		    /* memory tier: its catalog goes with its objects */
+	bool is_volatile;		    /* memory tier: its catalog goes with its objects. Never changes */
 	_Atomic int state;		    /* enum om_tier_state */
 	uint32_t caps;
 	_Atomic double measured; /* how slow it is beside memory; 0: not measured (configured, memory, or no room to) */
 	int rootfd, objectsfd, stagingfd;
 	struct be be; /* memory tier: publisher; its small files are unlinked here */
 	struct idx_cat *_Atomic cat; /* NULL: absent. Used under e->cats, but by the publisher, which only asks whether it is there */
-	_Atomic uint64_t capacity_bytes;
-	uint64_t whole_bytes; /* of the filesystem, when it was opened; 0: not known */
+	_Atomic uint64_t capacity_bytes; /* written under live_lock */
 	bool own_fs;		 /* its root is a mount point */
 	uint64_t base_bytes;	 /* what the filesystem took at start that is not the tier's */
 	_Atomic uint64_t used_bytes, objects;
@@ -125,6 +134,7 @@ struct sup_tier {
 	unsigned lent;		 /* publisher: ops at the committer */
 	uint32_t since;		 /* publisher: children with a lower serial do not have its directories */
 	bool purging, purge_again, verify; /* publisher */
+	bool parting;		 /* publisher: forgotten; its number goes when nothing names it */
 	uint64_t purge_at, purge_lost;
 	uint32_t purge_seg;
 	bool adopt;		 /* of a fresh one: take over whatever is there */
@@ -539,10 +549,14 @@ uint64_t sup_tier_dirs_end(int rootfd);
 /* sup_tier.c: open a tier; logs. After it either cat is not NULL or the state is ABSENT. */
 void sup_tier_open(struct sup_engine *e, struct sup_tier *t);
 void sup_tier_close(struct sup_tier *t);
-/* Own copies of the strings of a tier's configuration. 0 or -OUT_OF_MEMORY. */
+/* What never changes of a tier's configuration, with own copies of its strings, and the rest as sup_tier_live_set(). 0 or -OUT_OF_MEMORY. */
 int sup_tier_conf(struct sup_tier *t, const struct om_conf_backend *conf);
-/* conf->capacity as bytes of this filesystem. */
-uint64_t sup_tier_capacity(const struct sup_tier *t, const struct om_conf_capacity *c);
+/* Any thread: what the configuration in force says. */
+struct sup_tier_live sup_tier_live(const struct sup_tier *t);
+/* Main loop: another configuration is in force; the capacity follows. */
+void sup_tier_live_set(struct sup_tier *t, const struct om_conf_backend *conf);
+/* Any thread: its filesystem has so many bytes; the capacity follows. */
+void sup_tier_sized(struct sup_tier *t, uint64_t whole_bytes);
 /* Any thread. */
 static inline int sup_tier_state(const struct sup_tier *t) { return atomic_load_explicit(&t->state, memory_order_relaxed); }
 /* It takes no new objects for no other reason than that it is being drained. */
@@ -617,6 +631,8 @@ void sup_res_give_back(struct sup_engine *e, struct sup_res *res);
 uint64_t sup_res_oldest(struct sup_engine *e);
 /* True if anything is under way for the key: a change, a reservation. */
 bool sup_key_busy(const struct sup_key *key);
+/* Does a change or a reservation, of whatever key, name this tier? */
+bool sup_key_names(const struct sup_engine *e, const struct sup_tier *t);
 
 /* sup_engine_op.c: ops */
 /* Begin what the key's queue allows; forget the key if nothing is left. After a reservation ended. */
@@ -651,6 +667,7 @@ void sup_move_end(struct sup_engine *e, struct sup_op *op);
 void sup_move_end_intent(struct sup_engine *e, struct sup_op *op);
 /* Is a move of `id` to this tier under way? Its file belongs to it. */
 bool sup_move_to(const struct sup_engine *e, const struct sup_tier *t, uint64_t id);
+bool sup_move_names(const struct sup_engine *e, const struct sup_tier *t); /* one from or to it is under way */
 void sup_move_lost(struct sup_engine *e); /* the lifecycle process died */
 void sup_move_free(struct sup_engine *e);
 
@@ -848,6 +865,9 @@ void sup_reap_again(struct sup_engine *e);
 /* Tombstones that have done their work are cleared. */
 void sup_reap_tombs(struct sup_engine *e);
 void sup_reap_lost(struct sup_engine *e); /* the lifecycle process died */
+/* Is a removal of this tier at the lifecycle process? And: the tier is forgotten, with all removals of it that are not. */
+bool sup_reap_flies(const struct sup_engine *e, const struct sup_tier *t);
+void sup_reap_forget(struct sup_engine *e, struct sup_tier *t);
 void sup_reap_settle(struct sup_engine *e, bool now);
 int sup_reap_load(struct sup_engine *e);  /* at open */
 void sup_reap_filled(struct sup_engine *e);

@@ -42,6 +42,16 @@ void sup_key_drop(struct sup_engine *e, struct sup_key *key)
 	free(key);
 }
 
+static bool op_names(const struct sup_op *op, const struct sup_tier *t)
+{
+	if (op->rec.tier == t->no || op->rec.home == t->no)
+		return true;
+	for (unsigned i = 0; i < op->n_stages; i++)
+		if (op->stages[i].tier == t)
+			return true;
+	return false;
+}
+
 /* ---- reservations ---- */
 
 static struct sup_res **res_slot(struct sup_engine *e, uint64_t id)
@@ -128,6 +138,23 @@ void sup_res_give_back(struct sup_engine *e, struct sup_res *res)
 	sup_reap_add(e, res->tier, res->id, res->size, SUP_RM_UNSETTLED);
 	sup_res_free(e, res);
 	sup_key_go(e, key);
+}
+
+bool sup_key_names(const struct sup_engine *e, const struct sup_tier *t)
+{
+	for (unsigned i = 0; i < SUP_KEY_BUCKETS; i++)
+		for (const struct sup_key *key = e->keys[i]; key; key = key->hnext) {
+			if (key->running && op_names(key->running, t))
+				return true;
+			for (const struct sup_op *op = key->wait; op; op = op->next)
+				if (op_names(op, t))
+					return true;
+		}
+	for (unsigned i = 0; i < SUP_RES_BUCKETS; i++)
+		for (const struct sup_res *r = e->res[i]; r; r = r->hnext)
+			if (r->tier == t)
+				return true;
+	return false;
 }
 
 /* The lowest id whose fate is open: a reservation, or a file of an aborted one. Called once per block of ids. */

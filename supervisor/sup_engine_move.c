@@ -34,6 +34,15 @@ bool sup_move_to(const struct sup_engine *e, const struct sup_tier *t, uint64_t 
 	return false;
 }
 
+bool sup_move_names(const struct sup_engine *e, const struct sup_tier *t)
+{
+	for (unsigned i = 0; i < SUP_MOVE_BUCKETS; i++)
+		for (const struct sup_move *m = e->moves[i]; m; m = m->hnext)
+			if (m->from == t || m->to == t)
+				return true;
+	return false;
+}
+
 static void move_free(struct sup_engine *e, struct sup_move *m)
 {
 	struct sup_move **p = move_slot(e, m->id);

@@ -79,7 +79,7 @@ static void prepare_go(struct sup_msg *c, const struct om_op_prepare *m, const s
 		err = -OBJM_STATUS_UNAVAILABLE; /* what it has of the tier is from before it went: its successor knows better */
 	if (err == 0 && (m->flags & OM_OBJ_PINNED))
 		err = sup_pin_fits(e, t, m->size);
-	if (err == 0 && m->cond.kind == OM_COND_ABSENT && !cur && sup_pub_blind(e))
+	if (err == 0 && conditional && !cur && sup_pub_blind(e)) /* that nothing is known to stand proves neither condition */
 		err = -OBJM_STATUS_UNAVAILABLE;
 	if (err < 0) {
 		sup_msg_answer(c, m->hdr.req, err);
@@ -241,9 +241,10 @@ static void delete_go(struct sup_msg *c, const struct om_op_delete *m, const str
 
 	if (m->cond.kind == OM_COND_VERSION) {
 		int err = sup_pub_cond(&m->cond, cur);
+		if (err < 0 && !cur)
+			err = sup_pub_blind(e) ? -OBJM_STATUS_UNAVAILABLE : -OBJM_STATUS_NOT_FOUND;
 		if (err < 0) {
-			sup_pub_verdict(e, c->place, c->child->serial, m->hdr.req, cur ? err : -OBJM_STATUS_NOT_FOUND, 0, 0,
-					cur ? cur->id : 0, cur ? cur->rev : 0);
+			sup_pub_verdict(e, c->place, c->child->serial, m->hdr.req, err, 0, 0, cur ? cur->id : 0, cur ? cur->rev : 0);
 			return;
 		}
 	}

@@ -219,6 +219,45 @@ void sup_reap_again(struct sup_engine *e)
 	}
 }
 
+bool sup_reap_flies(const struct sup_engine *e, const struct sup_tier *t)
+{
+	for (const struct sup_removal *r = e->rm_flight; r; r = r->next)
+		if (r->tier == t)
+			return true;
+	return false;
+}
+
+/* Drop those of `t` from a list; the end of the list, and how many and how much went, where they are counted. */
+static void drop_all(struct sup_engine *e, const struct sup_tier *t, struct sup_removal **list, struct sup_removal ***end, uint64_t *n,
+		     uint64_t *bytes)
+{
+	struct sup_removal **p = list, *r;
+
+	while ((r = *p)) {
+		if (r->tier != t) {
+			p = &r->next;
+			continue;
+		}
+		*p = r->next;
+		*n -= 1;
+		if (bytes)
+			*bytes -= r->bytes;
+		busy_del(e, r);
+		free(r);
+	}
+	if (end)
+		*end = p;
+}
+
+void sup_reap_forget(struct sup_engine *e, struct sup_tier *t)
+{
+	drop_all(e, t, &e->rm, &e->rm_end, &e->n_rm, NULL);
+	drop_all(e, t, &e->rm_late, &e->rm_late_end, &e->n_rm, &e->late_bytes);
+	drop_all(e, t, &e->rm_failed, NULL, &e->n_rm_failed, NULL);
+	drop_all(e, t, &e->settle, NULL, &e->n_settle, NULL);
+	t->acct.removals = 0;
+}
+
 /* One SETTLE op for the removals of one tier that are done. */
 void sup_settle_tier(struct sup_engine *e, struct sup_tier *t, bool complete)
 {

@@ -233,7 +233,7 @@ static void send_attr(struct sup_engine *e, struct sup_op *op)
 
 	buf.m = (struct om_op_attr){
 		.hdr = { .type = OM_OP_ATTR, .req = op->set->cookie }, .id = r->id, .mtime_ns = r->mtime_ns, .expiry_s = r->expiry_s,
-		.flags = r->flags, .rev = r->rev, .tier = t->no, .durable = t->conf->durability != OM_DUR_NONE,
+		.flags = r->flags, .rev = r->rev, .tier = t->no, .durable = sup_tier_live(t).durability != OM_DUR_NONE,
 		.uri_len = r->uri_len, .type_len = r->type_len, .meta_len = r->meta_len, .uid = r->uid,
 	};
 	memcpy(to, r->uri, r->uri_len);

@@ -46,7 +46,7 @@ void sup_engine_stat(struct sup_engine *e, struct sup_engine_stat *ret)
 		pthread_mutex_unlock(&e->dirs_lock);
 		s->objects = atomic_load(&t->objects);
 		s->draining = atomic_load(&t->draining);
-		s->durability = t->conf->durability;
+		s->durability = sup_tier_live(t).durability;
 		s->rebuilding = s->state == OM_TIERS_REBUILDING;
 		s->rebuilt_files = atomic_load(&t->scan_found);
 		s->in_bytes = atomic_load(&t->stat_in);

@@ -131,7 +131,10 @@ static struct sup_coming *coming_new(struct sup_engine *e, struct sup_tier *t, b
 		return NULL;
 	n->e = e;
 	n->ix = t->ix;
-	n->conf = t->conf; /* name, paths and type never change */
+	n->conf = t->conf; /* it never changes */
+	n->is_volatile = t->is_volatile;
+	pthread_mutex_init(&n->live_lock, NULL);
+	n->live = sup_tier_live(t);
 	atomic_store(&n->flags, atomic_load(&t->flags));
 	n->rootfd = n->objectsfd = n->stagingfd = -1;
 	n->adopt = adopt;

@@ -28,6 +28,7 @@ int sup_tiers_slot(struct sup_engine *e, const struct om_conf_backend *conf)
 	t->scan_mode = -1;
 	t->todo_end = &t->todo;
 	pthread_mutex_init(&t->lock, NULL);
+	pthread_mutex_init(&t->live_lock, NULL);
 	(void)pthread_condattr_init(&attr);
 	(void)pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
 	pthread_cond_init(&t->wake, &attr);
@@ -57,17 +58,6 @@ static void follow_flags(struct sup_tier *t)
 		(void)atomic_compare_exchange_strong(&t->state, &ready, OM_TIERS_READONLY);
 }
 
-static void tier_conf(struct sup_tier *t, const struct om_conf_backend *b)
-{
-	t->own.capacity = b->capacity;
-	t->own.perf_factor = b->perf_factor;
-	t->own.durability = b->durability;
-	t->own.flags = b->flags;
-	atomic_store(&t->flags, b->flags);
-	atomic_store(&t->capacity_bytes, sup_tier_capacity(t, &b->capacity));
-	follow_flags(t);
-}
-
 void sup_engine_conf(struct sup_engine *e, const struct om_conf *conf)
 {
 	e->conf = conf;
@@ -77,13 +67,15 @@ void sup_engine_conf(struct sup_engine *e, const struct om_conf *conf)
 	sup_owners_conf(e, conf);
 	for (size_t i = 0; i < conf->n_backends; i++) {
 		struct sup_tier *t = find(e, conf->backends[i].name);
-		if (t)
-			tier_conf(t, &conf->backends[i]);
-		else if (sup_tiers_slot(e, &conf->backends[i]) == 0)
+		if (t) {
+			sup_tier_live_set(t, &conf->backends[i]);
+			follow_flags(t);
+		} else if (sup_tiers_slot(e, &conf->backends[i]) == 0) {
 			sup_tierd_order(e, SUP_ORDER_OPEN, &e->tiers[e->n_tiers - 1], false, 0);
-		else
+		} else {
 			om_log(OM_MSG_TIER_ABSENT, "tier %s: no memory for it, or %u tiers are there already", conf->backends[i].name,
 			       OM_TIERS_MAX);
+		}
 	}
 	sup_mail_tell(e, SUP_MAIL_ROWS); /* the publisher tells the workers */
 }
@@ -126,15 +118,13 @@ static void take_over(struct sup_tier *t, struct sup_tier *n)
 	t->stagingfd = om_take_fd(&n->stagingfd);
 	t->caps = n->caps;
 	t->measured = n->measured;
-	t->whole_bytes = n->whole_bytes;
 	t->own_fs = n->own_fs;
 	t->base_bytes = n->base_bytes;
 	t->be = n->be;
 	pthread_mutex_unlock(&e->dirs_lock);
-	t->is_volatile = n->is_volatile;
 	t->no = n->no;
 	e->tier_by_no[t->no] = t;
-	atomic_store(&t->capacity_bytes, sup_tier_capacity(t, &t->conf->capacity));
+	sup_tier_sized(t, n->whole_bytes); /* what a reload said while it was opened counts */
 	atomic_store(&t->used_bytes, atomic_load(&n->used_bytes));
 	atomic_store(&t->objects, atomic_load(&n->objects));
 	atomic_store(&t->cat_bytes, atomic_load(&n->cat_bytes));
@@ -153,13 +143,12 @@ static void come(struct sup_engine *e, struct sup_tier *t, struct sup_coming *c)
 	t->hidden = true;
 	t->hides = false;
 	t->forgotten = false;
-	t->away = t->closing = t->purging = false;
+	t->away = t->closing = t->purging = t->parting = false;
 	t->dirty = 0;
 	t->since = e->max_serial + 1;
 	t->scan_mode = -1;
 	t->back = true;
-	t->back_last = false;
-	atomic_store(&t->back_flight, 0);
+	t->back_last = false; /* back_flight stays: ops of an earlier coming may still wait for their keys, and end */
 	t->cat = c->fresh.cat;
 	c->fresh.cat = NULL;
 	atomic_store(&t->state, OM_TIERS_REBUILDING);
@@ -342,11 +331,19 @@ static void purged(struct sup_engine *e, struct sup_tier *t)
 	if (t->purge_lost)
 		om_log(OM_MSG_TIER_ABSENT, "tier %s: %llu objects that were only there are gone with it", t->conf->name,
 		       (unsigned long long)t->purge_lost);
-	if (t->forgotten) {
-		e->tier_by_no[t->no] = NULL;
-		t->no = OM_TIER_NONE;
-	}
+	t->parting = t->forgotten;
 	sup_pub_rows(e, t);
+}
+
+/* A forgotten tier loses its number, which another one may get: when nothing that is under way names it any more. */
+static void part(struct sup_engine *e, struct sup_tier *t)
+{
+	if (sup_key_names(e, t) || sup_move_names(e, t) || sup_reap_flies(e, t))
+		return;
+	t->parting = false;
+	sup_reap_forget(e, t);
+	e->tier_by_no[t->no] = NULL;
+	t->no = OM_TIER_NONE;
 }
 
 static void purge_step(struct sup_engine *e, struct sup_tier *t)
@@ -431,6 +428,8 @@ bool sup_tiers_turn(struct sup_engine *e)
 			purge_step(e, t);
 			more = true;
 		}
+		if (t->parting)
+			part(e, t);
 	}
 	return more;
 }

@@ -208,20 +208,47 @@ static void read_totals(struct sup_tier *t)
 
 /* ---- room ---- */
 
-uint64_t sup_tier_capacity(const struct sup_tier *t, const struct om_conf_capacity *c)
+struct sup_tier_live sup_tier_live(const struct sup_tier *t)
 {
-	if (c->pct)
-		return t->whole_bytes / 100 * c->pct;
-	return t->whole_bytes ? OM_MIN(c->bytes, t->whole_bytes) : c->bytes;
+	pthread_mutex_t *lock = &((struct sup_tier *)(uintptr_t)t)->live_lock;
+
+	pthread_mutex_lock(lock);
+	struct sup_tier_live live = t->live;
+	pthread_mutex_unlock(lock);
+	return live;
+}
+
+/* The configured capacity as bytes of this filesystem. Under live_lock: a reload and a tier that comes may meet. */
+static void size_it(struct sup_tier *t)
+{
+	const struct om_conf_capacity *c = &t->live.capacity;
+	uint64_t bytes = c->pct ? t->whole_bytes / 100 * c->pct : t->whole_bytes ? OM_MIN(c->bytes, t->whole_bytes) : c->bytes;
+
+	atomic_store(&t->capacity_bytes, bytes);
+}
+
+void sup_tier_live_set(struct sup_tier *t, const struct om_conf_backend *conf)
+{
+	pthread_mutex_lock(&t->live_lock);
+	t->live = (struct sup_tier_live){ .capacity = conf->capacity, .perf_factor = conf->perf_factor, .durability = conf->durability };
+	size_it(t);
+	pthread_mutex_unlock(&t->live_lock);
+	atomic_store(&t->flags, conf->flags);
+}
+
+void sup_tier_sized(struct sup_tier *t, uint64_t whole_bytes)
+{
+	pthread_mutex_lock(&t->live_lock);
+	t->whole_bytes = whole_bytes;
+	size_it(t);
+	pthread_mutex_unlock(&t->live_lock);
 }
 
 static void find_capacity(struct sup_tier *t)
 {
 	struct statvfs vfs;
 
-	if (fstatvfs(t->rootfd, &vfs) == 0)
-		t->whole_bytes = (uint64_t)vfs.f_blocks * vfs.f_frsize;
-	atomic_store(&t->capacity_bytes, sup_tier_capacity(t, &t->conf->capacity));
+	sup_tier_sized(t, fstatvfs(t->rootfd, &vfs) == 0 ? (uint64_t)vfs.f_blocks * vfs.f_frsize : 0);
 }
 
 void sup_tier_catalog_size(struct sup_tier *t)
@@ -299,9 +326,10 @@ void sup_tier_fail(struct sup_tier *t, const char *why)
 
 double sup_tier_factor(const struct sup_tier *t)
 {
-	double measured = atomic_load(&t->measured);
+	const struct om_conf_backend usual = { .type = t->conf->type };
+	double configured = sup_tier_live(t).perf_factor, measured = atomic_load(&t->measured);
 
-	return t->conf->perf_factor <= 0 && measured > 0 ? measured : om_conf_perf_factor(t->conf);
+	return configured > 0 ? configured : measured > 0 ? measured : om_conf_perf_factor(&usual);
 }
 
 static bool is_adopted(const struct sup_engine *e, const struct sup_tier *t)
@@ -323,7 +351,6 @@ static bool open_all(struct sup_engine *e, struct sup_tier *t)
 
 	if (!open_dirs(t))
 		return false;
-	t->is_volatile = t->conf->type == OM_TIER_MEMORY;
 	if (be_probe(t->rootfd, t->conf->type, t->conf->allow_swap, &probe, why, sizeof(why)) < 0)
 		return absent(t, "it cannot be used", why);
 	if (probe.swap_exposed)
@@ -340,7 +367,7 @@ static bool open_all(struct sup_engine *e, struct sup_tier *t)
 	t->no = id.number;
 	t->caps = probe.caps;
 	double factor = 0;
-	if (t->conf->perf_factor <= 0 && !t->is_volatile && be_measure(t->rootfd, &factor) < 0)
+	if (sup_tier_live(t).perf_factor <= 0 && !t->is_volatile && be_measure(t->rootfd, &factor) < 0)
 		factor = 0; /* full, or it has no nameless files: the usual one of its type */
 	atomic_store(&t->measured, factor);
 	find_capacity(t);
@@ -357,7 +384,6 @@ void sup_tier_open(struct sup_engine *e, struct sup_tier *t)
 {
 	struct idx_state_tier row;
 
-	t->is_volatile = t->conf->type == OM_TIER_MEMORY;
 	t->no = OM_TIER_NONE;
 	if (!open_all(e, t)) {
 		/* one that is known, or refused with what lies there, may hold what a miss cannot see: it has a number */
@@ -389,7 +415,8 @@ int sup_tier_conf(struct sup_tier *t, const struct om_conf_backend *conf)
 	t->own.path = strdup(conf->path);
 	t->own.index_path = strdup(conf->index_path);
 	t->conf = &t->own;
-	atomic_store(&t->flags, conf->flags);
+	t->is_volatile = conf->type == OM_TIER_MEMORY;
+	sup_tier_live_set(t, conf);
 	return t->own.label && t->own.path && t->own.index_path ? 0 : -OBJM_STATUS_OUT_OF_MEMORY;
 }
 

@@ -142,6 +142,149 @@ static void test_memory_goes(void **state)
 	nftw(away, rm_one, 16, FTW_DEPTH | FTW_PHYS);
 }
 
+/* ---- reloads ---- */
+
+struct reloads {
+	struct world *x;
+	struct om_conf other; /* as the world's, with half of the room, and no promise of durability */
+	_Atomic bool stop;
+	_Atomic unsigned n;
+};
+
+static void *reload_main(void *arg)
+{
+	struct reloads *r = arg;
+
+	while (!atomic_load(&r->stop)) {
+		sup_engine_conf(r->x->e, atomic_fetch_add(&r->n, 1) % 2 ? r->x->conf : &r->other);
+		(void)usleep(100);
+	}
+	sup_engine_conf(r->x->e, &r->other);
+	return NULL;
+}
+
+/* The configuration changes while a tier goes and comes: the last one is in force afterwards, whole. (For ThreadSanitizer as well.) */
+static void test_reloads_meet_a_tier_that_comes(void **state)
+{
+	struct world *x = *state;
+	struct reloads r = { .x = x, .other = *x->conf };
+	struct om_conf_backend b[3];
+	struct sup_engine_stat st;
+	char away[192];
+	pthread_t thread;
+
+	assert_int_equal(x->conf->n_backends, 3);
+	memcpy(b, x->conf->backends, sizeof(b));
+	for (unsigned i = 0; i < 3; i++) {
+		b[i].capacity.bytes /= 2;
+		b[i].durability = OM_DUR_NONE;
+		b[i].perf_factor = 7;
+	}
+	r.other.backends = b;
+	(void)put(x, "/a", "disk", 0);
+	assert_int_equal(pthread_create(&thread, NULL, reload_main, &r), 0);
+	for (unsigned round = 0; round < 2; round++) {
+		go_away(x, "disk", away);
+		world_wait_state(x, "disk", OM_TIERS_ABSENT);
+		come_back(x, "disk", away);
+		world_wait_state(x, "disk", OM_TIERS_READY);
+	}
+	atomic_store(&r.stop, true);
+	assert_int_equal(pthread_join(thread, NULL), 0);
+	assert_true(atomic_load(&r.n) > 2);
+	sup_engine_stat(x->e, &st);
+	for (unsigned i = 0; i < 3; i++) {
+		assert_int_equal(st.tiers[i].capacity_bytes, b[i].capacity.bytes);
+		assert_int_equal(st.tiers[i].durability, OM_DUR_NONE);
+		assert_true(st.tiers[i].perf_factor > 6 && st.tiers[i].perf_factor < 8);
+	}
+	sup_engine_conf(x->e, x->conf);
+}
+
+/* ---- forgetting ---- */
+
+static void on_order(void *arg, const struct sup_engine_answer *a) { *(int *)arg = a->status; }
+
+static int order(struct world *x, const char *tier, enum sup_engine_order what)
+{
+	int status = 1;
+
+	assert_int_equal(sup_engine_tier_order(x->e, tier, what, true, 10000, on_order, &status), 0);
+	for (int i = 0; i < 20000 && status > 0; i++, usleep(500)) {
+		serve_reaps(x);
+		sup_engine_asks(x->e, 0);
+	}
+	return status;
+}
+
+static uint64_t removals(struct world *x)
+{
+	struct sup_engine_stat st;
+
+	sup_engine_stat(x->e, &st);
+	return st.pending_removals;
+}
+
+/* A tier is forgotten while a put on it has not ended and files of it are to be removed: its number stays until they are done with, and
+ * nobody is asked to remove a file of a tier that has none. */
+static void test_forgotten_with_work_left(void **state)
+{
+	struct world *x = *state;
+	char away[192];
+	uint64_t a = put(x, "/a", "disk", 0), b;
+	uint8_t disk = tier_no(x, "disk");
+
+	assert_true(a);
+	x->l.idle = true;
+	assert_int_equal(del(x, "/a"), 0); /* its file stays, and then its disk is gone */
+	assert_int_equal(prepare(x, "/b", disk, 0, (struct om_op_cond){ 0 }, &b), 0);
+	go_away(x, "disk", away);
+	world_wait_state(x, "disk", OM_TIERS_ABSENT);
+	assert_true(removals(x) > 0);
+	assert_int_equal(order(x, "disk", SUP_TIER_FORGET), 0);
+	assert_int_equal(tier_no(x, "disk"), disk);
+	world_worker_again(x); /* its put ends with it */
+	world_lifecycle_again(x);
+	for (int i = 0; i < 20000 && (tier_no(x, "disk") != OM_TIER_NONE || removals(x)); i++, usleep(500))
+		serve_reaps(x);
+	assert_int_equal(tier_no(x, "disk"), OM_TIER_NONE);
+	assert_int_equal(removals(x), 0);
+	assert_int_equal(atomic_load(&x->killed), 0);
+	wait_complete(x);
+	(void)put(x, "/c", "slow", 0);
+	nftw(away, rm_one, 16, FTW_DEPTH | FTW_PHYS);
+}
+
+/* ---- conditions ---- */
+
+/* A condition on a version that a tier holds that is not here can neither be true nor false. */
+static void test_version_on_an_absent_tier(void **state)
+{
+	struct world *x = *state;
+	char away[192];
+	uint64_t fresh, a = put(x, "/a", "disk", 0);
+	struct om_op_cond is_a = { .kind = OM_COND_VERSION, .id = a };
+	struct om_op_delete d = { .hdr.type = OM_OP_DELETE, .cond = is_a, .uri_len = 2 };
+
+	go_away(x, "disk", away);
+	world_wait_state(x, "disk", OM_TIERS_ABSENT);
+	stop(x);
+	start(x); /* the index of this run has never heard of it */
+	for (unsigned filled = 0; filled < 2; filled++) { /* asked of a reader, or of the index */
+		assert_int_equal(prepare(x, "/a", tier_no(x, "slow"), 0, is_a, &fresh), -OBJM_STATUS_UNAVAILABLE);
+		put_msg(&x->w, &d, sizeof(d), "/a", NULL, 0);
+		assert_int_equal(verdict(x)->status, -OBJM_STATUS_UNAVAILABLE);
+		for (int i = 0; i < 20000 && !atomic_load(&x->e->filled); i++)
+			(void)usleep(500);
+	}
+	come_back(x, "disk", away);
+	world_wait_state(x, "disk", OM_TIERS_READY);
+	assert_int_equal(prepare(x, "/a", tier_no(x, "slow"), 0, (struct om_op_cond){ .kind = OM_COND_VERSION, .id = a + 1 }, &fresh),
+			 -OBJM_STATUS_PRECONDITION_FAILED);
+	assert_int_equal(prepare(x, "/a", tier_no(x, "slow"), 0, is_a, &fresh), 0);
+	assert_int_equal(commit(x, "/a", tier_no(x, "slow"), 0, fresh), 0);
+}
+
 /* ---- rebuild by hand ---- */
 
 /* Files of this very run: committed, replaced, being put, deleted while it is under way. */
@@ -234,10 +377,10 @@ static void test_roles_by_what_was_measured(void **state)
 	assert_int_equal(default_tier(x), slow->no);
 	assert_int_equal(order_of(x, "slow"), 1);
 	assert_int_equal(order_of(x, "disk"), 2);
-	disk->own.perf_factor = 2; /* what is configured counts, not what was measured */
+	disk->live.perf_factor = 2; /* what is configured counts, not what was measured */
 	assert_int_equal(default_tier(x), disk->no);
 	assert_int_equal(order_of(x, "disk"), 1);
-	disk->own.perf_factor = 0;
+	disk->live.perf_factor = 0;
 	atomic_fetch_and(&slow->flags, ~(uint32_t)OM_TIERF_WRITABLE);
 	assert_int_equal(default_tier(x), disk->no);
 	atomic_fetch_or(&slow->flags, OM_TIERF_WRITABLE);
@@ -252,6 +395,9 @@ int main(void)
 		T(test_changes_all_the_way),
 		T(test_comes_and_goes_at_once),
 		T(test_memory_goes),
+		T(test_reloads_meet_a_tier_that_comes),
+		T(test_forgotten_with_work_left),
+		T(test_version_on_an_absent_tier),
 		T(test_rebuild_of_this_run),
 		T(test_roles_by_what_was_measured),
 	};
