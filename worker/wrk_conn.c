@@ -195,6 +195,8 @@ static void wrk_conn_go_on(void *arg)
 	}
 	if (c->state == WRK_CONN_OPEN && !c->held && !c->eof && !(events & EPOLLET))
 		events |= EPOLLIN;
+	if (c->held && !c->w->conns->flood_timer.due_ns && wrk_conn_floods(c)) /* nobody says when they have been closed */
+		wrk_timer_arm(&c->w->loop, &c->w->conns->flood_timer, c->w->loop.now_ns + WRK_CONN_FLOOD_NS);
 	wrk_loop_mod(&c->w->loop, &c->src, events);
 	wrk_conn_arm(c);
 }
@@ -368,6 +370,11 @@ void wrk_conn_limits(struct wrk_conn_set *s, const struct om_boot_limits *l)
 	wrk_flight_limit(&s->flight, l->conn_unread_fds);
 }
 
+static void wrk_conn_flood_timer(void *arg)
+{
+	wrk_conn_wake_all(arg);
+}
+
 int wrk_conn_set_new(struct wrk *w, struct wrk_conn_set **ret)
 {
 	const struct om_boot_limits *l = &w->boot.limits;
@@ -385,6 +392,7 @@ int wrk_conn_set_new(struct wrk *w, struct wrk_conn_set **ret)
 	s->w = w;
 	s->nofile = (unsigned)rl.rlim_cur;
 	s->held_max = s->nofile / 16;
+	s->flood_timer = WRK_TIMER_INIT(wrk_conn_flood_timer, s);
 	wrk_flight_init(&s->flight, budget, l->conn_unread_fds);
 	wrk_conn_limits(s, l);
 	*ret = s;
@@ -401,5 +409,6 @@ void wrk_conn_set_free(struct wrk_conn_set *s)
 		wrk_conn_close(c);
 		wrk_conn_free(c);
 	}
+	wrk_timer_disarm(&s->w->loop, &s->flood_timer);
 	free(s);
 }

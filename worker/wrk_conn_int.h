@@ -10,6 +10,7 @@
 #define WRK_CONN_IN_BYTES 131072u /* read at once */
 #define WRK_CONN_REFUSED_MAX 64u     /* refused connections that are told why; others are closed at once */
 #define WRK_CONN_REFUSED_NS 1000000000u /* for so long */
+#define WRK_CONN_FLOOD_NS 20000000u
 #define WRK_CONN_UIDS 256u	  /* buckets */
 
 struct wrk_conn_set {
@@ -21,11 +22,15 @@ struct wrk_conn_set {
 	size_t queue_bytes;
 	unsigned held_fds, held_max; /* descriptors that answers which could not leave keep open, of all connections */
 	struct wrk_flight_set flight;
+	struct wrk_timer flood_timer; /* look again at connections that are held for wrk_conn_floods() */
 	struct wrk_uid *uids[WRK_CONN_UIDS];
 	uint8_t in[WRK_CONN_IN_BYTES];
 };
 
 /* ---- wrk_conn_rx.c */
+
+/** Its user has sent so many descriptors that still wait to be closed that nothing more is taken from him. */
+bool wrk_conn_floods(const struct wrk_conn *c);
 
 /** No further request is begun while this is true. */
 bool wrk_conn_must_hold(const struct wrk_conn *c);

@@ -45,12 +45,17 @@ bool wrk_conn_queue_full(const struct wrk_conn *c)
 	return wrk_out_bytes(&c->out) + c->parked_bytes > c->w->conns->queue_bytes;
 }
 
+bool wrk_conn_floods(const struct wrk_conn *c)
+{
+	return c->fd_cleanup && c->w->reap && !wrk_reap_room(c->w->reap, c->uid);
+}
+
 /* No further request is begun while this is true. */
 bool wrk_conn_must_hold(const struct wrk_conn *c)
 {
 	const struct wrk_conn_set *s = c->w->conns;
 
-	if (c->ticket_wait)
+	if (c->ticket_wait || wrk_conn_floods(c))
 		return true;
 	if (c->skip || c->payload_left) /* the rest of a request that has begun */
 		return false;
@@ -74,7 +79,7 @@ static void wrk_conn_uninvited(struct wrk_conn *c, struct msghdr *h)
 			int fd;
 
 			memcpy(&fd, CMSG_DATA(m) + i * sizeof(int), sizeof(fd));
-			wrk_reap_fd(c->w->reap, fd);
+			wrk_reap_sent(c->w->reap, c->uid, fd);
 		}
 		om_count(OM_C_FDS_UNINVITED, n);
 	}
@@ -159,6 +164,10 @@ bool wrk_conn_read(struct wrk_conn *c)
 	size_t cap = sizeof(s->in);
 	ssize_t n;
 
+	if (wrk_conn_floods(c)) {
+		c->held = true;
+		return false;
+	}
 	if (large) { /* a frame above what is read at once: its own buffer, of its own size */
 		if (c->in_cap < c->in_need) {
 			uint8_t *in = realloc(c->in, c->in_need);

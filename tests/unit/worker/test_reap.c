@@ -18,6 +18,9 @@
 #include <sys/un.h>
 #include <sys/wait.h>
 
+#include "worker/wrk_conn.h"
+#include "worker/wrk_reap.h"
+
 static void send_with(int sock, const void *p, size_t n, int fd)
 {
 	_Alignas(struct cmsghdr) char ctl[CMSG_SPACE(sizeof(int))] = { 0 };
@@ -109,6 +112,73 @@ static void test_linger(void **state)
 	}
 	for (unsigned i = 0; i < OM_ARRAY_SIZE(ours); i++)
 		(void)pthread_join(ours[i], NULL);
+	harness_stop(h);
+}
+
+/* `n` descriptors to a message. */
+static bool send_many(int sock, const void *p, size_t len, int fd, unsigned n)
+{
+	_Alignas(struct cmsghdr) char ctl[CMSG_SPACE(sizeof(int) * WRK_REAP_MSG_MAX)] = { 0 };
+	struct iovec iov = { (void *)(uintptr_t)p, len };
+	struct msghdr m = { .msg_iov = &iov, .msg_iovlen = 1, .msg_control = ctl, .msg_controllen = CMSG_SPACE(sizeof(int) * n) };
+	struct cmsghdr *c = CMSG_FIRSTHDR(&m);
+
+	c->cmsg_level = SOL_SOCKET;
+	c->cmsg_type = SCM_RIGHTS;
+	c->cmsg_len = CMSG_LEN(sizeof(int) * n);
+	for (unsigned i = 0; i < n; i++)
+		memcpy(CMSG_DATA(c) + i * sizeof(int), &fd, sizeof(fd));
+	return sendmsg(sock, &m, MSG_DONTWAIT | MSG_NOSIGNAL) == (ssize_t)len;
+}
+
+/* Another user's connection, and in it a descriptor that is nobody else's any more when the worker reads it. */
+static struct {
+	int sock, fd;
+	uint8_t req[64];
+	size_t n;
+} flood;
+static void begin_flood(struct harness *h)
+{
+	wrk_conn_first(h->w.conns)->uid = 12345;
+	send_with(flood.sock, flood.req, flood.n, flood.fd);
+	(void)close(flood.fd); /* the message has it still, so this does not wait */
+}
+
+/* One who sends more than can be closed is not read from until some have been: others do not notice, and the loop closes none. */
+static void test_flood(void **state)
+{
+	const unsigned most = WRK_REAP_UID_MAX / WRK_REAP_MSG_MAX * WRK_REAP_MSG_MAX, all = 8 * WRK_REAP_MSG_MAX;
+	struct harness *h = harness_start(NULL, true);
+	struct linger now = { 1, 0 };
+	uint64_t before = harness_counter(OM_C_FDS_UNINVITED);
+	int peer, null = open("/dev/null", O_RDONLY | O_CLOEXEC), c = harness_connect(h);
+	struct wire_resp r;
+
+	(void)state;
+	(void)harness_object(h, "/a", "A", 1, 0);
+	flood.n = wire_v1(flood.req, '1', "/a");
+	flood.fd = lingering(&peer);
+	flood.sock = c;
+	harness_write(c, flood.req, flood.n);
+	wire_resp(c, 1, &r);
+	wire_file(harness_read_fd_byte(c), "A");
+	harness_call(h, begin_flood);
+	for (unsigned sent = 0; sent < all; sent += WRK_REAP_MSG_MAX)
+		assert_true(send_many(c, flood.req, flood.n, null, WRK_REAP_MSG_MAX));
+	for (int i = 0; i < 10000 && harness_counter(OM_C_FDS_UNINVITED) - before < most - WRK_REAP_MSG_MAX + 1; i++)
+		(void)usleep(1000);
+	others(h);
+	others(h);
+	assert_in_range(harness_counter(OM_C_FDS_UNINVITED) - before, most - WRK_REAP_MSG_MAX + 1, WRK_REAP_UID_MAX);
+	(void)setsockopt(peer, SOL_SOCKET, SO_LINGER, &now, sizeof(now));
+	(void)close(peer); /* its close ends, and the rest is read and answered */
+	for (unsigned i = 0; i < 1 + all / WRK_REAP_MSG_MAX; i++) {
+		wire_resp(c, 1, &r);
+		wire_file(harness_read_fd_byte(c), "A");
+	}
+	assert_int_equal(harness_counter(OM_C_FDS_UNINVITED) - before, all + 1);
+	(void)close(null);
+	(void)close(c);
 	harness_stop(h);
 }
 
@@ -252,7 +322,7 @@ static void test_fuse(void **state)
 
 int main(void)
 {
-	const struct CMUnitTest tests[] = { cmocka_unit_test(test_fuse), cmocka_unit_test(test_linger) };
+	const struct CMUnitTest tests[] = { cmocka_unit_test(test_fuse), cmocka_unit_test(test_linger), cmocka_unit_test(test_flood) };
 
 	return cmocka_run_group_tests(tests, fuse_begin, fuse_end);
 }
