@@ -456,10 +456,10 @@ struct om_op_release {
 static_assert(sizeof(struct om_op_release) == 24, "ring messages");
 
 /* What is counted over all workers, and the limits on it. */
-enum om_admit { OM_ADMIT_CONN, OM_ADMIT_PUT, OM_ADMITS };
+enum om_admit { OM_ADMIT_CONN, OM_ADMIT_PUT, OM_ADMIT_WATCH, OM_ADMITS };
 enum om_admit_limit { OM_ADMIT_OK, OM_ADMIT_LIMIT_ALL, OM_ADMIT_LIMIT_UID };
 
-/* ADMIT: a connection of this uid (UINT32_MAX: over TCP) wants to be served, or begins a put that stays open. VERDICT: OK: it counts
+/* ADMIT: a connection of this uid (UINT32_MAX: over TCP) wants to be served, or begins a put that stays open, or a watch. VERDICT: OK: it counts
  * until LEAVE or the end of the worker; LIMIT_EXCEEDED, cur_rev says which (enum om_admit_limit). LEAVE: one that was admitted
  * has ended. */
 struct om_op_admit {

@@ -1,5 +1,5 @@
 /*
- * sup_engine_admit.c: what clients hold, counted over all workers: connections and open puts, in all and by user.
+ * sup_engine_admit.c: what clients hold, counted over all workers: connections, open puts and watches, in all and by user.
  * Publisher's thread.
  *
  * Workers ask before they serve (ADMIT) and tell when it is over (LEAVE). One table: a row for each (place, uid) that holds anything, and one for each uid in all; so a worker that dies
@@ -34,6 +34,8 @@ void sup_admit_conf(struct sup_engine *e, const struct om_conf *conf)
 	atomic_store(&e->admit->max_uid[OM_ADMIT_CONN], conf->limits.connections_per_uid);
 	atomic_store(&e->admit->max[OM_ADMIT_PUT], conf->limits.put_sessions);
 	atomic_store(&e->admit->max_uid[OM_ADMIT_PUT], conf->limits.put_sessions_per_uid);
+	atomic_store(&e->admit->max[OM_ADMIT_WATCH], UINT32_MAX); /* a connection has so many, and connections are bounded */
+	atomic_store(&e->admit->max_uid[OM_ADMIT_WATCH], conf->limits.watches_per_uid);
 }
 
 void sup_admit_free(struct sup_admit *a)
@@ -45,6 +47,14 @@ void sup_admit_free(struct sup_admit *a)
 			free(r);
 		}
 	free(a);
+}
+
+static bool holds_any(const struct admit_row *r)
+{
+	for (unsigned what = 0; what < OM_ADMITS; what++)
+		if (r->n[what])
+			return true;
+	return false;
 }
 
 static struct admit_row **row_at(struct sup_admit *a, uint32_t place, uint32_t uid)
@@ -73,14 +83,20 @@ static void row_put(struct sup_admit *a, uint32_t place, uint32_t uid)
 {
 	struct admit_row **p = row_at(a, place, uid), *r = *p;
 
-	if (!r || r->n[OM_ADMIT_CONN] || r->n[OM_ADMIT_PUT])
+	if (!r || holds_any(r))
 		return;
 	*p = r->next;
 	free(r);
 }
 
-/* Of limits.connections_per_uid. */
-static bool exempt(uint32_t uid) { return uid == 0 || uid == (uint32_t)geteuid(); }
+/* Root and the daemon's own user are held by no limit on connections and watches of one user. TCP is no user: its connections are
+ * bounded in all, its puts by them; but all that it watches counts as one user's, since each change is told to each watch. */
+static bool exempt(uint32_t uid, enum om_admit what)
+{
+	if (uid == UINT32_MAX)
+		return what != OM_ADMIT_WATCH;
+	return what != OM_ADMIT_PUT && (uid == 0 || uid == (uint32_t)geteuid());
+}
 
 enum om_admit_limit sup_admit(struct sup_engine *e, uint32_t place, uint32_t uid, enum om_admit what)
 {
@@ -92,8 +108,7 @@ enum om_admit_limit sup_admit(struct sup_engine *e, uint32_t place, uint32_t uid
 		return OM_ADMIT_LIMIT_ALL;
 	mine = row_get(e->admit, place, uid);
 	all = row_get(e->admit, ALL, uid);
-	bool free_of_it = uid == UINT32_MAX || (what == OM_ADMIT_CONN && exempt(uid));
-	if (!mine || !all || (!free_of_it && all->n[what] >= per_uid)) {
+	if (!mine || !all || (!exempt(uid, what) && all->n[what] >= per_uid)) {
 		row_put(e->admit, place, uid);
 		row_put(e->admit, ALL, uid);
 		return mine && all ? OM_ADMIT_LIMIT_UID : OM_ADMIT_LIMIT_ALL;
@@ -123,7 +138,7 @@ void sup_admit_gone(struct sup_engine *e, uint32_t place)
 	for (unsigned i = 0; i < BUCKETS; i++)
 		for (struct admit_row *r = e->admit->rows[i]; r;) {
 			uint32_t uid = r->uid;
-			bool one = r->place == place && (r->n[OM_ADMIT_CONN] || r->n[OM_ADMIT_PUT]);
+			bool one = r->place == place && holds_any(r);
 
 			if (!one) {
 				r = r->next;

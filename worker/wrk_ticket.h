@@ -1,6 +1,6 @@
 /*
  * wrk_ticket.h: a place under the limits that hold over all workers: limits.connections and connections_per_uid for a
- * connection, put_sessions and put_sessions_per_uid for an open put.
+ * connection, put_sessions and put_sessions_per_uid for an open put, watches_per_uid for a watch.
  *
  * Linked by objmapper-worker only; loop thread only. The supervisor counts. A ticket is asked for at accept, and nothing is read
  * from the connection before the verdict; or when a put begins, which is answered after it. It outlives its holder where that

@@ -5,6 +5,7 @@
  * their order (msg_ring.h, CHANGED); here each watch takes from it what lies below its prefix and what its peer may list.
  *
  *	state	 meaning							left by
+ *	NEW	 may this user have one more?				the supervisor's verdict
  *	ASKED	 waits for the feed to begin, or to be set back to where it wants to go on	HERE
  *	ON	 gets changes
  *	BEHIND	 its connection does not read: changes pass it by			its output is empty: ASKED
@@ -15,7 +16,10 @@
  * they had, and pass over them. One setting back at a time, and none before the last has caught up, so nobody can hold the
  * others up by asking for old positions over and over.
  *
- * Bounds: WRK_WATCH_CONN_MAX watches a connection; what waits for a connection that does not read, half of limits.queue_bytes.
+ * A change costs by the watches that it concerns (wrk_watch_index.h): those that it does not are not even touched. What such a watch has
+ * passed over follows from where the feed stands.
+ *
+ * Bounds: WRK_WATCH_CONN_MAX watches a connection, limits.watches_per_uid a user over all workers; what waits for a connection that does not read, half of limits.queue_bytes.
  */
 #ifndef WRK_WATCH_H
 #define WRK_WATCH_H

@@ -76,6 +76,7 @@ mine() { timeout 60 objm "$@"; }
 		mine exec /one -- cmp - "$T/files/tree/7"
 		fails 1 "" mine put --no-clobber /one "$T/files/tree/1"
 		fails 1 "no such object" mine stat /none
+		rm -f "$T/files/watch" # what the last one said says nothing of this one
 		objm watch --json / 3>&- 4>&- >"$T/files/watch" &
 		WATCH=$!
 		wait_until 20 grep -q lost "$T/files/watch"

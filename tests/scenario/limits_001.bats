@@ -62,6 +62,25 @@ refused() { objmctl --json counters | json "s['total']['refused']"; }
 	as_other sessions 20
 }
 
+@test "watches of one user, over four workers" {
+	local out
+	need_root
+	MIN_WORKERS=4 MAX_WORKERS=4 write_conf "limits: {watches_per_uid: 20}"
+	daemon_start
+	as_other watches 20
+	# one of them, by hand; the command says why it ends
+	objmctl set limits.watches_per_uid 1
+	out=$(setpriv --reuid="$OTHER_UID" --regid="$OTHER_UID" --clear-groups -- timeout 20 "$PYTHON" -B -c '
+import subprocess, sys
+sys.path.insert(0, sys.argv[3])
+from watch import Watch
+w = Watch(sys.argv[1])
+assert w.status == 0, w.error
+r = subprocess.run([sys.argv[2], "-s", sys.argv[1], "watch"], capture_output=True, text=True)
+print(r.returncode, r.stderr)' "$OBJM_SOCKET" "$(command -v objm)" "$LIB" 3>&- 4>&-)
+	[[ $out == "1 "*limits.watches_per_uid* ]] || { echo "$out"; return 1; }
+}
+
 @test "open puts in all, over four workers" {
 	MIN_WORKERS=4 MAX_WORKERS=4 write_conf "limits: {put_sessions: 24, put_sessions_per_uid: 1000}"
 	daemon_start

@@ -109,6 +109,27 @@ def cmd_sessions(path, n):
         time.sleep(0.05)
 
 
+def cmd_watches(path, n):
+    """N: so many watches, over as many connections; the next is told the limit, and the connection goes on; one that ends makes room."""
+    from watch import Watch
+    n = int(n)
+    held = [Watch(path, b"/w/%d" % i) for i in range(n)]
+    assert all(w.status == OK for w in held)
+    for _ in range(5):
+        w = Watch(path, b"/w/")
+        assert w.status == LIMIT and "limits.watches_per_uid" in w.error, (w.status, w.error)
+        assert w.call(PING)[0].status == OK
+        w.close()
+    assert Ext(path).put(b"/w/0", b"x").status == OK
+    assert held[0].next()[1] == b"/w/0"
+    held.pop().close()
+    end = time.monotonic() + 20
+    while (w := Watch(path, b"/w/")).status != OK:
+        assert time.monotonic() < end, "no room after one has ended"
+        w.close()
+        time.sleep(0.02)
+
+
 def cmd_page(path, n):
     """N: limits.list_page."""
     c = Ext(path)
@@ -232,7 +253,7 @@ def cmd_churn(path, prefix, size):
         pass
 
 
-COMMANDS = {"fill": cmd_fill, "replace": cmd_replace, "race": cmd_race, "churn": cmd_churn, "connections": cmd_connections, "served": cmd_served, "sessions": cmd_sessions, "page": cmd_page, "lists": cmd_lists, "frame": cmd_frame}
+COMMANDS = {"fill": cmd_fill, "replace": cmd_replace, "race": cmd_race, "churn": cmd_churn, "connections": cmd_connections, "served": cmd_served, "sessions": cmd_sessions, "watches": cmd_watches, "page": cmd_page, "lists": cmd_lists, "frame": cmd_frame}
 
 if __name__ == "__main__":
     sys.exit(COMMANDS[sys.argv[2]](sys.argv[1], *sys.argv[3:]) or 0)

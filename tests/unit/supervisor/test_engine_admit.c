@@ -32,12 +32,13 @@ static void limits(struct world *x, uint32_t conns, uint32_t conns_uid, uint32_t
 	x->conf->limits.connections_per_uid = conns_uid;
 	x->conf->limits.put_sessions = puts;
 	x->conf->limits.put_sessions_per_uid = puts_uid;
+	x->conf->limits.watches_per_uid = 5;
 	sup_engine_conf(x->e, x->conf);
 }
 
 static void test_model(void **state)
 {
-	static const uint32_t most[OM_ADMITS] = { 9, 7 }, most_uid[OM_ADMITS] = { 4, 3 };
+	static const uint32_t most[OM_ADMITS] = { 9, 7, UINT32_MAX }, most_uid[OM_ADMITS] = { 4, 3, 5 };
 	unsigned n[OM_ADMITS][UIDS] = { { 0 } }, all[OM_ADMITS] = { 0 }, hit[3] = { 0 }, seed = 3;
 	struct world *x = *state;
 
@@ -85,6 +86,13 @@ static void test_exempt(void **state)
 	assert_int_equal(last_hit, OM_ADMIT_LIMIT_UID);
 	assert_int_equal(enter(x, UINT32_MAX, OM_ADMIT_PUT), 0);
 	assert_int_equal(enter(x, UINT32_MAX, OM_ADMIT_PUT), 0);
+	for (unsigned i = 0; i < 5; i++) {
+		assert_int_equal(enter(x, 0, OM_ADMIT_WATCH), 0);
+		assert_int_equal(enter(x, UINT32_MAX, OM_ADMIT_WATCH), 0);
+	}
+	assert_int_equal(enter(x, 0, OM_ADMIT_WATCH), 0);
+	assert_int_not_equal(enter(x, UINT32_MAX, OM_ADMIT_WATCH), 0); /* whoever comes over TCP is one user here */
+	assert_int_equal(last_hit, OM_ADMIT_LIMIT_UID);
 }
 
 static void test_worker_dies(void **state)

@@ -253,6 +253,82 @@ static void test_refusals(void **state)
 	assert_int_equal(harness_counter(OM_C_WATCHES), 0);
 }
 
+/* Watches of one user are counted over all workers, by the supervisor: it refuses, and is told when one ends. */
+static void test_limit(void **state)
+{
+	struct client *c = connect_caps(0xffff), *d = connect_caps(0xffff), *gone = connect_caps(0xffff);
+
+	(void)state;
+	h->watch_max = 2;
+	send_watch(c, 1, "/a", 0, 0);
+	(void)harness_watch(h, 1);
+	here(1);
+	SAYS(c, 1, OM_PROTO_CHANGE_HERE, 1, NULL);
+	send_watch(d, 2, "/a", 0, 0);
+	SAYS(d, 2, OM_PROTO_CHANGE_HERE, 1, NULL);
+	send_watch(d, 3, "/a", 0, 0);
+	refused(d, -OBJM_STATUS_LIMIT_EXCEEDED);
+	change(OM_CHANGE_PUT, 2, "/a");
+	SAYS(c, 1, OM_PROTO_CHANGE_PUT, 2, "/a");
+	SAYS(d, 2, OM_PROTO_CHANGE_PUT, 2, "/a"); /* once */
+	h->sup_hold = true; /* one that goes before the verdict leaves nothing behind */
+	send_watch(gone, 4, "/a", 0, 0);
+	(void)usleep(10000);
+	end(gone);
+	h->sup_hold = false;
+	end(c);
+	for (int i = 0; i < 10000 && h->watching != 1; i++)
+		(void)usleep(1000);
+	assert_int_equal(h->watching, 1);
+	send_watch(d, 5, "/b", 0, 0);
+	SAYS(d, 5, OM_PROTO_CHANGE_HERE, 2, NULL);
+	change(OM_CHANGE_PUT, 3, "/b");
+	SAYS(d, 5, OM_PROTO_CHANGE_PUT, 3, "/b");
+	end(d);
+}
+
+/*
+ * A watch that changes do not concern has passed them all the same: what the feed repeats for others, and loses on the way, is
+ * nothing to it; and one that fell behind asks for no more than it missed.
+ */
+static void test_passed_over(void **state)
+{
+	struct client *c = connect_caps(0xffff), *d = connect_caps(0xffff);
+
+	(void)state;
+	send_watch(c, 1, "/quiet", 0, 0);
+	(void)harness_watch(h, 1);
+	here(10);
+	SAYS(c, 1, OM_PROTO_CHANGE_HERE, 10, NULL);
+	for (uint64_t p = 11; p <= 50; p++)
+		change(OM_CHANGE_PUT, p, "/loud");
+	send_watch(d, 2, NULL, EPOCH, 12);
+	assert_int_equal(harness_watch(h, 2).from, 12);
+	here(12);
+	SAYS(d, 2, OM_PROTO_CHANGE_HERE, 12, NULL);
+	change(OM_CHANGE_LOST, 30, NULL); /* for who stood at 12 */
+	SAYS(d, 2, OM_PROTO_CHANGE_LOST, 30, NULL);
+	send_watch(d, 3, "/quiet", EPOCH, 40); /* joins while the feed catches up: behind 40, nothing from before */
+	SAYS(d, 3, OM_PROTO_CHANGE_HERE, 40, NULL);
+	change(OM_CHANGE_PUT, 35, "/quiet/35");
+	SAYS(d, 2, OM_PROTO_CHANGE_PUT, 35, "/quiet/35");
+	change(OM_CHANGE_PUT, 45, "/quiet/45");
+	for (unsigned i = 0; i < 2; i++) { /* both of the second connection, in whatever order; not the first one's */
+		struct om_proto_ext e;
+		struct om_proto_body b;
+		get_frame(d, &e, &b);
+		assert_int_equal(b.change.at.pos, 45);
+	}
+	change(OM_CHANGE_PUT, 50, "/loud");
+	SAYS(d, 2, OM_PROTO_CHANGE_PUT, 50, "/loud");
+	change(OM_CHANGE_PUT, 51, "/quiet/51");
+	SAYS(c, 1, OM_PROTO_CHANGE_PUT, 51, "/quiet/51"); /* nothing was lost, nothing came again */
+	change(OM_CHANGE_LOST, 60, NULL); /* this one is everybody's */
+	SAYS(c, 1, OM_PROTO_CHANGE_LOST, 60, NULL);
+	end(c);
+	end(d);
+}
+
 /* What a peer may not list it is not told of, also when the rules change while it watches. */
 static const struct wrk_access *rights_before;
 static struct om_rule only_a = { .rights = OM_RIGHT_LIST, .prefix = "/a", .prefix_len = 2 };
@@ -350,7 +426,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
-		T(test_prefix_and_kinds), T(test_resume), T(test_refusals), T(test_rights), T(test_does_not_read),
+		T(test_prefix_and_kinds), T(test_resume), T(test_passed_over), T(test_limit), T(test_refusals), T(test_rights), T(test_does_not_read),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

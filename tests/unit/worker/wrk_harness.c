@@ -166,13 +166,17 @@ static void sup_admit(struct harness *h, const struct om_op_admit *m)
 {
 	struct om_op_verdict v = { .hdr = { .type = OM_OP_VERDICT, .req = m->hdr.req } };
 
-	if (h->admit_max && h->admitted >= h->admit_max) {
+	bool watch = m->what == OM_ADMIT_WATCH;
+	unsigned max = watch ? h->watch_max : h->admit_max;
+	_Atomic unsigned *n = watch ? &h->watching : &h->admitted;
+
+	if (max && *n >= max) {
 		v.status = -OBJM_STATUS_LIMIT_EXCEEDED;
 		v.cur_rev = OM_ADMIT_LIMIT_UID;
 	} else {
-		h->admitted++;
+		++*n;
 	}
-	h->verdicts++;
+	h->verdicts += !watch;
 	sup_put(h, &v, sizeof(v), NULL, 0);
 }
 
@@ -242,7 +246,7 @@ static void sup_take(struct harness *h, const void *buf)
 	case OM_OP_PREPARE: sup_prepare(h, buf); break;
 	case OM_OP_COMMIT: sup_commit(h, buf); break;
 	case OM_OP_ADMIT: sup_admit(h, buf); break;
-	case OM_OP_LEAVE: h->admitted--; break;
+	case OM_OP_LEAVE: --*(((const struct om_op_admit *)buf)->what == OM_ADMIT_WATCH ? &h->watching : &h->admitted); break;
 	case OM_OP_RESERVE: sup_agree(h, buf); break;
 	case OM_OP_WATCH:
 		h->watch = *(const struct om_op_watch *)buf;

@@ -47,6 +47,7 @@ struct harness {
 	uint64_t next_id;
 	_Atomic unsigned admit_max; /* connections that the fake supervisor admits; 0: any number */
 	_Atomic unsigned admitted, verdicts;
+	_Atomic unsigned watch_max, watching; /* the same of watches */
 	struct om_op_watch watch; /* the last one asked for; under lock */
 	unsigned watches;	  /* so many were */
 };
