@@ -164,7 +164,7 @@ static int with_conf(const struct options *o)
 		om_conf_report_print(&rep, stdout);
 		status = sup_preflight(conf, &o->run, stdout);
 	} else if (o->mode == DROPIN) {
-		status = sup_preflight_dropin(conf, stdout) == 0 && fflush(stdout) == 0 ? SUP_EXIT_OK : SUP_EXIT_FAILED;
+		status = sup_dropin(conf, stdout) == 0 && fflush(stdout) == 0 ? SUP_EXIT_OK : SUP_EXIT_FAILED;
 	} else if (o->mode == PRINT) {
 		status = om_conf_print(conf, stdout) == 0 && fflush(stdout) == 0 ? SUP_EXIT_OK : SUP_EXIT_FAILED;
 	} else {

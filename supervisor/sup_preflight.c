@@ -17,9 +17,6 @@
 #include "supervisor/sup_spawn.h"
 #include "supervisor/sup_start.h"
 
-#define STATE_DIR_DEFAULT "/var/lib/objmapper"
-#define MEMORY_MOUNT "/run/objmapper/memory" /* of run-objmapper-memory.mount, which the unit names itself */
-
 struct flight {
 	const struct om_conf *conf;
 	FILE *out;
@@ -279,66 +276,4 @@ int sup_preflight(struct om_conf *conf, const struct sup_run_opt *opt, FILE *out
 	else
 		(void)fputs("preflight: objmapperd " OM_VERSION " would come up\n", out);
 	return f->problems ? SUP_EXIT_FAILED : SUP_EXIT_OK;
-}
-
-/* ---- the drop-in ---- */
-
-static bool inside(const char *path, const char *dir)
-{
-	size_t n = strlen(dir);
-	return !strncmp(path, dir, n) && (path[n] == '/' || path[n] == '\0');
-}
-
-/* As systemd reads it: in quotes, % as %%, \\ before what would end the quotes. */
-static void put_line(FILE *out, const char *key, const char *path)
-{
-	(void)fprintf(out, "%s", key);
-	for (const char *s = path; *s; s++) {
-		if (*s == '"' || *s == '\\')
-			(void)fputc('\\', out);
-		if (*s == '%')
-			(void)fputc('%', out);
-		(void)fputc(*s, out);
-	}
-	(void)fputs("\"\n", out);
-}
-
-struct paths {
-	const char *v[2 * OM_TIERS_MAX + 1];
-	unsigned n;
-};
-
-static void want(struct paths *p, const char *path)
-{
-	for (unsigned i = 0; i < p->n; i++)
-		if (inside(path, p->v[i]))
-			return;
-	p->v[p->n++] = path;
-}
-
-int sup_preflight_dropin(const struct om_conf *conf, FILE *out)
-{
-	struct paths p = { .n = 0 };
-
-	if (!inside(conf->state_dir, STATE_DIR_DEFAULT))
-		want(&p, conf->state_dir);
-	for (size_t i = 0; i < conf->n_backends && i < OM_TIERS_MAX; i++) {
-		const char *const dirs[] = { conf->backends[i].path, conf->backends[i].index_path };
-		for (unsigned k = 0; k < OM_ARRAY_SIZE(dirs); k++)
-			if (*dirs[k] && !inside(dirs[k], STATE_DIR_DEFAULT) && !inside(dirs[k], MEMORY_MOUNT))
-				want(&p, dirs[k]);
-	}
-	(void)fprintf(out, "# For %s, by objmapperd --systemd-dropin. Make it /etc/systemd/system/objmapper.service.d/tiers.conf, then\n"
-			   "# systemctl daemon-reload && systemctl restart objmapper.service\n", conf->file);
-	if (p.n == 0)
-		(void)fputs("# Nothing is needed: every tier lies where the unit lets the daemon write.\n", out);
-	else
-		(void)fputs("[Unit]\n", out);
-	for (unsigned i = 0; i < p.n; i++)
-		put_line(out, "RequiresMountsFor=\"", p.v[i]);
-	if (p.n)
-		(void)fputs("\n[Service]\n", out);
-	for (unsigned i = 0; i < p.n; i++)
-		put_line(out, "ReadWritePaths=\"-", p.v[i]);
-	return ferror(out) ? -OBJM_STATUS_SYSTEM : 0;
 }

@@ -17,7 +17,7 @@
  */
 int sup_preflight(struct om_conf *conf, const struct sup_run_opt *opt, FILE *out);
 
-/** A drop-in for objmapper.service: mounts to wait for, directories to write to. 0, or negative if `out` fails. */
-int sup_preflight_dropin(const struct om_conf *conf, FILE *out);
+/** sup_dropin.c: a drop-in for objmapper.service: mounts to wait for, where it may write. 0, or negative if `out` fails. */
+int sup_dropin(const struct om_conf *conf, FILE *out);
 
 #endif

@@ -104,8 +104,23 @@ picture() { (cd "$T/run" && find . "$M" ! -type s -printf '%p %y %m %s %u\n' | s
 	write_conf
 	DISK="$T/run/with space 100%" write_conf
 	"$BIN/supervisor/objmapperd" --config "$CONF" --systemd-dropin >"$T/out"
-	grep -qxF "RequiresMountsFor=\"$T/run/with space 100%%\"" "$T/out"
 	grep -qxF "ReadWritePaths=\"-$T/run/with space 100%%\"" "$T/out"
 	grep -qxF "ReadWritePaths=\"-$T/run/state\"" "$T/out"
+	grep -qxF "RequiresMountsFor=\"$T/run/state\"" "$T/out"
 	[ "$(grep -c '^ReadWritePaths=' "$T/out")" = 3 ]
+	! grep -qE '^(Wants|After)=' "$T/out" # nothing of it is a disk of its own
+	# A tier on one: the directory above the mount point, so that it can go and come; waited for, not required.
+	need_root
+	mkdir -p "$T/run/a disk-1"
+	mount -t tmpfs -o size=1m none "$T/run/a disk-1" || skip "no mount here"
+	DISK="$T/run/a disk-1/sub/tier" write_conf
+	"$BIN/supervisor/objmapperd" --config "$CONF" --systemd-dropin >"$T/out"
+	umount "$T/run/a disk-1"
+	cat "$T/out"
+	grep -qxF "ReadWritePaths=\"-$T/run\"" "$T/out"
+	! grep -q "^ReadWritePaths=.*disk-1" "$T/out"
+	unit=$(systemd-escape --path --suffix=mount "$T/run/a disk-1") || unit=$(printf '%s' "${T#/}/run/a disk-1" | sed 's/-/\\x2d/g; s/ /\\x20/g; s|/|-|g').mount
+	grep -qxF "Wants=$unit" "$T/out"
+	grep -qxF "After=$unit" "$T/out"
+	! grep -q "RequiresMountsFor=.*disk" "$T/out"
 }
