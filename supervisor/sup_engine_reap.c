@@ -253,6 +253,8 @@ void sup_reap_forget(struct sup_engine *e, struct sup_tier *t)
 {
 	drop_all(e, t, &e->rm, &e->rm_end, &e->n_rm, NULL);
 	drop_all(e, t, &e->rm_late, &e->rm_late_end, &e->n_rm, &e->late_bytes);
+	for (struct sup_removal **p = &e->rm_late; *p; p = &(*p)->next)
+		(*p)->late = p; /* those that are left may have lost the one before them */
 	drop_all(e, t, &e->rm_failed, NULL, &e->n_rm_failed, NULL);
 	drop_all(e, t, &e->settle, NULL, &e->n_settle, NULL);
 	t->acct.removals = 0;

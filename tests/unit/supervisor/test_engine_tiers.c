@@ -255,6 +255,39 @@ static void test_forgotten_with_work_left(void **state)
 	nftw(away, rm_one, 16, FTW_DEPTH | FTW_PHYS);
 }
 
+/* Removals that wait for their time: those of a forgotten tier go, those of another one, before and behind them, are done. */
+static void test_forgotten_while_others_wait(void **state)
+{
+	struct world *x = *state;
+	char away[192], uri[16];
+	uint64_t id[5];
+
+	atomic_store(&x->e->late_ns, UINT64_C(3600) * 1000000000u);
+	atomic_store(&x->e->late_from, 0);
+	for (unsigned i = 0; i < 5; i++) {
+		(void)snprintf(uri, sizeof(uri), "/l/%u", i);
+		id[i] = put(x, uri, i % 2 ? "slow" : "disk", 0);
+	}
+	for (unsigned i = 0; i < 5; i++) {
+		(void)snprintf(uri, sizeof(uri), "/l/%u", i);
+		assert_int_equal(del(x, uri), 0);
+	}
+	assert_int_equal(removals(x), 5);
+	go_away(x, "disk", away);
+	world_wait_state(x, "disk", OM_TIERS_ABSENT);
+	assert_int_equal(order(x, "disk", SUP_TIER_FORGET), 0);
+	for (int i = 0; i < 20000 && (tier_no(x, "disk") != OM_TIER_NONE || removals(x) > 2); i++, usleep(500))
+		serve_reaps(x);
+	assert_int_equal(removals(x), 2);
+	assert_true(world_file_is(x, tier_no(x, "slow"), id[1]));
+	atomic_store(&x->e->late_ns, 0);
+	mv_wait_file_gone(x, "slow", id[1]);
+	mv_wait_file_gone(x, "slow", id[3]);
+	wait_complete(x);
+	assert_int_equal(removals(x), 0);
+	nftw(away, rm_one, 16, FTW_DEPTH | FTW_PHYS);
+}
+
 /* ---- conditions ---- */
 
 /* A condition on a version that a tier holds that is not here can neither be true nor false. */
@@ -397,6 +430,7 @@ int main(void)
 		T(test_memory_goes),
 		T(test_reloads_meet_a_tier_that_comes),
 		T(test_forgotten_with_work_left),
+		T(test_forgotten_while_others_wait),
 		T(test_version_on_an_absent_tier),
 		T(test_rebuild_of_this_run),
 		T(test_roles_by_what_was_measured),
