@@ -6,7 +6,7 @@
  * which the file is made, and there passes over those whose file was deleted within the last minute, one after the other, from the
  * first of the group on. All files made in one directory, and their like deleted again: after some 8,000 deletions in a minute each
  * new file costs 0.8 ms of a processor under a lock, twenty times all else that it takes. So a tier has several directories to make
- * files in, in groups far apart (directories below one with the flag TOPDIR are spread), and each has its turn for a second: when
+ * files in, in groups far apart (directories below one with the flag TOPDIR are spread; which of them share a group is tried), and each has its turn for a second: when
  * that of the first comes again, what was deleted there is no longer recent. (The supervisor, when many files go, gives them to
  * be removed only when their lane's turn is over: sup_engine_reap.c.)
  */
@@ -21,6 +21,7 @@
 #define LANES_MAX 128u /* more than the kernel's minute has seconds */
 #define LANE_NS UINT64_C(1000000000)
 #define LANE_BYTES (UINT64_C(2) << 30) /* of a file system for each: some groups of inodes */
+#define LANE_INODES 2048u /* two files whose inodes are nearer were made in one place */
 #define EXT4_MAGIC 0xef53
 #define LANE_NAME_MAX 8
 
@@ -29,31 +30,69 @@ static void lane_name(uint32_t lane, char ret_name[static LANE_NAME_MAX])
 	(void)snprintf(ret_name, LANE_NAME_MAX, "l%03u", lane % 1000);
 }
 
+static bool on_ext4(int fd, struct statfs *ret_fs) { return fstatfs(fd, ret_fs) == 0 && (uint32_t)ret_fs->f_type == EXT4_MAGIC; }
+
 uint32_t be_dir_lane_want(int staging_fd)
 {
 	struct statfs fs;
 
-	if (fstatfs(staging_fd, &fs) < 0 || (uint32_t)fs.f_type != EXT4_MAGIC)
+	if (!on_ext4(staging_fd, &fs))
 		return 0;
 	uint64_t n = (uint64_t)fs.f_blocks * (uint64_t)fs.f_bsize / LANE_BYTES;
 	return n < 2 ? 0 : (uint32_t)OM_MIN(n, (uint64_t)LANES_MAX);
 }
 
-void be_dir_lane_make(int staging_fd, uint32_t lanes)
+static int lane_tmpfile(int staging_fd, const char *name)
+{
+	return openat(staging_fd, name, O_TMPFILE | O_RDWR | O_NOFOLLOW | O_CLOEXEC, 0600);
+}
+
+/* The inode that a new file in this lane gets; 0: not known. */
+static uint64_t lane_inode(int staging_fd, uint32_t lane)
 {
 	char name[LANE_NAME_MAX];
+	struct stat st;
+
+	lane_name(lane, name);
+	OM_AUTO_FD fd = lane_tmpfile(staging_fd, name);
+	return fd >= 0 && fstat(fd, &st) == 0 ? st.st_ino : 0;
+}
+
+/* A lane in whose place another one's files are made, too, is none: directories in different groups of the file system may share one that
+ * is filled first (ext4's flex_bg: 16 groups beside one another do). */
+static bool lane_is_new(const uint64_t *inode, uint32_t lane)
+{
+	for (uint32_t i = 0; i < lane && inode[lane]; i++)
+		if (inode[i] && inode[i] + LANE_INODES > inode[lane] && inode[lane] + LANE_INODES > inode[i])
+			return false;
+	return true;
+}
+
+void be_dir_lane_make(int staging_fd, uint32_t lanes)
+{
+	uint32_t have = be_dir_lane_count(staging_fd), tries = 2 * lanes;
+	uint64_t inode[LANES_MAX] = { 0 };
+	char name[LANE_NAME_MAX];
+	struct statfs fs;
 	int flags = 0;
 
-	if (lanes == 0 || be_dir_lane_count(staging_fd) >= lanes)
+	/* Half of them: there may be no more places. */
+	if (lanes == 0 || have > lanes / 2)
 		return;
 	if (ioctl(staging_fd, FS_IOC_GETFLAGS, &flags) == 0) {
 		flags |= FS_TOPDIR_FL;
 		(void)ioctl(staging_fd, FS_IOC_SETFLAGS, &flags); /* without it the lanes lie side by side: no worse than none */
 	}
-	for (uint32_t i = 0; i < lanes; i++) {
-		lane_name(i, name);
+	bool ext4 = on_ext4(staging_fd, &fs);
+	for (uint32_t i = 0; i < have && ext4; i++)
+		inode[i] = lane_inode(staging_fd, i);
+	while (have < OM_MIN(lanes, LANES_MAX) && tries-- > 0) {
+		lane_name(have, name);
 		if (mkdirat(staging_fd, name, 0700) < 0 && errno != EEXIST)
 			return;
+		inode[have] = ext4 ? lane_inode(staging_fd, have) : 0;
+		if (lane_is_new(inode, have) || unlinkat(staging_fd, name, AT_REMOVEDIR) < 0)
+			have++;
 	}
 }
 
@@ -78,7 +117,7 @@ int be_dir_lane_tmpfile(const struct be *be)
 
 	if (be->lanes) {
 		lane_name((uint32_t)(om_coarse_ns() / LANE_NS % be->lanes), name);
-		fd = openat(be->staging_fd, name, O_TMPFILE | O_RDWR | O_NOFOLLOW | O_CLOEXEC, 0600);
+		fd = lane_tmpfile(be->staging_fd, name);
 		if (fd >= 0 || errno != ENOENT)
 			return fd;
 	}
