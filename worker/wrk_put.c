@@ -211,6 +211,7 @@ void wrk_put_end(struct wrk_put *p)
 	OM_ASSERT(!p->job.busy);
 	wrk_put_release(p);
 	wrk_timer_disarm(&s->w->loop, &p->timer);
+	wrk_put_not_coming(p);
 	wrk_put_unchoose(p);
 	s->n--;
 	om_gauge(OM_C_PUT_OPEN, s->n);
@@ -342,6 +343,7 @@ void wrk_put_answer(struct wrk_put *p, int status)
 {
 	p->status = status;
 	p->state = WRK_PUT_ANSWER;
+	wrk_put_not_coming(p);
 	wrk_put_queue_add(&p->set->answers, p);
 	wrk_task_queue(&p->set->w->loop, &p->set->answer_task);
 }

@@ -100,12 +100,53 @@ static void link_done(struct wrk_io_job *job)
 		wrk_task_queue(&t->set->w->loop, &t->task);
 }
 
+/* Is it better to wait a little? Then somebody comes back: who joins, who does not, or the timer. */
+static bool gathers(struct wrk_put_tier *t)
+{
+	if (t->gathered || t->queue.n == 0 || t->queue.n >= t->n_coming)
+		return false;
+	if (t->gather.due_ns == 0)
+		wrk_timer_arm(&t->set->w->loop, &t->gather, om_now_ns() + WRK_PUT_GATHER_NS);
+	return true;
+}
+
+static void on_gathered(void *arg)
+{
+	struct wrk_put_tier *t = arg;
+
+	t->gathered = true;
+	wrk_task_queue(&t->set->w->loop, &t->task);
+}
+
+void wrk_put_coming(struct wrk_put *p)
+{
+	wrk_put_not_coming(p);
+	if (p->durability != OM_DUR_SYNC)
+		return;
+	p->coming = p->tier;
+	p->coming->n_coming++;
+}
+
+void wrk_put_not_coming(struct wrk_put *p)
+{
+	struct wrk_put_tier *t = p->coming;
+
+	if (!t)
+		return;
+	p->coming = NULL;
+	t->n_coming--;
+	if (t->queue.n > 0)
+		wrk_task_queue(&t->set->w->loop, &t->task);
+}
+
 static void batch_go(void *arg)
 {
 	struct wrk_put_tier *t = arg;
 
-	if (t->n_batch > 0)
-		return; /* link_done() comes back here */
+	if (t->n_batch > 0 || gathers(t))
+		return; /* link_done(), or who was waited for, comes back here */
+	t->gathered = false;
+	wrk_timer_disarm(&t->set->w->loop, &t->gather);
 	while (t->queue.n > 0 && t->n_batch < WRK_PUT_BATCH_MAX) {
 		struct wrk_put *p = wrk_put_queue_take(&t->queue);
 
@@ -130,6 +171,7 @@ static void batch_go(void *arg)
 void wrk_put_batch_add(struct wrk_put *p)
 {
 	p->state = WRK_PUT_QUEUED;
+	wrk_put_not_coming(p);
 	wrk_put_queue_add(&p->tier->queue, p);
 	wrk_task_queue(&p->set->w->loop, &p->tier->task); /* at the end of the turn: what else came in it joins */
 }
@@ -197,6 +239,7 @@ void wrk_put_batch_init(struct wrk_put_tier *t)
 	wrk_put_queue_init(&t->queue);
 	wrk_put_queue_init(&t->behind_queue);
 	t->task = WRK_TASK_INIT(batch_go, t);
+	t->gather = WRK_TIMER_INIT(on_gathered, t);
 	t->job = (struct wrk_io_job){ .run = link_run, .done = link_done };
 	t->behind_job = (struct wrk_io_job){ .run = behind_run, .done = behind_done };
 }

@@ -27,6 +27,7 @@ void wrk_put_later(struct wrk_put *p, uint64_t ns, void (*again)(struct wrk_put 
 	p->timer.fn = on_timer;
 	p->timer.arg = p;
 	p->again = again;
+	wrk_put_not_coming(p);
 	wrk_timer_arm(&p->set->w->loop, &p->timer, om_now_ns() + ns);
 }
 

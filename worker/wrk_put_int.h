@@ -23,7 +23,8 @@
 
 #define WRK_PUT_BATCH_MAX 256u	      /* commits of one tier made durable together; more only adds delay */
 #define WRK_PUT_BEHIND_MAX 1024u      /* acknowledged and not yet synced (durability batch): then commits wait for the sync */
-#define WRK_PUT_MAKE_MAX 64u	      /* files made in one job */
+#define WRK_PUT_GATHER_NS 1000000u    /* so long a batch waits at most for puts that are about to join it */
+#define WRK_PUT_MAKE_MAX 16u	      /* files made in one job; more of them come to a batch all at once, and nothing is left for the next */
 #define WRK_PUT_MAKE_JOBS 2u
 #define WRK_PUT_MAKE_BYTES (64u << 10) /* a payload above it has a job of its own */
 #define WRK_PUT_LOOP_BYTES (256u << 10) /* on memory tiers, work of up to so many bytes is done in the loop */
@@ -90,6 +91,9 @@ struct wrk_put_tier {
 	struct wrk_io_job job, behind_job;
 	struct wrk_put *batch[WRK_PUT_BATCH_MAX], *behind_batch[WRK_PUT_BEHIND_MAX];
 	unsigned n_batch, n_behind;
+	unsigned n_coming; /* puts that a sync waits for and that will soon be in `queue` */
+	struct wrk_timer gather; /* armed: the next batch waits for them */
+	bool gathered;		 /* it has waited long enough */
 	int sync_status; /* of the batch */
 	int sync_errno;
 	int behind_status, behind_errno;
@@ -120,6 +124,7 @@ struct wrk_put {
 	uint32_t slot; /* UINT32_MAX: given back */
 	uint32_t number;
 	uint32_t tried; /* tiers, bits */
+	struct wrk_put_tier *coming; /* whose next batch it will soon join (n_coming); NULL: none */
 	struct wrk_put_tier *full; /* the first that would take it, had it the room */
 	void (*room_go)(struct wrk_put *p); /* what comes when there is room */
 	uint64_t room_bytes; /* the supervisor's promise; 0: none */
@@ -234,6 +239,8 @@ void wrk_put_later(struct wrk_put *p, uint64_t ns, void (*again)(struct wrk_put 
 void wrk_put_batch_init(struct wrk_put_tier *t);
 void wrk_put_batch_add(struct wrk_put *p);  /* has an id: link it, make it durable */
 void wrk_put_behind_add(struct wrk_put *p); /* acknowledged: sync it; p is not the caller's any more */
+void wrk_put_coming(struct wrk_put *p);	    /* it will soon join its tier's next batch, if nothing comes between */
+void wrk_put_not_coming(struct wrk_put *p); /* it has joined, or something came between; fine at any time */
 
 /* wrk_put_watch.c */
 void wrk_put_watch(struct wrk_put_set *s); /* a session is open: look at it from time to time */

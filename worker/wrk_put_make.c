@@ -48,6 +48,7 @@ static void make_go(void *arg)
 
 void wrk_put_make_add(struct wrk_put *p)
 {
+	wrk_put_coming(p);
 	wrk_put_queue_add(&p->tier->make_queue, p);
 	wrk_task_queue(&p->set->w->loop, &p->tier->make_task); /* at the end of the turn: what else came in it joins */
 }

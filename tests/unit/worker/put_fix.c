@@ -33,7 +33,9 @@ static void take(struct put_fix *f, const void *msg)
 	case OM_OP_PREPARE:
 		f->prepares++;
 		f->last_room = ((const struct om_op_prepare *)msg)->room;
-		if (f->prepare_busy > 0 && f->prepare_busy--)
+		if (f->keep && f->prepares > f->keep)
+			f->kept[f->n_kept++ % OM_ARRAY_SIZE(f->kept)] = h->req;
+		else if (f->prepare_busy > 0 && f->prepare_busy--)
 			answer(f, h->req, -OBJM_STATUS_TRY_AGAIN, 0);
 		else
 			answer(f, h->req, f->prepare_status, f->prepare_status ? 0 : ++f->next_id);
@@ -65,6 +67,14 @@ static void take(struct put_fix *f, const void *msg)
 	default:
 		fail_msg("unexpected message %u", h->type);
 	}
+}
+
+void put_fix_let(struct put_fix *f)
+{
+	assert_true(f->n_kept <= OM_ARRAY_SIZE(f->kept));
+	f->keep = 0;
+	while (f->n_kept > 0)
+		answer(f, f->kept[--f->n_kept], 0, ++f->next_id);
 }
 
 static void supervise(struct put_fix *f)

@@ -28,6 +28,9 @@ struct put_fix {
 	int prepare_status, commit_status; /* verdicts given, 0: OK */
 	int prepare_busy;		   /* so many PREPAREs get TRY_AGAIN first */
 	bool hold;			   /* takes nothing from the ring */
+	unsigned keep;			   /* PREPAREs behind so many get no answer before put_fix_let(); 0: all do */
+	uint64_t kept[16];		   /* their requests */
+	unsigned n_kept;
 	unsigned prepares, commits, aborts, reserves, releases;
 	int reserve_status[PUT_FIX_TIERS], wait_status; /* verdicts on RESERVE, without and with `wait` */
 	struct om_op_reserve last_reserve;
@@ -48,6 +51,8 @@ void put_fix_stop(struct put_fix *f);
 void put_fix_row(struct put_fix *f, unsigned tier, uint64_t used, uint64_t capacity, enum om_tier_state state);
 /** Turn the loop (and the supervisor) until *n is `want`, or fail after 10 s. */
 void put_fix_until(struct put_fix *f, const unsigned *n, unsigned want);
+/** Answer the PREPAREs that were kept, and keep none any more. */
+void put_fix_let(struct put_fix *f);
 /** Turn for so long. */
 void put_fix_for(struct put_fix *f, unsigned ms);
 /** The callbacks: note what came in f; arg is f. */

@@ -43,8 +43,10 @@ static int teardown(void **state)
 	f.hold = false;
 	put_fix_for(&f, 50);
 	assert_int_equal(wrk_put_count(S), 0); /* whatever happened: no session is left behind */
-	for (unsigned i = 0; i < PUT_FIX_TIERS; i++)
+	for (unsigned i = 0; i < PUT_FIX_TIERS; i++) {
 		assert_int_equal(S->tiers[i].hinted, 0);
+		assert_int_equal(S->tiers[i].n_coming, 0);
+	}
 	assert_int_equal(S->inline_bytes, 0);
 	put_fix_stop(&f);
 	return 0;
@@ -788,6 +790,46 @@ static void test_many_at_once(void **state)
 		is(1, id, "abc");
 }
 
+/* A batch waits for those that are about to join it, but not for ever: here three never hear of the supervisor. */
+static void test_gathers(void **state)
+{
+	struct wrk_put_req req = put_fix_req("/x");
+	struct wrk_put_tier *t = &S->tiers[1];
+	struct wrk_put *p;
+	const char *text;
+	uint64_t since;
+
+	(void)state;
+	f.keep = 1;
+	f.hold = true;
+	for (unsigned i = 0; i < 4; i++) {
+		assert_int_equal(wrk_put_inline(S, &trusted, &req, 3, put_fix_done, &f, &p, &text), 0);
+		wrk_put_feed(S, p, "abc", 3);
+	}
+	assert_int_equal(t->n_coming, 4);
+	put_fix_for(&f, 50);
+	f.hold = false;
+	since = om_now_ns();
+	while (t->n_coming > 3)
+		put_fix_for(&f, 0);
+	assert_true(t->gather.due_ns != 0 || om_now_ns() - since > WRK_PUT_GATHER_NS);
+	put_fix_until(&f, &f.n_done, 1);
+	assert_int_equal(f.done.status, 0);
+	assert_int_equal(t->n_coming, 3);
+	put_fix_let(&f);
+	put_fix_until(&f, &f.n_done, 4);
+	assert_int_equal(f.commits, 4);
+	/* one of two does not wait for the other */
+	f.keep = f.prepares + 1;
+	for (unsigned i = 0; i < 2; i++) {
+		assert_int_equal(wrk_put_inline(S, &trusted, &req, 3, put_fix_done, &f, &p, &text), 0);
+		wrk_put_feed(S, p, "abc", 3);
+	}
+	put_fix_until(&f, &f.n_done, 5);
+	put_fix_let(&f);
+	put_fix_until(&f, &f.n_done, 6);
+}
+
 /* ---- failing steps ---- */
 
 #if OM_FAULTS
@@ -901,7 +943,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_next_memory_tier, setup_two_memory, teardown),
 		T(promise_of_the_filesystem), T(bounds), T(taken_too_much), T(cut_elsewhere), T(no_room_any_more), T(room), T(room_elsewhere),
 		T(room_grows), T(inline), T(inline_bounds),
-		T(many_at_once),
+		T(many_at_once), T(gathers),
 #if OM_FAULTS
 		T(fault_begin), T(fault_inline), T(fault_steps), T(fault_sync), B(fault_sync_behind),
 #endif
