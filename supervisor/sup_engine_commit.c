@@ -62,9 +62,23 @@ void sup_commit_queue(struct sup_tier *t, struct sup_op *op)
 	t->todo_end = &op->next;
 	t->n_todo++;
 	t->n_urgent += urgent(op);
-	if (t->n_todo == 1 || t->n_urgent == 1 || t->n_todo == ENOUGH) /* what it may be waiting for */
-		pthread_cond_signal(&t->wake);
 	pthread_mutex_unlock(&t->lock);
+	t->more = true;
+}
+
+/* Not with the first of what comes together: it would be committed alone, and the others would wait for that. */
+void sup_commit_kick(struct sup_engine *e)
+{
+	for (unsigned i = 0; i < e->n_tiers; i++) {
+		struct sup_tier *t = &e->tiers[i];
+
+		if (!t->more)
+			continue;
+		t->more = false;
+		pthread_mutex_lock(&t->lock);
+		pthread_cond_signal(&t->wake);
+		pthread_mutex_unlock(&t->lock);
+	}
 }
 
 /*

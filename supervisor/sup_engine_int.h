@@ -157,6 +157,7 @@ struct sup_tier {
 	struct sup_op *todo, **todo_end;
 	unsigned n_todo, n_urgent; /* ops there; of them those that a client may wait for */
 	bool stop;
+	bool more; /* queued since the last kick; publisher */
 };
 
 enum sup_phase { SUP_PHASE_ABSENT, SUP_PHASE_COMING, SUP_PHASE_PRESENT, SUP_PHASE_LEAVING };
@@ -712,7 +713,10 @@ int sup_apply(struct sup_batch *b, struct sup_op *op);
 
 /* sup_engine_commit.c */
 void *sup_commit_main(void *arg);
+/* A stage waits for its committer, which looks at it after the next kick, or when it has ended a commit. Publisher. */
 void sup_commit_queue(struct sup_tier *t, struct sup_op *op);
+/* Wake the committers for which something was queued: before the publisher sleeps, at the latest. Publisher. */
+void sup_commit_kick(struct sup_engine *e);
 /* A stage goes to its committer (1) or has come back (-1): counted at every tier whose catalog it uses. Publisher. */
 void sup_commit_lent(struct sup_op *op, int by);
 

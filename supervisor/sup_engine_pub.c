@@ -460,9 +460,11 @@ void *sup_pub_main(void *arg)
 	while (!ended(e)) {
 		sup_pulse_work(&e->pulse);
 		bool busy = take_inbox(e);
+		sup_commit_kick(e);
 		busy |= take_rings(e);
 		if (e->stalled || e->deferred)
 			sup_op_retry_held(e);
+		sup_commit_kick(e);
 		busy |= sup_grow(e);
 		busy |= sup_tiers_turn(e);
 		ids_ahead(e);
@@ -472,6 +474,7 @@ void *sup_pub_main(void *arg)
 		sup_set_pump(e);
 		sup_reap_settle(e, atomic_load(&e->stopping));
 		busy |= sup_watch_pump(e);
+		sup_commit_kick(e);
 		flush_all(e);
 		publish_figures(e);
 		e->trim |= busy;
