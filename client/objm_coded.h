@@ -19,7 +19,5 @@
  *         -TOO_LARGE; -OUT_OF_MEMORY. After an error the stream is of no more use
  */
 int objm_coded_read(struct objm_io *io, uint8_t coding, uint64_t len, int sink, void **ret_content);
-/** objm_conn.c: write all of it. @return 0; -SYSTEM, errno says why */
-int objm_write_all(int fd, const void *p, size_t n);
 
 #endif

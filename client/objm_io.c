@@ -334,3 +334,18 @@ void objm_io_settled(struct objm_io *io)
 	close_queue(io);
 	io->fds_lost = false;
 }
+
+int objm_write_all(int fd, const void *p, size_t n)
+{
+	while (n > 0) {
+		ssize_t k = write(fd, p, n);
+
+		if (k < 0 && errno == EINTR)
+			continue;
+		if (k < 0)
+			return -OBJM_STATUS_SYSTEM;
+		p = (const uint8_t *)p + k;
+		n -= (size_t)k;
+	}
+	return 0;
+}

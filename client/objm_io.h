@@ -66,6 +66,8 @@ int objm_io_read(struct objm_io *io, void *dst, uint64_t n);
  * @return 0; -LIMIT_EXCEEDED: it was lost (see fds_lost); -PROTO_ERROR: none came
  */
 int objm_io_take_fd(struct objm_io *io, int *ret_fd);
+/** Write all of it to a file or pipe. @return 0; -SYSTEM, errno says why */
+int objm_write_all(int fd, const void *p, size_t n);
 /**
  * Nothing is under way: whatever was lost concerns nobody any more. Closes surplus descriptors if no byte is pending.
  */

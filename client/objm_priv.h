@@ -1,7 +1,7 @@
 /*
  * objm_priv.h: what the files of libobjm share and programs do not see.
  *
- * struct objm_connection is of objm_conn.c and objm_server.c; struct objm and the call engine are of objm_session.c and
+ * struct objm_connection is of objm_conn.c, objm_response.c and objm_server.c; struct objm and the call engine are of objm_session.c and
  * objm_exchange.c, used by objm_get.c, objm_put.c, objm_meta.c and objm_list.c.
  */
 #ifndef OBJM_PRIV_H
@@ -32,6 +32,9 @@ struct objm_connection {
 
 objm_connection_t *objm_connection_new(int sock, int version, bool server);
 void objm_connection_free(objm_connection_t *conn);
+/** objm_response.c: a RESPONSE or SEGMENTED message of `n` bytes (still to be consumed), and what follows it. 0, or as objm_io_need(); then
+ * *resp, all zero before, is to be freed all the same. */
+int objm_take_response(objm_connection_t *conn, const struct om_proto_out *out, int n, objm_response_t *resp);
 
 /* ---------------------------------------------------------------- sessions */
 
