@@ -20,6 +20,13 @@ static_assert(OBJM_CACHE_HAS_FD == OBJM_CACHE_FD && OBJM_CACHE_HAS_DATA == OBJM_
 
 /* ---------------------------------------------------------------- with the session */
 
+static void attached(objm_t *s, int table_fd)
+{
+	(void)objm_cache_attach(s->cache, table_fd); /* one that cannot be mapped is none: every get asks the server */
+}
+
+static const struct objm_hooks cache_hooks = {.attached = attached, .settle = objm_cache_settle};
+
 int objm_cache_begin(objm_t *s)
 {
 	struct rlimit fds = {.rlim_cur = 1024};
@@ -31,14 +38,9 @@ int objm_cache_begin(objm_t *s)
 				  s->opt.cache_bytes);
 	if (!s->cache)
 		return objm_fail(s, -OBJM_STATUS_OUT_OF_MEMORY, "no memory for a cache of %u objects", s->opt.cache_objects);
+	s->hooks = &cache_hooks;
 	s->cache->report_at_ns = om_coarse_ns() + (uint64_t)s->opt.cache_report_ms * 1000000u;
 	return 0;
-}
-
-void objm_cache_table(objm_t *s, int fd)
-{
-	if (s->cache)
-		(void)objm_cache_attach(s->cache, fd); /* one that cannot be mapped is none: every get asks the server */
 }
 
 void objm_cache_end(objm_t *s)
@@ -47,6 +49,7 @@ void objm_cache_end(objm_t *s)
 		objm_cache_report(s);
 	objm_cache_free(s->cache);
 	s->cache = NULL;
+	s->hooks = NULL;
 }
 
 void objm_cache_count(const objm_t *s, struct objm_stats *ret_stats)

@@ -1,7 +1,7 @@
 /*
  * objm_coded.c: content that comes compressed, as blocks (doc/protocol.md, 4.6).
  *
- * Runs in clients, for objm_conn.c. What the server says is not believed: a block never gives more than is due of the object,
+ * Runs in clients, for objm_response.c. What the server says is not believed: a block never gives more than is due of the object,
  * nor more than OM_PROTO_BLOCK_MAX from compressed bytes, whatever these say, and memory grows with what has come. Without
  * libzstd nothing is negotiated and nothing of this is reached.
  */

@@ -2,7 +2,7 @@
  * objm_exchange.c: one request and its answer, once.
  *
  * Runs in clients. Builds the frame, sends it, hands each frame of the answer to the request's handler. One request is under way
- * at a time, so whatever else arrives belongs to nobody: the connection is given up. Called by objm_session.c.
+ * at a time, so whatever else arrives belongs to nobody: the connection is given up. Called by objm_call.c.
  */
 #include "client/objm_priv.h"
 

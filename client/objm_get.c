@@ -1,7 +1,7 @@
 /*
  * objm_get.c: reading objects: descriptors, mappings, copies; one or many.
  *
- * Runs in clients. Every function is a request with a frame handler (objm_session.c runs them). A descriptor that was
+ * Runs in clients. Every function is a request with a frame handler (objm_call.c runs them). A descriptor that was
  * received lies in exactly one place: in the frame, in the handler's structure, or with the caller.
  */
 #include "client/objm_priv.h"

@@ -2,8 +2,7 @@
  * objm_io.c: bytes and descriptors over a stream socket.
  *
  * Runs in clients, and in servers built with the library. One structure, objm_io, for each socket; called by
- * objm_conn.c,
- * objm_server.c and objm_session.c. Waits only in wait_for() or, where the socket has time-outs of its own, in the
+ * objm_conn.c, objm_server.c and those of a session. Waits only in wait_for() or, where the socket has time-outs of its own, in the
  * kernel; restarts what a signal interrupted; never raises SIGPIPE; every received descriptor is close-on-exec from
  * birth.
  */

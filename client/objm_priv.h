@@ -1,8 +1,14 @@
 /*
  * objm_priv.h: what the files of libobjm share and programs do not see.
  *
- * struct objm_connection is of objm_conn.c, objm_response.c and objm_server.c; struct objm and the call engine are of objm_session.c and
- * objm_exchange.c, used by objm_get.c, objm_put.c, objm_meta.c and objm_list.c.
+ * struct objm_connection is of objm_conn.c, objm_response.c and objm_server.c. struct objm, from the ground up:
+ *	objm_io.c	bytes and descriptors
+ *	objm_link.c	its connection
+ *	objm_exchange.c	a request and its answer, once
+ *	objm_call.c	the same, repeated where it is safe
+ *	objm_get.c, objm_put.c, objm_meta.c, objm_list.c	the calls
+ *	objm_cached.c	gets through the client cache, which hooks itself in (struct objm_hooks)
+ *	objm_session.c	options, open, close
  */
 #ifndef OBJM_PRIV_H
 #define OBJM_PRIV_H
@@ -48,6 +54,14 @@ struct objm_options_set { /* options after the defaults */
 
 struct objm_cache;
 
+/* What a client cache wants to be told by objm_call.c. */
+struct objm_hooks {
+	/* ATTACH was answered: the table's descriptor (stays the caller's), or -1: there is none. */
+	void (*attached)(objm_t *s, int table_fd);
+	/* Before a request: take the answer of the report that is under way. */
+	void (*settle)(objm_t *s);
+};
+
 struct objm {
 	struct objm_io io; /* io.sock is owned; -1: not connected */
 	struct objm_options_set opt;
@@ -59,6 +73,7 @@ struct objm {
 	uint8_t *tx;		       /* requests are built here */
 	size_t tx_cap;
 	struct objm_stats st;
+	const struct objm_hooks *hooks; /* NULL: no cache that keeps anything */
 	struct objm_cache *cache; /* NULL: none was asked for, or not needed yet */
 	uint32_t touch_id;	  /* TOUCH whose answer has not come; 0: none */
 	char err[768];
@@ -116,10 +131,13 @@ int objm_call(objm_t *s, struct objm_req *req);
 int objm_exchange(objm_t *s, struct objm_req *req, bool *ret_sent);
 /*
  * Pieces of objm_call(), for who has several requests under way (objm_put_many.c).
- * connect: 0 if there is a connection that shook hands, as objm_open(). disconnect: close it; no more of it comes.
+ * link: a new connection that shook hands; link_timeout: of its socket. connect: 0 if there is one that is attached, as
+ * objm_open(). disconnect: close it; no more of it comes.
  * next_message: the server's next message, up to its payload: its length, still to be consumed. stale: the server has
  * closed, or speaks without being asked. fail_status: the message of a failed request; `text`: the server's, or NULL.
  */
+int objm_link(objm_t *s);
+int objm_link_timeout(objm_t *s, uint32_t ms);
 int objm_connect(objm_t *s);
 void objm_disconnect(objm_t *s);
 int objm_next_message(objm_t *s, bool greeted, struct om_proto_out *ret_out);
@@ -131,10 +149,8 @@ int objm_fail(objm_t *s, int status, const char *fmt, ...) OM_PRINTF(3, 4);
 void objm_enter(objm_t *s);
 int objm_leave(objm_t *s, int r);
 /* objm_cached.c: the cache and its session. */
-/** Memory for the cache that the options ask for. 0; -OUT_OF_MEMORY. */
+/** Memory for the cache that the options ask for, and its hooks. 0; -OUT_OF_MEMORY. */
 int objm_cache_begin(objm_t *s);
-/** ATTACH was answered: the table's descriptor (stays the caller's), or -1: there is none. */
-void objm_cache_table(objm_t *s, int fd);
 /** A last report; then the cache goes. Before objm_disconnect(). */
 void objm_cache_end(objm_t *s);
 void objm_cache_count(const objm_t *s, struct objm_stats *ret_stats);
@@ -142,7 +158,7 @@ void objm_cache_count(const objm_t *s, struct objm_stats *ret_stats);
 /* objm_cache_report.c: TOUCH. */
 /** Tell the server of the hits since the last report, if it can be done without waiting. */
 void objm_cache_report(objm_t *s);
-/** Before a request: take the answer of the report that is under way. */
+/** struct objm_hooks. */
 void objm_cache_settle(objm_t *s);
 
 /* objm_get.c: one object, as objm_get() without counting the call. */

@@ -173,7 +173,8 @@ static int ready(objm_t *s, bool once, bool *ret_lost)
 {
 	int r;
 
-	objm_cache_settle(s);
+	if (s->hooks)
+		s->hooks->settle(s);
 	if (s->io.sock >= 0 && (s->leaving || (once && objm_stale(s))))
 		objm_disconnect(s);
 	r = objm_connect(s);
