@@ -3,18 +3,10 @@
  */
 #include "common/om_base.h"
 
-#include "common/om_log.h"
-
 void om_assert_fail(const char *cond, const char *file, int line, const char *func)
 {
 	(void)fprintf(stderr, "<2>assertion failed: %s (%s:%d, %s)\n", cond, file, line, func);
 	abort();
-}
-
-bool om_check_fail(const char *cond, const char *file, int line, const char *func)
-{
-	om_log(OM_MSG_CHECK, "check failed, going on: %s (%s:%d, %s)", cond, file, line, func);
-	return false;
 }
 
 static const struct status_row {

@@ -2,7 +2,7 @@
  * om_conf_check.c: completes a configuration with what follows from other values, and checks what spans several keys.
  *
  * Runs at the end of each reading. Main structure: struct om_conf_ctx, with the tree still there, so that every message
- * has its line. Called by om_conf.c alone. A key that was already reported is not reported again as a part of something
+ * has its line. Called by om_conf_load.c alone. A key that was already reported is not reported again as a part of something
  * larger. Errors are what cannot work; warnings are what works and is probably not meant.
  */
 #include "common/conf/om_conf_priv.h"

@@ -3,7 +3,7 @@
  *
  * Runs wherever a configuration is read or printed. Main structure: the om_conf_ops of each type of OM_CONF_TYPE_MAP,
  * which lie with the functions in om_conf_number.c, om_conf_text.c, om_conf_word.c and om_conf_peer.c. Called by
- * om_conf.c, om_conf_check.c and om_conf_print.c.
+ * om_conf_load.c, om_conf_check.c and om_conf_print.c.
  */
 #include "common/conf/om_conf_value.h"
 

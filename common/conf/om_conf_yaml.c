@@ -1,7 +1,7 @@
 /*
  * om_conf_yaml.c: makes a tree of a YAML or JSON text.
  *
- * Runs wherever a configuration is read. Main structure: struct om_conf_node. Called by om_conf.c (and for the table's
+ * Runs wherever a configuration is read. Main structure: struct om_conf_node. Called by om_conf_load.c (and for the table's
  * defaults, which are written as in a file). libyaml does the syntax; events are taken one by one, so that every bound
  * (depth, nodes, elements) holds before anything is built. Anchors, aliases and tags are refused: a configuration needs
  * none, and they are how a small file becomes a huge or a circular one.
@@ -15,35 +15,6 @@ struct reader {
 	yaml_parser_t parser;
 	size_t n_nodes;
 };
-
-void om_conf_node_free(struct om_conf_node *node)
-{
-	if (!node)
-		return;
-	for (struct om_conf_node *c = node->first, *next; c; c = next) {
-		next = c->next;
-		om_conf_node_free(c);
-	}
-	free(node->text);
-	free(node->key);
-	free(node);
-}
-
-struct om_conf_node *om_conf_node_child(const struct om_conf_node *node, const char *key)
-{
-	if (!node || node->kind != OM_CONF_MAP)
-		return NULL;
-	for (struct om_conf_node *c = node->first; c; c = c->next)
-		if (strcmp(c->key, key) == 0)
-			return c;
-	return NULL;
-}
-
-bool om_conf_node_null(const struct om_conf_node *node)
-{
-	return node->kind == OM_CONF_SCALAR && node->plain &&
-	       (node->len == 0 || strcmp(node->text, "~") == 0 || strcasecmp(node->text, "null") == 0);
-}
 
 static int out_of_memory(struct reader *r)
 {

@@ -1,5 +1,5 @@
 /*
- * om_conf.c: reads a configuration: walks the tree of a file and the table of keys together and fills struct om_conf.
+ * om_conf_load.c: reads a configuration: walks the tree of a file and the table of keys together and fills struct om_conf.
  *
  * Runs in the supervisor at start and reload. Main structures: struct om_conf, struct om_conf_ctx. Called by the
  * supervisor through om_conf.h. It never stops at an error: each is reported, the key keeps its default, and only at the
