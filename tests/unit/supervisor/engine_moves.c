@@ -5,14 +5,8 @@
 
 int mv_verdict(struct world *x)
 {
-	for (int i = 0; i < 10000; i++) {
-		serve_reaps(x);
-		if (x->l.verdict.hdr.req == x->l.req)
-			return x->l.verdict.status;
-		usleep(500);
-	}
-	fail_msg("no verdict for the lifecycle process");
-	return 0;
+	WORLD_UNTIL(x, x->l.verdict.hdr.req == x->l.req);
+	return x->l.verdict.status;
 }
 
 void mv_send(struct world *x, uint16_t type, const struct mv *m)
@@ -28,7 +22,7 @@ int mv_begin(struct world *x, const struct mv *m)
 	mv_send(x, OM_OP_MOVE_BEGIN, m);
 	int status = mv_verdict(x);
 	if (status == 0)
-		world_file_make(x, m->to, m->id);
+		world_file_make_uri(x, m->to, m->id, m->uri, 0);
 	return status;
 }
 
@@ -46,14 +40,10 @@ struct mv mv_of(struct world *x, const char *uri, uint64_t id, const char *from,
 void mv_move(struct world *x, const char *uri, uint64_t id, const char *from, const char *to, uint8_t kind)
 {
 	struct mv m = mv_of(x, uri, id, from, to, kind);
-	int status = -OBJM_STATUS_TRY_AGAIN;
+	int status;
 
 	/* while an older file of this name is on its way out, a move there waits */
-	for (int i = 0; i < 5000 && status == -OBJM_STATUS_TRY_AGAIN; i++) {
-		if (i > 0)
-			usleep(1000);
-		status = mv_begin(x, &m);
-	}
+	WORLD_UNTIL(x, (status = mv_begin(x, &m)) != -OBJM_STATUS_TRY_AGAIN);
 	assert_int_equal(status, 0);
 	assert_int_equal(mv_finish(x, &m), 0);
 }
@@ -102,9 +92,7 @@ void mv_check_none(struct world *x, const char *uri, uint64_t id)
 
 void mv_wait_file_gone(struct world *x, const char *tier, uint64_t id)
 {
-	for (int i = 0; i < 10000 && world_file_is(x, tier_no(x, tier), id); i++, usleep(500))
-		serve_reaps(x);
-	assert_false(world_file_is(x, tier_no(x, tier), id));
+	WORLD_UNTIL(x, !world_file_is(x, tier_no(x, tier), id));
 }
 
 uint64_t mv_objects_on(struct world *x, const char *tier)

@@ -407,9 +407,7 @@ void wait_complete(struct world *x)
 
 void world_wait_scan(struct world *x)
 {
-	for (int i = 0; i < 5000 && !x->l.scan.id_to; i++, usleep(1000))
-		serve_reaps(x);
-	assert_true(x->l.scan.id_to);
+	WORLD_UNTIL(x, x->l.scan.id_to != 0);
 }
 
 void world_scanned(struct world *x, uint8_t tier, uint64_t files)
@@ -439,6 +437,32 @@ void world_wait_state(struct world *x, const char *tier, int state)
 				return;
 	}
 	fail_msg("tier %s does not become %s", tier, om_tier_state_name((unsigned)state));
+}
+
+/* Where its configuration says, whether the engine runs or not. */
+static void tier_root(const struct world *x, const char *tier, char root[static 160])
+{
+	if (!strcmp(tier, "memory"))
+		(void)snprintf(root, 160, "%s", x->mem);
+	else
+		(void)snprintf(root, 160, "%s/%s", x->dir, tier);
+}
+
+void world_tier_away(const struct world *x, const char *tier, char away[static 192])
+{
+	char root[160];
+
+	tier_root(x, tier, root);
+	(void)snprintf(away, 192, "%s.away", root);
+	assert_int_equal(rename(root, away), 0);
+}
+
+void world_tier_back(const struct world *x, const char *tier, const char *away)
+{
+	char root[160];
+
+	tier_root(x, tier, root);
+	assert_int_equal(rename(away, root), 0);
 }
 
 bool was_reaped(const struct world *x, uint64_t id)

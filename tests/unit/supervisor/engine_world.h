@@ -64,6 +64,15 @@ void world_unmake(struct world *x);
 bool world_file_is(const struct world *x, uint8_t tier, uint64_t id);
 void world_file_remove(const struct world *x, uint8_t tier, uint64_t id);
 void serve_reaps(struct world *x);
+/* Until this holds, while removals are worked on; when it does not come true in 10 s or more, the test fails. */
+#define WORLD_UNTIL(x, cond) \
+	do { \
+		bool held_ = false; \
+		for (int n_ = 0; n_ < 20000 && !(held_ = (cond)); n_++, usleep(500)) \
+			serve_reaps(x); \
+		if (!held_) \
+			fail_msg("never: %s", #cond); \
+	} while (0)
 void next(struct world *x);
 void put_msg(struct peer *p, void *m, size_t len, const char *uri, const void *more, size_t more_len);
 uint8_t tier_no(struct world *x, const char *name);
@@ -80,6 +89,9 @@ void world_wait_scan(struct world *x);
 void world_found(struct world *x, uint8_t tier, const char *uri, uint64_t id, uint32_t flags);
 void world_scanned(struct world *x, uint8_t tier, uint64_t files);
 void world_wait_state(struct world *x, const char *tier, int state);
+/* Its disk goes (to `away`), and comes back. What the engine makes of it takes a moment: world_wait_state(). */
+void world_tier_away(const struct world *x, const char *tier, char away[static 192]);
+void world_tier_back(const struct world *x, const char *tier, const char *away);
 bool was_reaped(const struct world *x, uint64_t id);
 unsigned list_count(struct world *x, const char *prefix, uint32_t limit, char last[static 64], bool *ret_more);
 /* What a user owns, as the engine says; nothing is all 0. */

@@ -199,20 +199,18 @@ static void test_deleted_while_away(void **state)
 {
 	struct world *x = *state;
 	struct idx_ent ent;
-	char path[128], away[128];
+	char away[192];
 
 	put(x, "/gone", "disk", 0);
 	put(x, "/other", "disk", 0);
 	stop(x);
-	snprintf(path, sizeof(path), "%s/disk", x->dir);
-	snprintf(away, sizeof(away), "%s/away", x->dir);
-	assert_int_equal(rename(path, away), 0);
+	world_tier_away(x, "disk", away);
 	start(x);
 	assert_int_equal(del(x, "/gone"), 0);
 	put(x, "/other", "memory", OM_OBJ_EPHEMERAL);
 	assert_int_equal(del(x, "/other"), 0); /* put and deleted again: the tier's own must not resurface either */
 	stop(x);
-	assert_int_equal(rename(away, path), 0);
+	world_tier_back(x, "disk", away);
 	for (int round = 0; round < 2; round++) { /* the second start has no tombstones left to lean on */
 		start(x);
 		wait_complete(x);

@@ -94,7 +94,6 @@ static void test_two_records(void **state)
 	bool more;
 	struct idx_ent ent;
 	uint64_t a = put(x, "/a", "disk", 0);
-	uint8_t disk = tier_no(x, "disk"), slow = tier_no(x, "slow");
 
 	wait_complete(x);
 	snprintf(cat, sizeof(cat), "%s/disk/catalog", x->dir);
@@ -103,22 +102,13 @@ static void test_two_records(void **state)
 	copy_dir(cat, saved);
 	start(x);
 	wait_complete(x);
-	x->l.idle = true; /* the source's file stays, as if the crash came before its record went */
-	mv_send(x, OM_OP_MOVE_BEGIN, &(struct mv){ "/a", a, 1, disk, slow, OM_MOVE_HOME });
-	usleep(200000);
-	x->l.idle = false;
-	assert_int_equal(mv_verdict(x), 0);
-	world_file_make(x, slow, a);
-	mv_send(x, OM_OP_MOVE_COMMIT, &(struct mv){ "/a", a, 1, disk, slow, OM_MOVE_HOME });
-	assert_int_equal(mv_verdict(x), 0);
+	mv_move(x, "/a", a, "disk", "slow", OM_MOVE_HOME);
 	wait_complete(x);
 	stop(x);
 	copy_dir(saved, cat);
 	start(x);
 	wait_complete(x);
-	for (int i = 0; i < 10000 && !was_reaped(x, a); i++, usleep(500))
-		serve_reaps(x);
-	assert_true(was_reaped(x, a));
+	WORLD_UNTIL(x, was_reaped(x, a));
 	wait_complete(x);
 	assert_int_equal(index_get(x, "/a", &ent), 0);
 	assert_int_equal(ent.tier, ent.home);
@@ -216,7 +206,7 @@ static void test_scan_meets_move(void **state)
 static void test_tier_leaves(void **state)
 {
 	struct world *x = *state;
-	char path[160], away[160];
+	char away[192];
 	struct idx_ent ent;
 	uint64_t a = put(x, "/a", "disk", 0), b = put(x, "/b", "disk", 0);
 	struct mv m = mv_of(x, "/a", a, "disk", "slow", OM_MOVE_HOME);
@@ -224,19 +214,15 @@ static void test_tier_leaves(void **state)
 	mv_move(x, "/b", b, "disk", "memory", OM_MOVE_COPY);
 	assert_int_equal(mv_begin(x, &m), 0);
 	uint8_t slow = m.to;
-	snprintf(path, sizeof(path), "%s/disk", x->dir);
-	snprintf(away, sizeof(away), "%s/away", x->dir);
-	assert_int_equal(rename(path, away), 0);
+	world_tier_away(x, "disk", away);
 	world_wait_state(x, "disk", OM_TIERS_ABSENT);
 	assert_int_equal(mv_finish(x, &m), -OBJM_STATUS_UNAVAILABLE);
-	for (int i = 0; i < 10000 && world_file_is(x, slow, a); i++, usleep(500))
-		serve_reaps(x);
-	assert_false(world_file_is(x, slow, a));
+	WORLD_UNTIL(x, !world_file_is(x, slow, a));
 	/* the copy is all there is now */
 	assert_int_equal(index_get(x, "/b", &ent), 0);
 	assert_int_equal(ent.tier, tier_no(x, "memory"));
 	assert_int_equal(mv_drop(x, "/b", b, "memory", OM_DROP_COPY), -OBJM_STATUS_UNAVAILABLE);
-	assert_int_equal(rename(away, path), 0);
+	world_tier_back(x, "disk", away);
 	world_wait_state(x, "disk", OM_TIERS_READY);
 	wait_complete(x);
 	mv_check_at(x, "/a", a, "disk", "disk");

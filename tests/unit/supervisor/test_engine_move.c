@@ -94,8 +94,7 @@ static void test_refused(void **state)
 	assert_int_equal(mv_finish(x, &m), 0);
 	assert_int_equal(x->killed, 0);
 	mv_send(x, OM_OP_MOVE_COMMIT, &m); /* a second time: a process that forgot what it did is not trusted */
-	for (int i = 0; i < 5000 && !x->killed; i++)
-		usleep(1000);
+	WORLD_UNTIL(x, x->killed);
 	assert_int_equal(x->killed, SUP_CHILD_LIFECYCLE + 1);
 }
 
@@ -119,9 +118,8 @@ static void test_ephemeral_at_the_commit(void **state)
 	assert_int_equal(mv_objects_on(x, "slow"), 0);
 	mv_check_at(x, "/e", e, "memory", "memory");
 	/* and what is a disk again when it is committed */
-	int status = -OBJM_STATUS_TRY_AGAIN;
-	for (int i = 0; i < 5000 && status == -OBJM_STATUS_TRY_AGAIN; i++, usleep(1000))
-		status = mv_begin(x, &m); /* the name is free when its removal is forgotten */
+	int status;
+	WORLD_UNTIL(x, (status = mv_begin(x, &m)) != -OBJM_STATUS_TRY_AGAIN); /* the name is free when its removal is forgotten */
 	assert_int_equal(status, 0);
 	slow->is_volatile = false;
 	assert_int_equal(mv_finish(x, &m), -OBJM_STATUS_INVALID_REQUEST);
@@ -186,9 +184,8 @@ static void test_room(void **state)
 	assert_int_equal(mv_begin(x, &m[1]), 0);
 	assert_int_equal(mv_begin(x, &m[2]), -OBJM_STATUS_NO_SPACE); /* 300 MiB hold two of 140 */
 	mv_send(x, OM_OP_MOVE_ABORT, &m[0]);
-	int status = -OBJM_STATUS_NO_SPACE; /* until the file that was given up is gone */
-	for (int i = 0; i < 5000 && status == -OBJM_STATUS_NO_SPACE; i++, usleep(1000))
-		status = mv_begin(x, &m[2]);
+	int status; /* until the file that was given up is gone */
+	WORLD_UNTIL(x, (status = mv_begin(x, &m[2])) != -OBJM_STATUS_NO_SPACE);
 	assert_int_equal(status, 0);
 	assert_int_equal(mv_finish(x, &m[1]), 0);
 	assert_int_equal(mv_finish(x, &m[2]), 0);
@@ -208,9 +205,8 @@ static void test_abort(void **state)
 	x->l.idle = true;
 	mv_send(x, OM_OP_MOVE_ABORT, &m);
 	x->l.idle = false; /* the removal is on its way: its name is not free before it is done */
-	int status = -OBJM_STATUS_TRY_AGAIN;
-	for (int i = 0; i < 5000 && status == -OBJM_STATUS_TRY_AGAIN; i++, usleep(1000))
-		status = mv_begin(x, &m);
+	int status;
+	WORLD_UNTIL(x, (status = mv_begin(x, &m)) != -OBJM_STATUS_TRY_AGAIN);
 	assert_int_equal(status, 0);
 	assert_true(was_reaped(x, a));
 	assert_int_equal(mv_finish(x, &m), 0);

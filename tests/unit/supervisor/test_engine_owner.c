@@ -4,7 +4,7 @@
  */
 #include <lmdb.h>
 
-#include "engine_world.h"
+#include "engine_moves.h"
 
 #define ALICE 1000u
 #define BOB 1001u
@@ -68,24 +68,6 @@ static void give_up(struct world *x, uint64_t id)
 	put_msg(&x->w, &m, sizeof(m), "", NULL, 0);
 }
 
-static int move(struct world *x, const char *uri, uint64_t id, uint64_t size, const char *from, const char *to, uint8_t kind)
-{
-	int status = 0;
-
-	for (unsigned i = 0; i < 2 && status == 0; i++) {
-		struct om_op_move m = { .hdr.type = i ? OM_OP_MOVE_COMMIT : OM_OP_MOVE_BEGIN, .id = id, .size = size, .rev = 1,
-					.from = tier_no(x, from), .to = tier_no(x, to), .kind = kind, .uri_len = (uint16_t)strlen(uri) };
-		put_msg(&x->l, &m, sizeof(m), uri, NULL, 0);
-		for (int n = 0; n < 10000 && x->l.verdict.hdr.req != x->l.req; n++, usleep(500))
-			serve_reaps(x);
-		assert_int_equal(x->l.verdict.hdr.req, x->l.req);
-		status = x->l.verdict.status;
-		if (!i && status == 0)
-			world_file_make_uri(x, m.to, id, uri, 0);
-	}
-	return status;
-}
-
 static void limits(struct world *x, uint64_t bytes, uint32_t objects)
 {
 	x->conf->limits.bytes_per_uid = bytes;
@@ -116,9 +98,9 @@ static void test_sums(void **state)
 	OWNS(x, OM_UID_NONE, 2, 7);
 	OWNS(x, OM_UID_OLD, 0, 0);
 	/* moves keep the owner, a cached copy is nobody's */
-	assert_int_equal(move(x, "/a", a, 100, "disk", "memory", OM_MOVE_COPY), 0);
+	mv_move(x, "/a", a, "disk", "memory", OM_MOVE_COPY);
 	OWNS(x, ALICE, 2, 300);
-	assert_int_equal(move(x, "/a", a, 100, "disk", "slow", OM_MOVE_HOME), 0);
+	mv_move(x, "/a", a, "disk", "slow", OM_MOVE_HOME);
 	OWNS(x, ALICE, 2, 300);
 	restart(x);
 	OWNS(x, ALICE, 2, 300);
@@ -155,9 +137,7 @@ static void test_set_and_drop(void **state)
 	OWNS(x, ALICE, 1, 9);
 	struct om_op_drop d = { .hdr.type = OM_OP_DROP, .id = id, .rev = 1, .tier = m.tier, .why = OM_DROP_EVICT, .uri_len = 2 };
 	put_msg(&x->l, &d, sizeof(d), "/e", NULL, 0);
-	for (int n = 0; n < 10000 && x->l.verdict.hdr.req != x->l.req; n++, usleep(500))
-		serve_reaps(x);
-	assert_int_equal(x->l.verdict.status, 0);
+	assert_int_equal(mv_verdict(x), 0);
 	assert_int_equal(users(x), 0);
 	/* a file that is gone */
 	id = give(x, "/f", "disk", ALICE, 11);
@@ -220,9 +200,7 @@ static void test_bytes(void **state)
 	/* a worker dies with its promises */
 	assert_int_equal(ask(x, "/d", "disk", ALICE, 500, &id), 0);
 	world_worker_again(x);
-	for (int i = 0; i < 5000 && owns(x, ALICE).reserved_bytes; i++, usleep(1000))
-		serve_reaps(x);
-	assert_int_equal(owns(x, ALICE).reserved_bytes, 0);
+	WORLD_UNTIL(x, !owns(x, ALICE).reserved_bytes);
 	assert_int_equal(ask(x, "/d", "disk", ALICE, 500, &id2), 0);
 	assert_int_equal(x->killed, 0);
 }
@@ -369,21 +347,8 @@ static void test_rooms(void **state)
 	assert_int_equal(verdict(x)->status, 0);
 	assert_int_equal(owns(x, ALICE).reserved_bytes, 1000);
 	world_worker_again(x);
-	for (int i = 0; i < 5000 && owns(x, ALICE).reserved_bytes; i++, usleep(1000))
-		serve_reaps(x);
-	assert_int_equal(owns(x, ALICE).reserved_bytes, 0);
+	WORLD_UNTIL(x, !owns(x, ALICE).reserved_bytes);
 	OWNS(x, ALICE, 1, 1000);
-}
-
-static int state_of(struct world *x, const char *name)
-{
-	struct sup_engine_stat st;
-
-	sup_engine_stat(x->e, &st);
-	for (unsigned i = 0; i < st.n_tiers; i++)
-		if (!strcmp(st.tiers[i].name, name))
-			return st.tiers[i].state;
-	return -1;
 }
 
 /* A catalog that is lost: the files say whose they are; one from before there were owners is nobody's, and nobody is held for it. */
@@ -416,8 +381,7 @@ static void test_rebuild(void **state)
 	OWNS(x, ALICE, 2, 11);
 	/* by order, while it serves: counted again from the records */
 	assert_int_equal(sup_engine_rebuild(x->e, "disk"), 0);
-	for (int i = 0; i < 10000 && state_of(x, "disk") != OM_TIERS_READY; i++, usleep(1000))
-		serve_reaps(x);
+	world_wait_state(x, "disk", OM_TIERS_READY);
 	wait_complete(x);
 	OWNS(x, ALICE, 2, 11);
 	OWNS(x, BOB, 1, 5);
@@ -457,8 +421,8 @@ static void test_damage(void **state)
 	stop(x);
 	rot(x, "/a");
 	start(x);
-	for (int i = 0; i < 10000 && (lookup(x, "/a", &rec) < 0 || state_of(x, "disk") != OM_TIERS_READY); i++, usleep(1000))
-		serve_reaps(x);
+	WORLD_UNTIL(x, lookup(x, "/a", &rec) == 0);
+	world_wait_state(x, "disk", OM_TIERS_READY);
 	wait_complete(x);
 	OWNS(x, ALICE, 2, 10);
 	restart(x);
@@ -469,23 +433,17 @@ static void test_damage(void **state)
 static void test_tier_goes(void **state)
 {
 	struct world *x = *state;
-	char from[128], to[128];
+	char mark[128], away[192];
 
 	give(x, "/m", "memory", ALICE, 10);
 	give(x, "/d", "slow", ALICE, 20);
-	(void)snprintf(from, sizeof(from), "%s/slow", x->dir);
-	(void)snprintf(to, sizeof(to), "%s/away", x->dir);
-	assert_int_equal(rename(from, to), 0);
-	(void)snprintf(from, sizeof(from), "%s/.objmapper-tier", x->mem);
-	assert_int_equal(unlink(from), 0);
-	for (int i = 0; i < 10000 && owns(x, ALICE).objects != 1; i++, usleep(1000))
-		serve_reaps(x);
+	world_tier_away(x, "slow", away);
+	(void)snprintf(mark, sizeof(mark), "%s/.objmapper-tier", x->mem);
+	assert_int_equal(unlink(mark), 0);
+	WORLD_UNTIL(x, owns(x, ALICE).objects == 1);
 	OWNS(x, ALICE, 1, 20);
-	(void)snprintf(from, sizeof(from), "%s/slow", x->dir);
-	assert_int_equal(rename(to, from), 0);
-	for (int i = 0; i < 10000 && state_of(x, "slow") != OM_TIERS_READY; i++, usleep(1000))
-		serve_reaps(x);
-	assert_int_equal(state_of(x, "slow"), OM_TIERS_READY);
+	world_tier_back(x, "slow", away);
+	world_wait_state(x, "slow", OM_TIERS_READY);
 	give(x, "/e", "disk", ALICE, 1);
 	OWNS(x, ALICE, 2, 21);
 }

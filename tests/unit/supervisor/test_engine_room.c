@@ -2,7 +2,7 @@
  * test_engine_room.c: what tiers hold and promise: nothing beyond their capacity, whoever asks in whatever order; who waits for
  * room gets it first.
  */
-#include "engine_world.h"
+#include "engine_moves.h"
 
 #define MB (UINT64_C(1) << 20)
 
@@ -92,9 +92,7 @@ static void test_rooms(void **state)
 	assert_int_equal(reserve(x, "memory", 4, UINT64_C(1) << 62), -OBJM_STATUS_NO_SPACE);
 	/* all of a worker's promises end with it */
 	world_worker_again(x);
-	for (int i = 0; i < 5000 && stat_of(x, "memory").reserved_bytes; i++, usleep(1000))
-		serve_reaps(x);
-	assert_int_equal(stat_of(x, "memory").reserved_bytes, 0);
+	WORLD_UNTIL(x, !stat_of(x, "memory").reserved_bytes);
 }
 
 /* Nothing new is sent to a tier that is drained; a put that lies there already succeeds, and the drain takes its object along. */
@@ -143,32 +141,13 @@ static void test_used_is_what_is_there(void **state)
 	assert_true(s.used_bytes >= 300 * MB + 4096 && s.used_bytes < 302 * MB); /* with the catalog */
 }
 
-static int drop_copy(struct world *x, const char *uri, uint64_t id)
-{
-	struct om_op_drop m = { .hdr.type = OM_OP_DROP, .id = id, .tier = tier_no(x, "memory"), .why = OM_DROP_COPY,
-				.uri_len = (uint16_t)strlen(uri) };
-
-	put_msg(&x->l, &m, sizeof(m), uri, NULL, 0);
-	for (int i = 0; i < 10000 && x->l.verdict.hdr.req != x->l.req; i++, usleep(500))
-		serve_reaps(x);
-	return x->l.verdict.status;
-}
+static int drop_copy(struct world *x, const char *uri, uint64_t id) { return mv_drop(x, uri, id, "memory", OM_DROP_COPY); }
 
 static uint64_t cached(struct world *x, const char *uri, uint64_t size)
 {
 	uint64_t id = put_size(x, uri, "disk", size, 0);
 
-	for (unsigned i = 0; i < 2; i++) {
-		struct om_op_move m = { .hdr.type = i ? OM_OP_MOVE_COMMIT : OM_OP_MOVE_BEGIN, .id = id, .size = size, .rev = 1,
-					.from = tier_no(x, "disk"), .to = tier_no(x, "memory"), .kind = OM_MOVE_COPY,
-					.uri_len = (uint16_t)strlen(uri) };
-		put_msg(&x->l, &m, sizeof(m), uri, NULL, 0);
-		for (int n = 0; n < 10000 && x->l.verdict.hdr.req != x->l.req; n++, usleep(500))
-			serve_reaps(x);
-		assert_int_equal(x->l.verdict.status, 0);
-		if (!i)
-			world_file_make(x, m.to, id);
-	}
+	mv_move(x, uri, id, "disk", "memory", OM_MOVE_COPY);
 	return id;
 }
 
@@ -185,8 +164,7 @@ static void test_waits_for_room(void **state)
 	uint64_t first = x->w.req;
 	send_reserve(x, "memory", 2, 10 * MB, true); /* there is room for this one now, and somebody before it */
 	uint64_t second = x->w.req;
-	for (int i = 0; i < 10000 && !x->l.n_rooms; i++, usleep(500))
-		serve_reaps(x);
+	WORLD_UNTIL(x, x->l.n_rooms);
 	assert_true(x->l.room.bytes >= 200 * MB && x->l.room.bytes <= 212 * MB); /* that must be free, of 300 */
 	assert_int_equal(x->l.room.tier, tier_no(x, "memory"));
 	assert_int_equal(drop_copy(x, "/a", a), 0);
@@ -233,14 +211,11 @@ static void test_waiter_dies(void **state)
 	uint64_t a = cached(x, "/a", 250 * MB);
 
 	send_reserve(x, "memory", 1, 200 * MB, true);
-	for (int i = 0; i < 10000 && !x->l.n_rooms; i++, usleep(500))
-		serve_reaps(x);
+	WORLD_UNTIL(x, x->l.n_rooms);
 	world_worker_again(x);
 	assert_int_equal(drop_copy(x, "/a", a), 0);
 	wait_complete(x);
-	for (int i = 0; i < 5000 && stat_of(x, "memory").reserved_bytes; i++, usleep(1000))
-		serve_reaps(x);
-	assert_int_equal(stat_of(x, "memory").reserved_bytes, 0);
+	WORLD_UNTIL(x, !stat_of(x, "memory").reserved_bytes);
 	assert_int_equal(reserve(x, "memory", 1, 200 * MB), 0);
 }
 

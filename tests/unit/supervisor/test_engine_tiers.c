@@ -15,19 +15,6 @@ static const char *name(unsigned i)
 	return text;
 }
 
-static void go_away(struct world *x, const char *tier, char away[static 192])
-{
-	const char *root = world_root(x, tier_no(x, tier));
-
-	(void)snprintf(away, 192, "%s.away", root);
-	assert_int_equal(rename(root, away), 0);
-}
-
-static void come_back(struct world *x, const char *tier, const char *away)
-{
-	assert_int_equal(rename(away, world_root(x, tier_no(x, tier))), 0);
-}
-
 static int put_once(struct world *x, const char *uri, const char *tier, uint64_t *ret_id)
 {
 	int status = prepare(x, uri, tier_no(x, tier), 0, (struct om_op_cond){ 0 }, ret_id);
@@ -51,11 +38,11 @@ static void test_changes_all_the_way(void **state)
 		id[i] = want[i] = put(x, name(i), "disk", 0);
 	for (unsigned i = 0; i < N; i++) {
 		if (i == N / 6)
-			go_away(x, "disk", away);
+			world_tier_away(x, "disk", away);
 		if (i == N / 3)
 			world_wait_state(x, "disk", OM_TIERS_ABSENT);
 		if (i == 2 * N / 3)
-			come_back(x, "disk", away);
+			world_tier_back(x, "disk", away);
 		uint64_t fresh;
 		/* one is replaced on another tier, one deleted, one left alone */
 		if (i % 3 == 0 && put_once(x, name(i), "slow", &fresh) == 0)
@@ -98,9 +85,9 @@ static void test_comes_and_goes_at_once(void **state)
 	for (unsigned i = 0; i < N; i++)
 		id[i] = put(x, name(i), "disk", 0);
 	for (unsigned round = 0; round < 3; round++) {
-		go_away(x, "disk", away);
+		world_tier_away(x, "disk", away);
 		world_wait_state(x, "disk", OM_TIERS_ABSENT);
-		come_back(x, "disk", away);
+		world_tier_back(x, "disk", away);
 		for (int i = 0; i < 30000 && round < 2 && atomic_load(&tier_of(x, "disk")->phase) == SUP_PHASE_ABSENT; i++)
 			(void)usleep(200); /* it has begun to come */
 	}
@@ -120,15 +107,10 @@ static void test_memory_goes(void **state)
 
 	(void)put(x, "/e", "memory", OM_OBJ_EPHEMERAL);
 	mv_move(x, "/a", a, "disk", "memory", OM_MOVE_COPY);
-	go_away(x, "memory", away);
+	world_tier_away(x, "memory", away);
 	world_wait_state(x, "memory", OM_TIERS_ABSENT);
 	/* the index is gone through in steps, in any order */
-	for (int i = 0; i < 10000; i++, usleep(1000)) {
-		serve_reaps(x);
-		if (index_get(x, "/e", &ent) == -OBJM_STATUS_NOT_FOUND && index_get(x, "/a", &ent) == 0 && ent.tier == ent.home)
-			break;
-	}
-	assert_int_equal(index_get(x, "/e", &ent), -OBJM_STATUS_NOT_FOUND);
+	WORLD_UNTIL(x, index_get(x, "/e", &ent) == -OBJM_STATUS_NOT_FOUND && index_get(x, "/a", &ent) == 0 && ent.tier == ent.home);
 	mv_check_at(x, "/a", a, "disk", "disk");
 	mv_check_at(x, "/d", d, "disk", "disk");
 	assert_int_equal(mkdir(x->mem, 0700), 0);
@@ -184,9 +166,9 @@ static void test_reloads_meet_a_tier_that_comes(void **state)
 	(void)put(x, "/a", "disk", 0);
 	assert_int_equal(pthread_create(&thread, NULL, reload_main, &r), 0);
 	for (unsigned round = 0; round < 2; round++) {
-		go_away(x, "disk", away);
+		world_tier_away(x, "disk", away);
 		world_wait_state(x, "disk", OM_TIERS_ABSENT);
-		come_back(x, "disk", away);
+		world_tier_back(x, "disk", away);
 		world_wait_state(x, "disk", OM_TIERS_READY);
 	}
 	atomic_store(&r.stop, true);
@@ -210,10 +192,7 @@ static int order(struct world *x, const char *tier, enum sup_engine_order what)
 	int status = 1;
 
 	assert_int_equal(sup_engine_tier_order(x->e, tier, what, true, 10000, on_order, &status), 0);
-	for (int i = 0; i < 20000 && status > 0; i++, usleep(500)) {
-		serve_reaps(x);
-		sup_engine_asks(x->e, 0);
-	}
+	WORLD_UNTIL(x, (sup_engine_asks(x->e, 0), status <= 0));
 	return status;
 }
 
@@ -238,17 +217,15 @@ static void test_forgotten_with_work_left(void **state)
 	x->l.idle = true;
 	assert_int_equal(del(x, "/a"), 0); /* its file stays, and then its disk is gone */
 	assert_int_equal(prepare(x, "/b", disk, 0, (struct om_op_cond){ 0 }, &b), 0);
-	go_away(x, "disk", away);
+	world_tier_away(x, "disk", away);
 	world_wait_state(x, "disk", OM_TIERS_ABSENT);
 	assert_true(removals(x) > 0);
+	WORLD_UNTIL(x, atomic_load(&tier_of(x, "disk")->phase) == SUP_PHASE_ABSENT);
 	assert_int_equal(order(x, "disk", SUP_TIER_FORGET), 0);
 	assert_int_equal(tier_no(x, "disk"), disk);
 	world_worker_again(x); /* its put ends with it */
 	world_lifecycle_again(x);
-	for (int i = 0; i < 20000 && (tier_no(x, "disk") != OM_TIER_NONE || removals(x)); i++, usleep(500))
-		serve_reaps(x);
-	assert_int_equal(tier_no(x, "disk"), OM_TIER_NONE);
-	assert_int_equal(removals(x), 0);
+	WORLD_UNTIL(x, tier_no(x, "disk") == OM_TIER_NONE && removals(x) == 0);
 	assert_int_equal(atomic_load(&x->killed), 0);
 	wait_complete(x);
 	(void)put(x, "/c", "slow", 0);
@@ -299,7 +276,7 @@ static void test_version_on_an_absent_tier(void **state)
 	struct om_op_cond is_a = { .kind = OM_COND_VERSION, .id = a };
 	struct om_op_delete d = { .hdr.type = OM_OP_DELETE, .cond = is_a, .uri_len = 2 };
 
-	go_away(x, "disk", away);
+	world_tier_away(x, "disk", away);
 	world_wait_state(x, "disk", OM_TIERS_ABSENT);
 	stop(x);
 	start(x); /* the index of this run has never heard of it */
@@ -307,10 +284,9 @@ static void test_version_on_an_absent_tier(void **state)
 		assert_int_equal(prepare(x, "/a", tier_no(x, "slow"), 0, is_a, &fresh), -OBJM_STATUS_UNAVAILABLE);
 		put_msg(&x->w, &d, sizeof(d), "/a", NULL, 0);
 		assert_int_equal(verdict(x)->status, -OBJM_STATUS_UNAVAILABLE);
-		for (int i = 0; i < 20000 && !atomic_load(&x->e->filled); i++)
-			(void)usleep(500);
+		WORLD_UNTIL(x, atomic_load(&x->e->filled));
 	}
-	come_back(x, "disk", away);
+	world_tier_back(x, "disk", away);
 	world_wait_state(x, "disk", OM_TIERS_READY);
 	assert_int_equal(prepare(x, "/a", tier_no(x, "slow"), 0, (struct om_op_cond){ .kind = OM_COND_VERSION, .id = a + 1 }, &fresh),
 			 -OBJM_STATUS_PRECONDITION_FAILED);
