@@ -174,11 +174,18 @@ static bool takes_tomb(const struct sup_batch *b, const struct sup_stage *s)
 	return s->act == SUP_ACT_MOVE && atomic_load(&b->t->has_tombs);
 }
 
+/* Tombstones of a delete come with its first stage: it may have happened whatever becomes of it. Those of a put have a stage of their own,
+ * when its record is committed. */
+static bool records_tombs(const struct sup_op *op)
+{
+	return op->tombs && (op->kind == SUP_OP_PUT ? op->stages[op->stage].act == SUP_ACT_TOMB : op->stage == 0);
+}
+
 static bool touches_state(const struct sup_batch *b, struct sup_op *op)
 {
 	const struct sup_stage *s = stage_of(op);
 
-	if ((op->tombs && op->stage == 0) || ends_intent(op, s) || takes_tomb(b, s))
+	if (records_tombs(op) || ends_intent(op, s) || takes_tomb(b, s))
 		return true;
 	if (b->t->is_volatile)
 		return false;
@@ -204,7 +211,7 @@ static int state_apply(struct sup_batch *b, struct sup_op *op)
 	const struct sup_stage *s = stage_of(op);
 	int err = 0;
 
-	if (op->tombs && op->stage == 0)
+	if (records_tombs(op))
 		err = state_tombs(b, op);
 	if (err == 0 && takes_tomb(b, s)) {
 		uint8_t key[IDX_STATE_KEY_BYTES];

@@ -2,6 +2,7 @@
  * sup_engine_fill.c: the shared index is built from the catalogs while the daemon serves: a thread that reads them and ends, and the
  * publisher, which takes what it has read between its other work. See sup_engine_int.h for who owns what.
  */
+#include "common/om_fault.h"
 #include "supervisor/sup_engine_int.h"
 
 /* ---- publisher ---- */
@@ -156,13 +157,15 @@ static void fill_tier(struct fill_ctx *c, struct sup_tier *t)
 {
 	struct idx_cat_snap *snap;
 	struct idx_cat_scan_res res = { 0 };
-	int err = idx_cat_snap_open(t->cat, &snap);
+	int injected = om_fault(OM_FAULT_SUP_FILL);
+	int err = injected ? -om_status_errno(injected) : idx_cat_snap_open(t->cat, &snap);
 
 	if (err == 0) {
 		err = idx_cat_scan(snap, fill_rec, c, &res);
 		idx_cat_snap_close(snap);
 	}
-	if (err < 0 && err != -OBJM_STATUS_GONE) {
+	if (err < 0 && err != -OBJM_STATUS_GONE) { /* before the last row: what was not read is not taken for what is not there */
+		atomic_store(&t->hides, true);
 		om_log(OM_MSG_CATALOG, "tier %s: its catalog cannot be read to the end: %s: restart the daemon to have it rebuilt",
 		       t->conf->name, idx_cat_message());
 		sup_tier_fail(t, om_status_text(err));

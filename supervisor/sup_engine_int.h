@@ -117,9 +117,10 @@ struct sup_tier {
 	_Atomic uint64_t stat_in, stat_out; /* bytes of objects that came and went */
 	_Atomic uint64_t stat_used, stat_reserved, stat_copies, stat_evictable, stat_pinned, stat_removals; /* for figures */
 	bool owes_rebuild;	 /* its catalog is not complete */
-	_Atomic bool hides;	 /* absent, and it may hold objects: a miss proves nothing */
+	_Atomic bool hides;	 /* absent, or its catalog could not be read to the end, and it may hold objects: a miss proves nothing */
 	uint8_t dirty;		 /* publisher: enum sup_dirty: deletes look here, too */
 	_Atomic bool has_tombs;	 /* the state environment has tombstones for it: a move here takes the object's away */
+	_Atomic bool tombs_idle; /* none has been planned since all of them were known to have done their work (sup_reap_tombs()) */
 	bool ballast;		 /* committer: the file is there */
 
 	/* coming and going at run time (sup_engine_tiers.c, sup_engine_tierd.c) */
@@ -202,6 +203,7 @@ enum sup_op_kind {
 };
 enum sup_act { SUP_ACT_PUT, SUP_ACT_DEL, SUP_ACT_FOUND, SUP_ACT_SETTLE, SUP_ACT_TOMB, SUP_ACT_INTENT, SUP_ACT_MOVE, SUP_ACT_GONE, SUP_ACT_SET, SUP_ACT_BACK };
 
+#define SUP_STAGES_MAX (OM_TIERS_MAX + 1u) /* every tier once, and tombstones */
 struct sup_stage {
 	struct sup_tier *tier;
 	enum sup_act act;
@@ -233,7 +235,7 @@ struct sup_op {
 	uint32_t tombs;	   /* bit mask of tier indices: a tombstone for each absent or rebuilding tier */
 	uint64_t tomb_id;
 	unsigned n_stages, stage;
-	struct sup_stage stages[OM_TIERS_MAX];
+	struct sup_stage stages[SUP_STAGES_MAX];
 	int status;
 	uint8_t change;	    /* set by who publishes it: enum om_change + 1, 0: nothing that a watcher is told */
 	struct idx_ent ent; /* with `change`: what stands now; of a delete, what went (its id at least) */

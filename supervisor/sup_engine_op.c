@@ -362,7 +362,8 @@ static void half_done(struct sup_engine *e, struct sup_op *op)
 		om_log(OM_MSG_CATALOG, "object %llu stands, but an older record on tier %s could not be removed: %s",
 		       (unsigned long long)op->rec.id, op->stages[op->stage].tier->conf->name, om_status_text(op->status));
 		for (unsigned i = op->stage; i < op->n_stages; i++)
-			op->stages[i].tier->dirty |= SUP_DIRTY_LEFT;
+			if (op->stages[i].act != SUP_ACT_TOMB)
+				op->stages[i].tier->dirty |= SUP_DIRTY_LEFT;
 		op->status = 0;
 	} else if (op->kind == SUP_OP_SET) { /* the home's record counts: a copy that is behind does no harm */
 		op->status = 0;

@@ -7,7 +7,7 @@
 
 void sup_op_add_stage(struct sup_op *op, struct sup_tier *t, enum sup_act act, bool expect)
 {
-	OM_ASSERT(op->n_stages < OM_TIERS_MAX);
+	OM_ASSERT(op->n_stages < SUP_STAGES_MAX);
 	op->stages[op->n_stages++] = (struct sup_stage){ .tier = t, .act = act, .expect = expect };
 }
 
@@ -68,6 +68,7 @@ void sup_op_plan_tombs(struct sup_engine *e, struct sup_op *op)
 			continue;
 		op->tombs |= 1u << i;
 		atomic_store(&t->has_tombs, true);
+		atomic_store(&t->tombs_idle, false); /* before it can be recorded: who clears them looks at this */
 	}
 	op->tomb_id = op->kind == SUP_OP_PUT ? op->rec.id - 1 : e->id_next - 1;
 	if (op->tombs && !op->tomb_counted) { /* a tier that comes back reads its tombstones when these have been recorded */
@@ -116,6 +117,8 @@ bool sup_op_plan(struct sup_engine *e, struct sup_op *op)
 		op->home = have ? stands_elsewhere(e, &cur, t) : NULL;
 		sup_op_plan_deletes(e, op, have ? &cur : NULL, t);
 		sup_op_plan_tombs(e, op);
+		if (op->tombs) /* not before the record: a put that comes to nothing must not take away what it was to replace */
+			sup_op_add_stage(op, t, SUP_ACT_TOMB, false);
 		return true;
 	}
 	case SUP_OP_DELETE:

@@ -59,8 +59,11 @@ void sup_pub_rows(struct sup_engine *e, struct sup_tier *t)
 	atomic_store(&t->stat_removals, t->acct.removals);
 	if (t->no == OM_TIER_NONE)
 		return;
+	/* workers take an absent tier for one that hides something */
 	if (row.state == OM_TIERS_ABSENT && !t->hides)
-		row.state = OM_TIERS_FAILED; /* workers take an absent tier for one that hides something */
+		row.state = OM_TIERS_FAILED;
+	else if (row.state == OM_TIERS_FAILED && t->hides)
+		row.state = OM_TIERS_ABSENT;
 	idxw_tier(e->index, t->no, &row);
 }
 

@@ -382,14 +382,17 @@ static void do_stale(struct sup_engine *e, struct sup_job *job)
 	}
 }
 
-/* Tombstones of tiers that are here and whole, and that met no record at this start, have done their work. */
+/* Asked inside the transaction that clears them: what is planned later is recorded behind it. */
+static bool tombs_idle(void *arg) { return atomic_load(&((struct sup_tier *)arg)->tombs_idle); }
+
+/* Tombstones of tiers that are here and whole, and that met no record at this start. */
 static void do_tombs(struct sup_engine *e)
 {
 	for (unsigned i = 0; i < e->n_tiers; i++) {
 		struct sup_tier *t = &e->tiers[i];
-		if (!t->cat || t->owes_rebuild || (e->tombs_hit & 1u << i))
+		if (t->no == OM_TIER_NONE || !tombs_idle(t))
 			continue;
-		if (idx_state_tomb_clear(e->state, t->no) < 0)
+		if (idx_state_tomb_clear(e->state, t->no, tombs_idle, t) < 0)
 			om_log(OM_MSG_CATALOG, "tombstones of tier %s cannot be cleared: %s", t->conf->name, idx_cat_message());
 	}
 }

@@ -208,7 +208,7 @@ void sup_reap_again(struct sup_engine *e)
 {
 	for (struct sup_removal **p = &e->rm_failed; *p;) {
 		struct sup_removal *r = *p;
-		if (!r->tier->cat || r->tier->away) {
+		if (!r->tier->cat || r->tier->away || r->tier->hides) {
 			p = &r->next;
 			continue;
 		}
@@ -453,13 +453,34 @@ static bool ask(struct sup_engine *e, enum sup_job_kind kind)
 	return true;
 }
 
-void sup_reap_tombs(struct sup_engine *e) { (void)ask(e, SUP_JOB_TOMBS); }
+/* Where nothing is planned any more that leaves tombstones, those that are there have done their work. */
+void sup_reap_tombs(struct sup_engine *e)
+{
+	bool any = false;
+
+	for (unsigned i = 0; i < e->n_tiers; i++) {
+		struct sup_tier *t = &e->tiers[i];
+		bool done = t->cat && !t->away && !t->back && !t->hides && !t->owes_rebuild && !t->dirty && !(atomic_load(&e->tombs_hit) & 1u << i);
+		if (!done)
+			continue;
+		atomic_store(&t->tombs_idle, true);
+		any = true;
+	}
+	if (any)
+		(void)ask(e, SUP_JOB_TOMBS);
+}
 
 /* The catalogs have been read: what is left of the last run's removals is true. */
 void sup_reap_filled(struct sup_engine *e)
 {
 	for (size_t i = 0; i < e->n_recover; i++) {
 		struct sup_removal *r = e->recover[i];
+		if (r->kind != SUP_RM_VOID && r->tier->hides) { /* a record that was not read may name it */
+			r->next = e->rm_failed;
+			e->rm_failed = r;
+			e->n_rm_failed++;
+			continue;
+		}
 		if (r->kind != SUP_RM_VOID) {
 			push(e, r);
 			continue;

@@ -91,7 +91,7 @@ static bool identify_unmarked(struct sup_engine *e, struct sup_tier *t, const st
 	if (has_objects(t) && !adopt)
 		return absent(t, "there are objects, but no marker", "whose they are is not known; move objects/ away, or take them over "
 			      "with objmapperd --adopt");
-	if (known && idx_state_tomb_clear(e->state, known->number) < 0)
+	if (known && idx_state_tomb_clear(e->state, known->number, NULL, NULL) < 0)
 		return absent(t, "the state environment cannot be written", idx_cat_message());
 	*ret_new = !has_objects(t);
 	return mark_new(e, t, &mark, adopt) && bind_tier(e, t, &mark, ret);

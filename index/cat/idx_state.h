@@ -130,7 +130,11 @@ int idx_state_tomb_iter(struct idx_state_txn *txn, uint8_t tier, idx_state_tomb_
 int idx_state_tomb_add_now(struct idx_state *state, uint8_t tier, const uint8_t key[static IDX_STATE_KEY_BYTES], uint64_t id);
 int idx_state_tomb_get_now(struct idx_state *state, uint8_t tier, const uint8_t key[static IDX_STATE_KEY_BYTES],
 			   uint64_t *ret_id);
-/** Remove all tombstones of a tier, in several transactions if they are many. */
-int idx_state_tomb_clear(struct idx_state *state, uint8_t tier);
+/**
+ * Remove all tombstones of a tier, in several transactions if they are many.
+ * @param still  asked in each transaction, so that nothing is recorded between the answer and the removal; false: it ends there.
+ *               NULL: yes
+ */
+int idx_state_tomb_clear(struct idx_state *state, uint8_t tier, bool (*still)(void *arg), void *arg);
 
 #endif

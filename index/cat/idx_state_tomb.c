@@ -124,18 +124,23 @@ int idx_state_tomb_get_now(struct idx_state *state, uint8_t tier, const uint8_t 
 struct tomb_clear {
 	uint8_t tier;
 	uint64_t n;
+	bool (*still)(void *arg);
+	void *arg;
 };
 
 static int tomb_clear(struct idx_state_txn *txn, void *arg)
 {
 	struct tomb_clear *c = arg;
 
+	c->n = 0;
+	if (c->still && !c->still(c->arg))
+		return 0;
 	return idx_state_wipe(txn, txn->state->tombs, c->tier, TOMB_CLEAR_STEP, &c->n);
 }
 
-int idx_state_tomb_clear(struct idx_state *state, uint8_t tier)
+int idx_state_tomb_clear(struct idx_state *state, uint8_t tier, bool (*still)(void *arg), void *arg)
 {
-	struct tomb_clear c = { .tier = tier, .n = TOMB_CLEAR_STEP };
+	struct tomb_clear c = { .tier = tier, .n = TOMB_CLEAR_STEP, .still = still, .arg = arg };
 	int rc = 0;
 
 	while (rc == 0 && c.n == TOMB_CLEAR_STEP)

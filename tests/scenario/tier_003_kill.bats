@@ -66,6 +66,31 @@ whole() {
 	done
 }
 
+# The put is not acknowledged, so either version may stand; but one of them must, once the tier that held the old one is back.
+@test "killed while an object of an absent tier is replaced: it is not lost" {
+	local p
+	for p in sup.state:1 sup.state_done:1 sup.commit:1 sup.committed:1 sup.state:2 sup.state_done:2; do
+		rm -rf "$T/run/state" "$DISK" "$DISK.away"
+		find "$M" -mindepth 1 -delete
+		write_conf
+		daemon_start
+		printf old | objm put /d/1 -
+		daemon_stop
+		mv "$DISK" "$DISK.away"
+		daemon_spawn env "OBJM_FAULT=${p%:*}:kill:${p#*:}"
+		daemon_wait
+		wait_until 30 is disk absent
+		printf new | objm put --ephemeral /d/1 - || true
+		daemon_kill
+		rm -rf "$DISK" # a start makes the directory of a tier that is not there
+		mv "$DISK.away" "$DISK"
+		daemon_start
+		wait_until 30 is disk ready
+		serves /d/1 old || serves /d/1 new || { echo "$p: it is lost"; return 1; }
+		daemon_stop
+	done
+}
+
 @test "a tier whose past cannot be read stays away, says so, and comes at the next look" {
 	write_conf
 	daemon_spawn env "OBJM_FAULT=tier.past:error:1"

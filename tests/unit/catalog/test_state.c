@@ -279,7 +279,7 @@ static void state_tombs(void **state)
 	cat_ok(idx_state_tomb_iter(txn, 4, count_tomb, &n));
 	assert_int_equal(n, 25000);
 	cat_ok(idx_state_txn_commit(txn));
-	cat_ok(idx_state_tomb_clear(st, 4));
+	cat_ok(idx_state_tomb_clear(st, 4, NULL, NULL));
 	n = 0;
 	cat_ok(idx_state_txn_begin(st, true, &txn));
 	cat_ok(idx_state_tomb_iter(txn, 4, count_tomb, &n));
