@@ -250,12 +250,11 @@ static void test_forgotten_while_others_wait(void **state)
 		assert_int_equal(del(x, uri), 0);
 	}
 	assert_int_equal(removals(x), 5);
-	go_away(x, "disk", away);
+	world_tier_away(x, "disk", away);
 	world_wait_state(x, "disk", OM_TIERS_ABSENT);
+	WORLD_UNTIL(x, atomic_load(&tier_of(x, "disk")->phase) == SUP_PHASE_ABSENT);
 	assert_int_equal(order(x, "disk", SUP_TIER_FORGET), 0);
-	for (int i = 0; i < 20000 && (tier_no(x, "disk") != OM_TIER_NONE || removals(x) > 2); i++, usleep(500))
-		serve_reaps(x);
-	assert_int_equal(removals(x), 2);
+	WORLD_UNTIL(x, tier_no(x, "disk") == OM_TIER_NONE && removals(x) == 2);
 	assert_true(world_file_is(x, tier_no(x, "slow"), id[1]));
 	atomic_store(&x->e->late_ns, 0);
 	mv_wait_file_gone(x, "slow", id[1]);
