@@ -1,33 +1,30 @@
 /*
- * sup_engine_int.h: the engine's inside, shared by sup_engine_*.c and sup_tier.c and by nobody else.
+ * sup_engine_int.h: the engine's inside, shared by sup_engine_*.c and sup_tier.c and by nobody else. Tiers: sup_engine_tier.h; changes,
+ * keys, reservations, moves, removals: sup_engine_ops.h.
  *
  * Threads and what each owns:
- *   main loop   calls sup_engine.h; owns nothing here but `places`
+ *   main loop   calls sup_engine.h; owns nothing here but the children's places and its questions
  *   publisher   everything not marked otherwise: rings, reservations, keys, index, generations, removals
  *   committer   one a tier: the write transactions of that tier's catalog; ops lent to it come back through the inbox
  *   readers     snapshots; jobs lent to them come back through the inbox
+ *   filler      reads the catalogs once, at the start, and ends
+ *   tierd       opens and closes tiers at run time; what it finds goes to the publisher as mail
  *
  * A change is a struct sup_op. It belongs to the publisher, is lent to one committer at a time (one stage after another:
- * copies and targets first, what is deleted last) and ends in sup_op_finish(). At most one op of a key runs; others wait
+ * copies and targets first, what is deleted last) and ends in finish() of sup_engine_op.c. At most one op of a key runs; others wait
  * in the key's queue in the order in which they came.
  */
 #ifndef SUP_ENGINE_INT_H
 #define SUP_ENGINE_INT_H
 
 #include <fcntl.h>
-#include <pthread.h>
-#include <stdatomic.h>
 
-#include "backend/be.h"
 #include "common/om_ring.h"
-#include "index/cat/idx_cat.h"
 #include "index/cat/idx_cat_list.h"
-#include "index/cat/idx_state.h"
 #include "index/idx_genw.h"
 #include "index/idx_heat.h"
-#include "index/idxw.h"
-#include "supervisor/sup_engine.h"
-#include "supervisor/sup_pulse.h"
+#include "supervisor/sup_engine_ops.h"
+#include "supervisor/sup_engine_tier.h"
 
 #define SUP_BATCH_MAX 256u	    /* ops to one commit: more only adds delay */
 #define SUP_ID_BLOCK 16384u	    /* ids reserved at once: also bounds the orphan scan after a crash */
@@ -53,269 +50,7 @@
 #define SUP_SETTLE_WANTED_MS 10u /* where a move waits for one of them */
 #define SUP_GATHER_MS 3u	    /* so long a commit of moves alone waits for more of them */
 
-/* What the objects of a tier take, as allocated, in bytes (sup_engine_room.c). */
-struct sup_acct {
-	uint64_t bytes; /* of all that the index names there */
-	uint64_t copies, evictable, pinned; /* parts of it */
-	uint64_t removals; /* files without a record that are still there */
-};
-
-/* What each owner has on a tier, as its catalog says. */
-struct sup_owned {
-	struct idx_cat_owner *v;
-	size_t n, cap;
-};
-
-/* Who owns what stands under a key. */
-struct sup_standing {
-	uint32_t uid;
-	uint64_t size;
-};
-
-/* ---- a tier ---- */
-struct sup_tier;
-/* How slow the tier is: configured, else measured, else its type's usual factor. Any thread. */
-double sup_tier_factor(const struct sup_tier *t);
-
-/* What a reload changes of a tier, beside its flags. Whole or not at all: sup_tier_live(). */
-struct sup_tier_live {
-	struct om_conf_capacity capacity;
-	double perf_factor;
-	uint8_t durability; /* enum om_durability */
-};
-
-/* Why a tier may hold a record that the index does not know. */
-enum sup_dirty {
-	SUP_DIRTY_LEFT = 1 << 0,   /* it could not be deleted; until the next start */
-	SUP_DIRTY_LOSERS = 1 << 1, /* a crash left it; until its op is on the way */
-};
-struct sup_tier {
-	struct sup_engine *e;
-	const struct om_conf_backend *conf; /* own copy: what never changes: name, label, paths, type, allow_swap */
-	struct om_conf_backend own;
-	pthread_mutex_t live_lock; /* of the three below, and of capacity_bytes, which follows from them */
-	struct sup_tier_live live;
-	uint64_t whole_bytes;	/* of the filesystem, when it was opened; 0: not known */
-	_Atomic uint32_t flags; /* enum om_tier_flag; use this, not conf->flags */
-	unsigned ix;			    /* in e->tiers and in the configuration */
-	_Atomic uint8_t no;		    /* number: persistent, in records; OM_TIER_NONE: it never was here */
-	bool is_volatile;		    /* memory tier: its catalog goes with its objects. Never changes */
-	_Atomic int state;		    /* enum om_tier_state */
-	uint32_t caps;
-	_Atomic double measured; /* how slow it is beside memory; 0: not measured (configured, memory, or no room to) */
-	int rootfd, objectsfd, stagingfd;
-	struct be be; /* memory tier: publisher; its small files are unlinked here */
-	struct idx_cat *_Atomic cat; /* NULL: absent. Used under e->cats, but by the publisher, which only asks whether it is there */
-	_Atomic uint64_t capacity_bytes; /* written under live_lock */
-	bool own_fs;		 /* its root is a mount point */
-	uint64_t base_bytes;	 /* what the filesystem took at start that is not the tier's */
-	_Atomic uint64_t used_bytes, objects;
-	uint64_t reserved_bytes; /* publisher: promised: PREPAREs, moves, rooms */
-	uint64_t reserved_pins; /* of them: of PREPAREs with PINNED */
-	_Atomic uint64_t cat_bytes;		  /* its catalog's file, where that lies on the tier */
-	struct sup_acct acct;			  /* publisher */
-	_Atomic uint64_t stat_in, stat_out; /* bytes of objects that came and went */
-	_Atomic uint64_t stat_used, stat_reserved, stat_copies, stat_evictable, stat_pinned, stat_removals; /* for figures */
-	bool owes_rebuild;	 /* its catalog is not complete */
-	_Atomic bool hides;	 /* absent, or its catalog could not be read to the end, and it may hold objects: a miss proves nothing */
-	uint8_t dirty;		 /* publisher: enum sup_dirty: deletes look here, too */
-	_Atomic bool has_tombs;	 /* the state environment has tombstones for it: a move here takes the object's away */
-	_Atomic bool tombs_idle; /* none has been planned since all of them were known to have done their work (sup_reap_tombs()) */
-	bool ballast;		 /* committer: the file is there */
-
-	/* coming and going at run time (sup_engine_tiers.c, sup_engine_tierd.c) */
-	_Atomic int phase;	 /* enum sup_phase */
-	_Atomic bool attached;	 /* publisher: whatever was planned while it was away has been recorded */
-	_Atomic bool hidden;	 /* its catalog still has what was removed while it was away: readers leave it out */
-	_Atomic bool draining;	 /* by order: takes no new objects */
-	_Atomic bool forgotten;	 /* by order: not looked for any more */
-	_Atomic uint64_t back_flight; /* ops of the reading under way */
-	bool away;		 /* publisher: nothing is lent to its committer any more */
-	bool closing, coming, back, back_last; /* publisher */
-	unsigned lent;		 /* publisher: ops at the committer */
-	uint32_t since;		 /* publisher: children with a lower serial do not have its directories */
-	bool purging, purge_again, verify; /* publisher */
-	bool parting;		 /* publisher: forgotten; its number goes when nothing names it */
-	uint64_t purge_at, purge_lost;
-	uint32_t purge_seg;
-	bool adopt;		 /* of a fresh one: take over whatever is there */
-	char why[256];		 /* of a fresh one: why it could not be opened */
-	struct sup_owned owned;	 /* from its opening until the publisher has it */
-
-	/* rebuild and orphan scan; publisher */
-	uint64_t scan_to; /* files from this id on are not judged: they came later */
-	bool scan_sent, scan_done;
-	int scan_mode;	      /* enum om_scan_mode, -1: none */
-	uint64_t scan_flight; /* FOUND ops under way */
-	_Atomic uint64_t scan_found;
-
-	/* committer */
-	pthread_t thread;
-	bool thread_on;
-	struct sup_pulse pulse;
-	pthread_mutex_t lock;
-	pthread_cond_t wake;
-	struct sup_op *todo, **todo_end;
-	unsigned n_todo, n_urgent; /* ops there; of them those that a client may wait for */
-	bool stop;
-	bool more; /* queued since the last kick; publisher */
-};
-
-enum sup_phase { SUP_PHASE_ABSENT, SUP_PHASE_COMING, SUP_PHASE_PRESENT, SUP_PHASE_LEAVING };
-
-/* What was removed while a tier was away: records of this key up to this id. */
-struct sup_tomb {
-	struct idx_key key;
-	uint64_t id;
-	uint8_t tier;
-};
-
-int sup_tomb_cmp(const void *a, const void *b);
-
-/* A tier that has been opened at run time, on its way to the publisher. */
-struct sup_coming {
-	struct sup_tier fresh; /* what was opened moves to the tier; the rest is unused */
-	uint64_t id_floor;     /* no id below may be given out; 0: as before */
-	struct sup_tomb *tombs; /* sorted */
-	size_t n_tombs;
-	uint64_t *pending; /* ids of removals, sorted */
-	bool *stands;	   /* of each of them: a record names it, so it never happened */
-	size_t n_pending;
-};
-enum sup_order { SUP_ORDER_OPEN, SUP_ORDER_ADOPT, SUP_ORDER_FORGET, SUP_ORDER_CLOSE, SUP_ORDER_VERIFY };
-
-struct sup_held;
 struct sup_rooms;
-
-/* ---- a change ---- */
-enum sup_op_kind {
-	SUP_OP_PUT,
-	SUP_OP_DELETE,
-	SUP_OP_FOUND,  /* the lifecycle process found a file */
-	SUP_OP_STALE,  /* a crash left an older record on another tier: it goes */
-	SUP_OP_SETTLE, /* removals are done */
-	SUP_OP_INTENT, /* a move begins: its file is to be removed unless a record names it */
-	SUP_OP_MOVE,   /* a move ends: the target's record */
-	SUP_OP_DROP,   /* the lifecycle process gives a copy, an expired or an evictable object up */
-	SUP_OP_GONE,   /* a file is not there: is it so? */
-	SUP_OP_SET,    /* flags, expiry, type, metadata */
-	SUP_OP_BACK,   /* a record of a tier that came back: into the index */
-};
-enum sup_act { SUP_ACT_PUT, SUP_ACT_DEL, SUP_ACT_FOUND, SUP_ACT_SETTLE, SUP_ACT_TOMB, SUP_ACT_INTENT, SUP_ACT_MOVE, SUP_ACT_GONE, SUP_ACT_SET, SUP_ACT_BACK };
-
-#define SUP_STAGES_MAX (OM_TIERS_MAX + 1u) /* every tier once, and tombstones */
-struct sup_stage {
-	struct sup_tier *tier;
-	enum sup_act act;
-	bool expect; /* the index says that the tier holds a record of this URI: none there means a key collision */
-	struct idx_cat_old old;
-	bool made;  /* FOUND: there was no record, now there is */
-	bool stale; /* FOUND: the file is not the one that the record names, or is removed: reap it */
-};
-
-struct sup_op {
-	struct sup_op *next; /* in the queue that holds it */
-	enum sup_op_kind kind;
-	unsigned place;
-	uint32_t serial; /* of the child; 0: nobody waits for an answer */
-	uint64_t req;
-	struct idx_key ikey;
-	struct sup_key *key;
-	bool gen_open, counted_multi;
-	bool superseded; /* PUT: a later id of the key was committed first; the file goes, the answer is OK */
-	bool insert;	 /* FOUND: make a record (rebuild); else only judge (orphans) */
-	bool of_back;	 /* made by the reading of a tier */
-	bool tomb_counted;
-	uint8_t tomb_epoch;
-	bool dead;	 /* STALE: a tombstone says that it was removed while its tier was away */
-	bool complete;	 /* SETTLE: the tier's catalog is whole now */
-	struct om_op_cond cond;
-	struct om_rec rec; /* strings behind the struct */
-	uint64_t prev_id;  /* of the index when it began; 0: none */
-	uint32_t tombs;	   /* bit mask of tier indices: a tombstone for each absent or rebuilding tier */
-	uint64_t tomb_id;
-	unsigned n_stages, stage;
-	struct sup_stage stages[SUP_STAGES_MAX];
-	int status;
-	uint8_t change;	    /* set by who publishes it: enum om_change + 1, 0: nothing that a watcher is told */
-	struct idx_ent ent; /* with `change`: what stands now; of a delete, what went (its id at least) */
-	struct sup_move *move;	    /* INTENT, MOVE */
-	struct sup_set *set;	    /* SET */
-	struct sup_tier *home; /* DROP of a copy: where the home record must stand; PUT: where what it replaces must, if not on its own tier */
-	uint8_t why;		    /* DROP: enum om_drop_why */
-	struct sup_held *held; /* rows of the fill that came while it ran */
-	unsigned n_ids; /* SETTLE: removals that are done */
-	uint64_t *ids;	/* malloc'ed */
-	struct sup_owned owned; /* SETTLE with `complete`: counted again by the committer */
-};
-
-/* ---- a key that something is under way for ---- */
-struct sup_key {
-	struct sup_key *hnext;
-	struct idx_key ikey;
-	struct sup_op *running;
-	struct sup_op *wait, **wait_end;
-	unsigned n_wait;
-	unsigned n_res;	     /* reservations */
-	struct sup_res *cond_res; /* the conditional one, which excludes everybody else; NULL: none */
-	struct sup_res *credit;	  /* the one that gives back what stands (sup_engine_owner.c); NULL: none */
-};
-
-/* ---- an id given out, until its COMMIT, ABORT or the removal of its file ---- */
-struct sup_res {
-	struct sup_res *hnext;
-	struct sup_res *cnext, **cprev; /* list of the child's */
-	uint64_t id;
-	uint64_t size;
-	struct sup_key *key;
-	struct sup_tier *tier;
-	unsigned place; /* SUP_CHILDREN_MAX: its child is gone */
-	bool pins;
-	bool committing; /* an op has it */
-	bool held, credit; /* counted as a promise to the owner; the owner gets credit_bytes back */
-	uint32_t uid;	   /* the owner */
-	uint64_t credit_bytes;
-};
-
-/*
- * A move under way. Publisher; a committer reads it while an op of it is lent.
- *
- *   begin       begun          ending
- *   INTENT  ->  OPEN       ->  COMMIT  ->  (gone)
- * The intent is a recorded removal of the target's file (in the target's catalog where that is volatile, else in the state
- * environment): void once a record names the file, true for any other end of the move, a crash's included.
- */
-enum sup_move_state { SUP_MOVE_INTENT, SUP_MOVE_OPEN, SUP_MOVE_COMMIT };
-struct sup_move {
-	struct sup_move *hnext;
-	struct sup_tier *from, *to;
-	struct idx_key ikey;
-	uint64_t id, size;
-	uint32_t rev;
-	uint32_t serial; /* of the lifecycle process that asked */
-	uint8_t kind;	 /* enum om_move_kind */
-	uint8_t state;	 /* enum sup_move_state */
-	bool twice;	 /* its bytes are counted on both tiers; of `uid` */
-	uint32_t uid;
-	bool lost;	 /* who asked is gone, or gave it up */
-};
-
-/* ---- a file to be removed ---- */
-enum sup_removal_kind {
-	SUP_RM_PENDING,	  /* recorded durably */
-	SUP_RM_UNSETTLED, /* found again by its id */
-	SUP_RM_VOID,	  /* recorded, but its record still stands */
-};
-struct sup_removal {
-	struct sup_removal *next;
-	struct sup_removal *hnext; /* in e->rm_busy, from sup_reap_add() until its record is about to be dropped */
-	uint64_t id;
-	uint64_t bytes; /* that it takes until it is gone; 0: not known */
-	uint64_t since_ns; /* in the list of late ones: coarse time at which it came */
-	struct sup_removal **late; /* in that list: what points to it; else NULL */
-	struct sup_tier *tier;
-	uint8_t kind, tries;
-};
 
 /* ---- a child ---- */
 struct sup_out {
@@ -546,40 +281,6 @@ struct sup_engine {
 
 };
 
-/* sup_tier.c: the end of the highest id directory below a tier's root: no file of it has an id from there on. 0: none, or it cannot be
- * read. Blocks on the disk. */
-uint64_t sup_tier_dirs_end(int rootfd);
-/* sup_tier.c: open a tier; logs. After it either cat is not NULL or the state is ABSENT. */
-void sup_tier_open(struct sup_engine *e, struct sup_tier *t);
-void sup_tier_close(struct sup_tier *t);
-/* What never changes of a tier's configuration, with own copies of its strings, and the rest as sup_tier_live_set(). 0 or -OUT_OF_MEMORY. */
-int sup_tier_conf(struct sup_tier *t, const struct om_conf_backend *conf);
-/* Any thread: what the configuration in force says. */
-struct sup_tier_live sup_tier_live(const struct sup_tier *t);
-/* Main loop: another configuration is in force; the capacity follows. */
-void sup_tier_live_set(struct sup_tier *t, const struct om_conf_backend *conf);
-/* Any thread: its filesystem has so many bytes; the capacity follows. */
-void sup_tier_sized(struct sup_tier *t, uint64_t whole_bytes);
-/* Any thread. */
-static inline int sup_tier_state(const struct sup_tier *t) { return atomic_load_explicit(&t->state, memory_order_relaxed); }
-/* It takes no new objects for no other reason than that it is being drained. */
-static inline bool sup_tier_drained(const struct sup_tier *t)
-{
-	return (atomic_load(&t->flags) & OM_TIERF_WRITABLE) && atomic_load(&t->draining);
-}
-
-static inline bool sup_tier_writable(const struct sup_tier *t)
-{
-	return (atomic_load(&t->flags) & OM_TIERF_WRITABLE) && !atomic_load(&t->draining);
-}
-void sup_tier_fail(struct sup_tier *t, const char *why);
-/* Give the ballast file up: true if there was one. Committer. */
-bool sup_tier_ballast_drop(struct sup_tier *t);
-/* What its catalog's file takes on the tier's filesystem, for the accounts. Main loop at start, then the committer. */
-void sup_tier_catalog_size(struct sup_tier *t);
-/* Bytes that the filesystem takes beyond `used`, and did not at start; UINT64_MAX: cannot be known. Main loop. */
-uint64_t sup_tier_unaccounted(const struct sup_tier *t, uint64_t used);
-
 /* sup_engine_mail.c: any thread. A letter is its sender's until it is posted, the publisher's (take_mail()) afterwards. */
 struct sup_mail *sup_mail_new(enum sup_mail_kind kind); /* zeroed; never NULL */
 void sup_mail_post(struct sup_engine *e, struct sup_mail *mail);
@@ -621,97 +322,6 @@ struct sup_tier *sup_msg_tier(struct sup_engine *e, uint8_t no);
 bool sup_msg_take(struct sup_engine *e, unsigned place, const void *msg, size_t len, const char **ret_why);
 /* A reader has resolved the precondition of a PREPARE or DELETE while the index was being filled. */
 void sup_msg_resolved(struct sup_engine *e, struct sup_job *job);
-
-/* sup_engine_key.c: keys, reservations */
-struct sup_key *sup_key_find(struct sup_engine *e, const struct idx_key *k, bool make);
-void sup_key_drop(struct sup_engine *e, struct sup_key *key); /* forget it, if nothing is under way for it */
-struct sup_res *sup_res_new(struct sup_engine *e, unsigned place, struct sup_key *key, struct sup_tier *t, uint64_t size,
-			    bool conditional);
-struct sup_res *sup_res_find(struct sup_engine *e, uint64_t id);
-void sup_res_free(struct sup_engine *e, struct sup_res *res);
-/* A reservation ends without a record: its file, if there is one, is removed; the key's queue goes on. */
-void sup_res_give_back(struct sup_engine *e, struct sup_res *res);
-uint64_t sup_res_oldest(struct sup_engine *e);
-/* True if anything is under way for the key: a change, a reservation. */
-bool sup_key_busy(const struct sup_key *key);
-/* Does a change or a reservation, of whatever key, name this tier? */
-bool sup_key_names(const struct sup_engine *e, const struct sup_tier *t);
-
-/* sup_engine_op.c: ops */
-/* Begin what the key's queue allows; forget the key if nothing is left. After a reservation ended. */
-void sup_key_go(struct sup_engine *e, struct sup_key *key);
-struct sup_op *sup_op_new(enum sup_op_kind kind, const struct om_rec *rec);
-void sup_op_submit(struct sup_engine *e, struct sup_op *op);
-void sup_op_stage_done(struct sup_engine *e, struct sup_op *op);
-void sup_op_retry_held(struct sup_engine *e);
-/* What a watcher is told when it is published. */
-void sup_op_note(struct sup_op *op, enum om_change change, const struct idx_ent *ent);
-
-/* sup_engine_plan.c. An op's stages by what the index says now; false: it is over already, op->status says how. */
-bool sup_op_plan(struct sup_engine *e, struct sup_op *op);
-void sup_op_add_stage(struct sup_op *op, struct sup_tier *t, enum sup_act act, bool expect);
-/* Stages that delete the key's records on every tier but `but`, copies first and home last. prev NULL: nothing is known. */
-void sup_op_plan_deletes(struct sup_engine *e, struct sup_op *op, const struct idx_ent *prev, const struct sup_tier *but);
-/* A stage that deletes the cached copy, if there is one: before a change of the home record. */
-void sup_op_plan_copy(struct sup_engine *e, struct sup_op *op, const struct idx_ent *cur);
-/* Tombstones for tiers that may hold the key and cannot be asked now. */
-void sup_op_plan_tombs(struct sup_engine *e, struct sup_op *op);
-
-/*
- * sup_engine_move.c: moves and copies between tiers. plan: false: it is over, op->status says how. publish: 0 or the index's
- * status. end: after publication, before the op is freed.
- */
-bool sup_move_take_begin(struct sup_msg *c, const void *msg, size_t len);
-bool sup_move_take_commit(struct sup_msg *c, const void *msg, size_t len);
-bool sup_move_take_abort(struct sup_msg *c, const void *msg, size_t len);
-bool sup_move_plan(struct sup_engine *e, struct sup_op *op);
-int sup_move_publish(struct sup_engine *e, struct sup_op *op);
-void sup_move_end(struct sup_engine *e, struct sup_op *op);
-void sup_move_end_intent(struct sup_engine *e, struct sup_op *op);
-/* Is a move of `id` to this tier under way? Its file belongs to it. */
-bool sup_move_to(const struct sup_engine *e, const struct sup_tier *t, uint64_t id);
-bool sup_move_names(const struct sup_engine *e, const struct sup_tier *t); /* one from or to it is under way */
-void sup_move_lost(struct sup_engine *e); /* the lifecycle process died */
-void sup_move_free(struct sup_engine *e);
-
-/* sup_engine_drop.c: copies, expired and evictable objects that go; files that are gone */
-bool sup_drop_take(struct sup_msg *c, const void *msg, size_t len);
-bool sup_gone_take(struct sup_msg *c, const void *msg, size_t len);
-bool sup_drop_plan(struct sup_engine *e, struct sup_op *op);
-int sup_drop_publish(struct sup_engine *e, struct sup_op *op);
-void sup_drop_end(struct sup_engine *e, struct sup_op *op);
-
-/* A planned op begins its stages (`go`), or ends with op->status. */
-void sup_op_planned(struct sup_engine *e, struct sup_op *op, bool go);
-
-/*
- * sup_engine_set.c: SET. begin: the op runs. merge: on a reader's thread, with what the catalogs say, in `tiers` a bit for each
- * tier index that holds it; the record's strings are good during the call. read_done: the reader is done.
- */
-bool sup_set_take(struct sup_msg *c, const void *msg, size_t len);
-void sup_set_asked(struct sup_engine *e, struct sup_job *job); /* the main loop's; takes the job */
-void sup_set_begin(struct sup_engine *e, struct sup_op *op);
-void sup_set_merge(struct sup_op *op, int status, const struct om_rec *rec, uint32_t tiers);
-void sup_set_read_done(struct sup_engine *e, struct sup_op *op);
-bool sup_set_attred(struct sup_msg *c, const void *msg, size_t len);
-int sup_set_publish(struct sup_engine *e, struct sup_op *op);
-void sup_set_end(struct sup_engine *e, struct sup_op *op);
-void sup_set_pump(struct sup_engine *e); /* every turn */
-void sup_set_lost(struct sup_engine *e); /* the lifecycle process died */
-void sup_set_free(struct sup_set *set);
-/* May `size` bytes more be pinned on the tier? 0, -LIMIT_EXCEEDED. */
-int sup_pin_fits(const struct sup_engine *e, const struct sup_tier *t, uint64_t size);
-
-/* sup_engine_apply.c: 0; a status for this op alone; any other, and the batch fails */
-struct sup_batch {
-	struct sup_tier *t;
-	struct sup_op *ops;
-	unsigned n;
-	bool need_cat, need_state;
-	struct idx_cat_txn *cat;
-	struct idx_state_txn *state;
-};
-int sup_apply(struct sup_batch *b, struct sup_op *op);
 
 /* sup_engine_commit.c */
 void *sup_commit_main(void *arg);
@@ -816,35 +426,8 @@ void sup_pub_fill_end(struct sup_engine *e);
 /* sup_engine_grow.c: one increment; true: there is more to do at once. */
 bool sup_grow(struct sup_engine *e);
 
-/* sup_engine_tiers.c: tiers at run time. Make the next place of e->tiers for this configuration, its tier not open yet. */
-int sup_tiers_slot(struct sup_engine *e, const struct om_conf_backend *conf);
-/* Publisher: mail about tiers; each turn (true: there is more to do at once); a change of theirs has ended. */
-void sup_tiers_mail(struct sup_engine *e, struct sup_mail *mail);
-bool sup_tiers_turn(struct sup_engine *e);
-void sup_back_plan(struct sup_engine *e, struct sup_op *op);
-int sup_back_publish(struct sup_engine *e, struct sup_op *op);
-void sup_back_end(struct sup_engine *e, struct sup_op *op);
-/* Does this child have the tier's directories as they are now? */
-bool sup_tier_known_to(const struct sup_tier *t, const struct sup_child *c);
-
-/* sup_engine_tierd.c: the thread for what blocks */
-int sup_tierd_start(struct sup_engine *e); /* 0 or an errno */
-void sup_tierd_stop(struct sup_engine *e);
-/* Any thread. cookie: of a question, 0: none */
-void sup_tierd_order(struct sup_engine *e, enum sup_order kind, struct sup_tier *t, bool lost, uint64_t cookie);
+/* sup_engine_tierd.c: a letter about a tier. Its thread. */
 void sup_tierd_mail(struct sup_engine *e, enum sup_mail_kind kind, struct sup_tier *t, struct sup_coming *coming);
-/* The daemon ends: whatever takes long is given up. Its thread. */
-bool sup_tierd_stopping(const struct sup_engine *e);
-
-/*
- * sup_engine_past.c: what a tier brings along; thread of sup_engine_tierd.c. 0 or a status.
- * ids: the state did not know it: no id of a record or file on it may ever be given out. read: what was removed while it was away,
- * and files that were still to be removed when it left. records: all of them as ops; c NULL: those whose file is missing, as GONE.
- */
-int sup_past_ids(struct sup_engine *e, struct sup_coming *c);
-int sup_past_read(struct sup_engine *e, struct sup_tier *t, struct sup_coming *c);
-int sup_past_records(struct sup_engine *e, struct sup_tier *t, struct sup_coming *c);
-void sup_coming_free(struct sup_coming *c);
 
 /* sup_engine_task.c: questions of the main loop */
 int sup_asks_new(struct sup_asks **ret);
