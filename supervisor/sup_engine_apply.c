@@ -115,7 +115,7 @@ static int drop_fit(struct sup_batch *b, struct sup_op *op)
 			idx_cat_snap_close(snap);
 		return err;
 	case OM_DROP_EXPIRED:
-		return rec.expiry_s && rec.expiry_s <= om_wall_ns() / 1000000000u ? 0 : -OBJM_STATUS_INVALID_REQUEST;
+		return sup_expired(rec.expiry_s) ? 0 : -OBJM_STATUS_INVALID_REQUEST;
 	default:
 		return (rec.flags & OM_OBJ_EVICTABLE) && !(rec.flags & OM_OBJ_PINNED) ? 0 : -OBJM_STATUS_INVALID_REQUEST;
 	}
@@ -168,8 +168,7 @@ static int found_removed(struct sup_batch *b, struct sup_op *op)
 	uint64_t dead;
 	uint8_t key[IDX_STATE_KEY_BYTES];
 
-	memcpy(key, &op->ikey.lo, 8);
-	memcpy(key + 8, &op->ikey.hi, 8);
+	sup_tomb_key(&op->ikey, key);
 	int err = idx_state_tomb_get_now(b->t->e->state, b->t->no, key, &dead);
 	if (err == 0 && dead >= op->rec.id)
 		return 1;

@@ -198,8 +198,7 @@ static int state_tombs(struct sup_batch *b, struct sup_op *op)
 	uint8_t key[IDX_STATE_KEY_BYTES];
 	int err = 0;
 
-	memcpy(key, &op->ikey.lo, 8);
-	memcpy(key + 8, &op->ikey.hi, 8);
+	sup_tomb_key(&op->ikey, key);
 	for (unsigned i = 0; i < e->n_tiers && err == 0; i++)
 		if (op->tombs & 1u << i)
 			err = idx_state_tomb_add(b->state, e->tiers[i].no, key, op->tomb_id);
@@ -215,8 +214,7 @@ static int state_apply(struct sup_batch *b, struct sup_op *op)
 		err = state_tombs(b, op);
 	if (err == 0 && takes_tomb(b, s)) {
 		uint8_t key[IDX_STATE_KEY_BYTES];
-		memcpy(key, &op->ikey.lo, 8);
-		memcpy(key + 8, &op->ikey.hi, 8);
+		sup_tomb_key(&op->ikey, key);
 		err = idx_state_tomb_del(b->state, b->t->no, key);
 	}
 	if (err == 0 && ends_intent(op, s))

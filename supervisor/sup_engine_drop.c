@@ -83,7 +83,7 @@ static int plan_drop(struct sup_engine *e, struct sup_op *op, const struct idx_e
 {
 	if (op->why == OM_DROP_COPY)
 		return plan_drop_copy(e, op, cur);
-	if (op->why == OM_DROP_EXPIRED && !(cur->expiry_s && cur->expiry_s <= om_wall_ns() / 1000000000u))
+	if (op->why == OM_DROP_EXPIRED && !sup_expired(cur->expiry_s))
 		return -OBJM_STATUS_INVALID_REQUEST;
 	if (op->why == OM_DROP_EVICT &&
 	    (!(cur->flags & OM_OBJ_EVICTABLE) || (cur->flags & OM_OBJ_PINNED) || cur->home != op->rec.tier))

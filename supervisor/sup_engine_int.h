@@ -175,7 +175,7 @@ struct sup_engine {
 	struct idx_state_recovery recovery;
 	_Atomic unsigned n_tiers;
 	struct sup_tier tiers[OM_TIERS_MAX];
-	struct sup_tier *tier_by_no[OM_TIERS_MAX];
+	struct sup_tier *_Atomic tier_by_no[OM_TIERS_MAX]; /* publisher; readers look, too */
 
 	/* main loop */
 	uint32_t place_serial[SUP_CHILDREN_MAX]; /* 0: empty */

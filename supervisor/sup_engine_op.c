@@ -238,7 +238,7 @@ static void end_delete(struct sup_engine *e, struct sup_op *op)
 			id = OM_MAX(id, op->stages[i].old.id);
 		}
 	/* what has expired is gone for everybody, also for who deletes it before the lifecycle process does */
-	bool expired = op->change && op->ent.expiry_s && op->ent.expiry_s <= om_wall_ns() / 1000000000u;
+	bool expired = op->change && sup_expired(op->ent.expiry_s);
 	if (!op->status && (!any || expired))
 		op->status = -OBJM_STATUS_NOT_FOUND;
 	sup_pub_verdict(e, op->place, op->serial, op->req, op->status, op->status ? 0 : id, 0, 0, 0);

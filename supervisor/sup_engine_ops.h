@@ -12,6 +12,25 @@ struct sup_job;
 struct sup_msg;
 struct sup_set;
 
+/* Is an object with this expiry (seconds since 1970; 0: none) gone for everybody? */
+static inline bool sup_expired(uint64_t expiry_s) { return expiry_s && expiry_s <= om_wall_ns() / 1000000000u; }
+
+/* A key as tombstones have it, and back. */
+static inline void sup_tomb_key(const struct idx_key *k, uint8_t ret[static IDX_STATE_KEY_BYTES])
+{
+	memcpy(ret, &k->lo, 8);
+	memcpy(ret + 8, &k->hi, 8);
+}
+
+static inline struct idx_key sup_tomb_key_of(const uint8_t key[static IDX_STATE_KEY_BYTES])
+{
+	struct idx_key k;
+
+	memcpy(&k.lo, key, 8);
+	memcpy(&k.hi, key + 8, 8);
+	return k;
+}
+
 /* Who owns what stands under a key. */
 struct sup_standing {
 	uint32_t uid;

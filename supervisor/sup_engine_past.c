@@ -38,9 +38,7 @@ static int add_tomb(void *arg, uint8_t tier, const uint8_t key[static IDX_STATE_
 		return -OBJM_STATUS_OUT_OF_MEMORY;
 	c->tombs = v;
 	v += c->n_tombs++;
-	*v = (struct sup_tomb){ .id = id, .tier = tier };
-	memcpy(&v->key.lo, key, 8);
-	memcpy(&v->key.hi, key + 8, 8);
+	*v = (struct sup_tomb){ .key = sup_tomb_key_of(key), .id = id, .tier = tier };
 	return 0;
 }
 

@@ -29,7 +29,7 @@ int sup_pub_current(const struct sup_engine *e, const struct idx_key *key, struc
 {
 	int err = idxw_get(e->index, key, ret, NULL);
 
-	if (err == 0 && ret->expiry_s && ret->expiry_s <= om_wall_ns() / 1000000000u)
+	if (err == 0 && sup_expired(ret->expiry_s))
 		return -OBJM_STATUS_NOT_FOUND;
 	return err;
 }

@@ -113,8 +113,6 @@ static int miss_status(const struct sup_engine *e, int err)
 	return err == -OBJM_STATUS_NOT_FOUND && sup_pub_blind(e) ? -OBJM_STATUS_UNAVAILABLE : err;
 }
 
-static bool expired(uint64_t expiry_s) { return expiry_s && expiry_s <= om_wall_ns() / 1000000000u; }
-
 /* Heat of a key, from the segment the lifecycle process writes. */
 static void fill_heat(struct sup_engine *e, const char *uri, size_t len, struct om_op_record *rec)
 {
@@ -144,7 +142,7 @@ static void do_lookup(struct sup_engine *e, struct sup_job *job)
 	unsigned n = open_snaps(e, snaps, &err);
 
 	int found = find(snaps, n, uri, m->uri_len, &rec);
-	if (found == 0 && expired(rec.expiry_s))
+	if (found == 0 && sup_expired(rec.expiry_s))
 		found = -OBJM_STATUS_NOT_FOUND;
 	if (found == -OBJM_STATUS_NOT_FOUND)
 		found = err < 0 ? err : miss_status(e, found);
@@ -244,7 +242,7 @@ static void do_resolve(struct sup_engine *e, struct sup_job *job)
 	const char *uri;
 	size_t len;
 	struct idx_cat_snap *snaps[OM_TIERS_MAX];
-	struct om_rec rec;
+	struct om_rec rec = { 0 };
 	int err;
 
 	if (job->msg.hdr.type == OM_OP_PREPARE) {
@@ -258,7 +256,7 @@ static void do_resolve(struct sup_engine *e, struct sup_job *job)
 	}
 	unsigned n = open_snaps(e, snaps, &err);
 	job->status = find(snaps, n, uri, len, &rec);
-	if (job->status == 0 && !expired(rec.expiry_s)) {
+	if (job->status == 0 && !sup_expired(rec.expiry_s)) {
 		job->found = true;
 		job->uid = rec.uid;
 		job->ent = (struct idx_ent){ .id = rec.id, .size = rec.size, .rev = rec.rev, .tier = rec.tier, .home = rec.home };
@@ -326,7 +324,7 @@ static void do_set(struct sup_engine *e, struct sup_job *job)
 	unsigned n = open_snaps(e, snaps, &err);
 	int status = err < 0 ? err : find(snaps, n, op->rec.uri, op->rec.uri_len, &rec);
 
-	if (status == 0 && expired(rec.expiry_s))
+	if (status == 0 && sup_expired(rec.expiry_s))
 		status = -OBJM_STATUS_NOT_FOUND;
 	status = miss_status(e, status);
 	for (unsigned i = 0; status == 0 && i < n; i++)

@@ -382,9 +382,7 @@ static int load_tomb(void *arg, uint8_t tier, const uint8_t key[static IDX_STATE
 	}
 	atomic_store(&((struct load_ctx *)arg)->t->has_tombs, true);
 	struct sup_tomb *t = &e->tombs[e->n_tombs++];
-	*t = (struct sup_tomb){ .id = id, .tier = tier };
-	memcpy(&t->key.lo, key, 8);
-	memcpy(&t->key.hi, key + 8, 8);
+	*t = (struct sup_tomb){ .key = sup_tomb_key_of(key), .id = id, .tier = tier };
 	return 0;
 }
 

@@ -8,12 +8,19 @@
  */
 #include "supervisor/sup_engine_int.h"
 
-uint8_t sup_engine_tier_no(const struct sup_engine *e, const char *name)
+struct sup_tier *sup_tier_named(struct sup_engine *e, const char *name)
 {
 	for (unsigned i = 0; i < e->n_tiers; i++)
 		if (!strcmp(e->tiers[i].conf->name, name))
-			return e->tiers[i].no;
-	return OM_TIER_NONE;
+			return &e->tiers[i];
+	return NULL;
+}
+
+uint8_t sup_engine_tier_no(const struct sup_engine *e, const char *name)
+{
+	const struct sup_tier *t = sup_tier_named((struct sup_engine *)(uintptr_t)e, name);
+
+	return t ? t->no : OM_TIER_NONE;
 }
 
 static bool is_faster(const struct sup_tier *a, const struct sup_tier *b)

@@ -56,20 +56,18 @@ void sup_engine_stat(struct sup_engine *e, struct sup_engine_stat *ret)
 
 int sup_engine_rebuild(struct sup_engine *e, const char *tier)
 {
-	for (unsigned i = 0; i < e->n_tiers; i++) {
-		struct sup_tier *t = &e->tiers[i];
-		if (strcmp(t->conf->name, tier))
-			continue;
-		if (!t->cat)
-			return -OBJM_STATUS_UNAVAILABLE;
-		if (sup_tier_state(t) == OM_TIERS_REBUILDING)
-			return -OBJM_STATUS_BUSY;
-		if (sup_tier_state(t) == OM_TIERS_FAILED)
-			return -OBJM_STATUS_STORAGE; /* an error of its disk is not rebuilt into a success */
-		struct sup_mail *mail = sup_mail_new(SUP_MAIL_REBUILD);
-		mail->tier = t;
-		sup_mail_post(e, mail);
-		return 0;
-	}
-	return -OBJM_STATUS_NOT_FOUND;
+	struct sup_tier *t = sup_tier_named(e, tier);
+
+	if (!t)
+		return -OBJM_STATUS_NOT_FOUND;
+	if (!t->cat)
+		return -OBJM_STATUS_UNAVAILABLE;
+	if (sup_tier_state(t) == OM_TIERS_REBUILDING)
+		return -OBJM_STATUS_BUSY;
+	if (sup_tier_state(t) == OM_TIERS_FAILED)
+		return -OBJM_STATUS_STORAGE; /* an error of its disk is not rebuilt into a success */
+	struct sup_mail *mail = sup_mail_new(SUP_MAIL_REBUILD);
+	mail->tier = t;
+	sup_mail_post(e, mail);
+	return 0;
 }

@@ -206,11 +206,8 @@ int sup_engine_tier_order(struct sup_engine *e, const char *name, enum sup_engin
 {
 	static const enum sup_order kinds[] = { [SUP_TIER_ADD] = SUP_ORDER_OPEN, [SUP_TIER_ADOPT] = SUP_ORDER_ADOPT,
 						[SUP_TIER_FORGET] = SUP_ORDER_FORGET };
-	struct sup_tier *t = NULL;
+	struct sup_tier *t = sup_tier_named(e, name);
 
-	for (unsigned i = 0; i < e->n_tiers && !t; i++)
-		if (!strcmp(e->tiers[i].conf->name, name))
-			t = &e->tiers[i];
 	if (!t)
 		return -OBJM_STATUS_NOT_FOUND;
 	struct sup_ask *a = ask_new(e->asks, wait_ms, done, arg);

@@ -178,6 +178,9 @@ void sup_tier_catalog_size(struct sup_tier *t);
 /* Bytes that the filesystem takes beyond `used`, and did not at start; UINT64_MAX: cannot be known. Main loop. */
 uint64_t sup_tier_unaccounted(const struct sup_tier *t, uint64_t used);
 
+/* sup_engine_roles.c: by its name; NULL: there is none. Main loop. */
+struct sup_tier *sup_tier_named(struct sup_engine *e, const char *name);
+
 /* sup_engine_tiers.c: tiers at run time. Make the next place of e->tiers for this configuration, its tier not open yet. */
 int sup_tiers_slot(struct sup_engine *e, const struct om_conf_backend *conf);
 /* Publisher: mail about tiers; each turn (true: there is more to do at once); a change of theirs has ended. */

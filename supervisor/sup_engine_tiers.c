@@ -39,14 +39,6 @@ int sup_tiers_slot(struct sup_engine *e, const struct om_conf_backend *conf)
 	return err;
 }
 
-static struct sup_tier *find(struct sup_engine *e, const char *name)
-{
-	for (unsigned i = 0; i < e->n_tiers; i++)
-		if (!strcmp(e->tiers[i].conf->name, name))
-			return &e->tiers[i];
-	return NULL;
-}
-
 /* Read-only or not follows the flags, as long as nothing else decides about the tier's state. */
 static void follow_flags(struct sup_tier *t)
 {
@@ -66,7 +58,7 @@ void sup_engine_conf(struct sup_engine *e, const struct om_conf *conf)
 	sup_admit_conf(e, conf);
 	sup_owners_conf(e, conf);
 	for (size_t i = 0; i < conf->n_backends; i++) {
-		struct sup_tier *t = find(e, conf->backends[i].name);
+		struct sup_tier *t = sup_tier_named(e, conf->backends[i].name);
 		if (t) {
 			sup_tier_live_set(t, &conf->backends[i]);
 			follow_flags(t);
@@ -82,7 +74,7 @@ void sup_engine_conf(struct sup_engine *e, const struct om_conf *conf)
 
 int sup_engine_tier_draining(struct sup_engine *e, const char *name, bool on)
 {
-	struct sup_tier *t = find(e, name);
+	struct sup_tier *t = sup_tier_named(e, name);
 
 	if (!t)
 		return -OBJM_STATUS_NOT_FOUND;

@@ -31,10 +31,10 @@ static void unmake(struct fix *f)
 /* The directory below `f` in which the file behind `fd` was made: "" its own. */
 static void dir_of(const struct fix *f, int fd, char ret[static 16])
 {
-	char link[32], path[256];
+	char link[BE_DIR_PROC_MAX], path[256];
 	size_t n = strlen(f->path);
 
-	(void)snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
+	be_dir_proc_path(fd, link);
 	ssize_t len = readlink(link, path, sizeof(path) - 1);
 	assert_true(len > (ssize_t)n);
 	path[len] = '\0';
@@ -102,6 +102,16 @@ static void apart(void **state)
 	unmake(&f);
 }
 
+/* A new file; `dir` as dir_of(). */
+static int new_file(const struct be *be, const struct fix *f, char dir[static 16])
+{
+	int fd = be_dir_lane_tmpfile(be);
+
+	assert_true(fd >= 0);
+	dir_of(f, fd, dir);
+	return fd;
+}
+
 static void files_are_made_there(void **state)
 {
 	struct be be = { .staging_fd = -1 };
@@ -111,20 +121,16 @@ static void files_are_made_there(void **state)
 	(void)state;
 	make(&f, "/tmp");
 	be.staging_fd = f.fd;
-	int fd = be_dir_lane_tmpfile(&be);
-	assert_true(fd >= 0);
-	dir_of(&f, fd, dir);
+	int fd = new_file(&be, &f, dir);
 	assert_string_equal(dir, "");
 	om_close(&fd);
 	be_dir_lane_make(f.fd, 4);
 	be.lanes = be_dir_lane_count(f.fd);
-	fd = be_dir_lane_tmpfile(&be);
-	assert_true(fd >= 0);
-	dir_of(&f, fd, dir);
+	fd = new_file(&be, &f, dir);
 	assert_int_equal(strlen(dir), 4);
 	assert_memory_equal(dir, "l00", 3);
-	char link[32];
-	(void)snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
+	char link[BE_DIR_PROC_MAX];
+	be_dir_proc_path(fd, link);
 	assert_int_equal(linkat(AT_FDCWD, link, f.fd, "named", AT_SYMLINK_FOLLOW), 0); /* out of it, as objects are */
 	om_close(&fd);
 	unmake(&f);
@@ -139,9 +145,7 @@ static void done_without(void **state)
 	(void)state;
 	make(&f, "/tmp");
 	be.staging_fd = f.fd;
-	int fd = be_dir_lane_tmpfile(&be);
-	assert_true(fd >= 0);
-	dir_of(&f, fd, dir);
+	int fd = new_file(&be, &f, dir);
 	assert_string_equal(dir, "");
 	om_close(&fd);
 	unmake(&f);

@@ -13,8 +13,7 @@ static bool has_tomb(struct world *x, const char *tier, const char *uri)
 	uint64_t id;
 
 	idx_key_make(sup_engine_secret(x->e), uri, strlen(uri), &k);
-	memcpy(key, &k.lo, 8);
-	memcpy(key + 8, &k.hi, 8);
+	sup_tomb_key(&k, key);
 	return idx_state_tomb_get_now(x->e->state, tier_no(x, tier), key, &id) == 0;
 }
 
