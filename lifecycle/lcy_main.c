@@ -12,6 +12,7 @@
 #include <sys/stat.h>
 
 #include "common/om_counter.h"
+#include "common/om_oom.h"
 #include "common/om_fault.h"
 #include "common/om_fdpass.h"
 #include "lifecycle/lcy_task.h"
@@ -281,6 +282,7 @@ int main(int argc, char **argv)
 		return 0;
 	}
 	om_log_ident("objmapper-lifecycle");
+	om_oom_rather(200);
 	(void)signal(SIGPIPE, SIG_IGN);
 	(void)signal(SIGIO, SIG_IGN); /* a lease break would end us otherwise */
 	(void)signal(SIGINT, SIG_IGN); /* a Ctrl-C at the supervisor's terminal: it decides when we end */

@@ -139,6 +139,7 @@ static struct sup_engine *engine_new(const struct om_conf *conf, const struct su
 	if (!e)
 		return NULL;
 	e->conf = conf;
+	sup_tier_memory(e, conf);
 	atomic_store(&e->decay_s, conf->lifecycle.hotness_decay_s);
 	e->cb = *cb;
 	e->cur_index_fd = e->cur_heat_fd = -1;

@@ -168,6 +168,7 @@ struct sup_mail {
 
 struct sup_engine {
 	const struct om_conf *conf; /* main loop: a reload brings another one */
+	_Atomic uint64_t memory_limit, memory_room; /* sup_cgroup.h: of this process; for each memory tier. UINT64_MAX: any */
 	_Atomic uint32_t decay_s;   /* lifecycle.hotness_decay_s */
 	struct sup_engine_cb cb;
 	const char *const *adopt; /* names of tiers, ended by NULL; borrowed */

@@ -158,6 +158,8 @@ struct sup_tier_live sup_tier_live(const struct sup_tier *t);
 void sup_tier_live_set(struct sup_tier *t, const struct om_conf_backend *conf);
 /* Any thread: its filesystem has so many bytes; the capacity follows. */
 void sup_tier_sized(struct sup_tier *t, uint64_t whole_bytes);
+/* How much a memory tier may hold beside the processes, by the control group's limit: main loop. */
+void sup_tier_memory(struct sup_engine *e, const struct om_conf *conf);
 /* Any thread. */
 static inline int sup_tier_state(const struct sup_tier *t) { return atomic_load_explicit(&t->state, memory_order_relaxed); }
 /* It takes no new objects for no other reason than that it is being drained. */

@@ -53,6 +53,7 @@ static void follow_flags(struct sup_tier *t)
 void sup_engine_conf(struct sup_engine *e, const struct om_conf *conf)
 {
 	e->conf = conf;
+	sup_tier_memory(e, conf); /* for memory tiers that are opened from now on */
 	atomic_store(&e->decay_s, conf->lifecycle.hotness_decay_s);
 	sup_rooms_conf(e, conf);
 	sup_admit_conf(e, conf);

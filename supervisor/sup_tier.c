@@ -14,6 +14,7 @@
 #include "backend/be.h"
 #include "common/om_fs.h"
 #include "index/cat/idx_tier_mark.h"
+#include "supervisor/sup_cgroup.h"
 #include "supervisor/sup_engine_int.h"
 
 #define BALLAST_NAME "ballast"
@@ -244,11 +245,31 @@ void sup_tier_sized(struct sup_tier *t, uint64_t whole_bytes)
 	pthread_mutex_unlock(&t->live_lock);
 }
 
-static void find_capacity(struct sup_tier *t)
+void sup_tier_memory(struct sup_engine *e, const struct om_conf *conf)
 {
+	uint64_t limit = sup_cgroup_memory("/proc/self/cgroup", "/sys/fs/cgroup");
+
+	atomic_store(&e->memory_limit, limit);
+	atomic_store(&e->memory_room, sup_cgroup_room(conf, limit));
+}
+
+static void find_capacity(struct sup_engine *e, struct sup_tier *t)
+{
+	uint64_t whole = 0, limit = atomic_load(&e->memory_limit), room = atomic_load(&e->memory_room);
 	struct statvfs vfs;
 
-	sup_tier_sized(t, fstatvfs(t->rootfd, &vfs) == 0 ? (uint64_t)vfs.f_blocks * vfs.f_frsize : 0);
+	if (fstatvfs(t->rootfd, &vfs) == 0)
+		whole = (uint64_t)vfs.f_blocks * vfs.f_frsize;
+	if (!t->is_volatile) {
+		sup_tier_sized(t, whole);
+		return;
+	}
+	sup_tier_sized(t, whole ? OM_MIN(whole, room) : room == UINT64_MAX ? 0 : room);
+	uint64_t want = t->live.capacity.pct ? whole / 100 * t->live.capacity.pct : whole ? OM_MIN(t->live.capacity.bytes, whole) : t->live.capacity.bytes;
+	if (want > room)
+		om_log(OM_MSG_TIER_PROBE, "tier %s (%s): the memory limit of this control group, %llu MiB, leaves it %llu MiB beside the daemon's "
+		       "processes: that is its capacity now; raise the limit (MemoryMax=), or lower `capacity`", t->conf->name, t->conf->path,
+		       (unsigned long long)(limit >> 20), (unsigned long long)(room >> 20));
 }
 
 void sup_tier_catalog_size(struct sup_tier *t)
@@ -370,7 +391,7 @@ static bool open_all(struct sup_engine *e, struct sup_tier *t)
 	if (sup_tier_live(t).perf_factor <= 0 && !t->is_volatile && be_measure(t->rootfd, &factor) < 0)
 		factor = 0; /* full, or it has no nameless files: the usual one of its type */
 	atomic_store(&t->measured, factor);
-	find_capacity(t);
+	find_capacity(e, t);
 	if (!open_catalog(e, t, &id, is_new, adopt))
 		return false;
 	read_totals(t);

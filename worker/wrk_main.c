@@ -14,6 +14,7 @@
 
 #include "common/om_counter.h"
 #include "common/om_fault.h"
+#include "common/om_oom.h"
 #include "worker/wrk_accept.h"
 #include "worker/wrk_access.h"
 #include "worker/wrk_conn.h"
@@ -298,6 +299,7 @@ int main(int argc, char **argv)
 		return 0;
 	}
 	om_log_ident("objmapper-worker");
+	om_oom_rather(300);
 	if (om_fault_init() < 0) {
 		om_log(OM_MSG_FATAL, "OBJM_FAULT: no such fault point or action (objmapperd --list-faults)");
 		return 1;

@@ -173,8 +173,9 @@ class Model:
         for uri in listed:
             assert uri in self.map, f"{uri} is listed and is not there"
         for uri in set(self.map) - set(listed):
+            was = self.map[uri]
             self.get(uri)  # evicted or expired in between, or else it is wrong
-            assert uri not in self.map, f"{uri} is there and not listed"
+            assert uri not in self.map, f"{uri} is there and not listed: version, flags, expiry {was}, at {time.time():.3f}: {self.a.ask(cmd='object', uri=uri.decode())}"
 
 
 def one(data, admin, state, seed, ops, who):
