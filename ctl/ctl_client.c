@@ -8,12 +8,13 @@
 
 #include "common/om_text.h"
 
+/* `path`: the socket, if that is what the message is about; else NULL. */
 static int fail_as(int status, const char *path, const char *what, const char *todo)
 {
-	OM_AUTO_FREE char *q_path = om_text_quote(path, strlen(path));
+	OM_AUTO_FREE char *q_path = path ? om_text_quote(path, strlen(path)) : NULL;
 	OM_AUTO_FREE char *q_what = om_text_quote(what, strlen(what));
 
-	fprintf(stderr, "objmctl: %s: %s%s%s\n", q_path ? q_path : "?", q_what ? q_what : "out of memory", *todo ? "; " : "", todo);
+	fprintf(stderr, "objmctl: %s%s%s%s%s\n", q_path ? q_path : "", path ? ": " : "", q_what ? q_what : "out of memory", *todo ? "; " : "", todo);
 	return status;
 }
 
@@ -103,8 +104,8 @@ static int receive_line(int fd, const char *path, char **ret_line)
 	}
 }
 
-/* An answer that says no. */
-static int refused(const char *path, const json_t *reply)
+/* An answer that says no: about what was asked, not about the socket. */
+static int refused(const json_t *reply)
 {
 	const json_t *error = json_object_get(reply, "error");
 	const char *text = json_string_value(json_object_get(error, "text"));
@@ -112,7 +113,7 @@ static int refused(const char *path, const json_t *reply)
 	const char *status = json_string_value(json_object_get(error, "status"));
 	OM_AUTO_FREE char *quoted = todo ? om_text_quote(todo, strlen(todo)) : NULL;
 
-	return fail_as(status && strcmp(status, "PERMISSION_DENIED") == 0 ? CTL_DENIED : CTL_FAILED, path, text ? text : status ? status : "the daemon refused, without a reason", quoted ? quoted : "");
+	return fail_as(status && strcmp(status, "PERMISSION_DENIED") == 0 ? CTL_DENIED : CTL_FAILED, NULL, text ? text : status ? status : "the daemon refused, without a reason", quoted ? quoted : "");
 }
 
 int ctl_ask(const char *socket_path, json_t *request, json_t **ret_reply)
@@ -132,7 +133,7 @@ int ctl_ask(const char *socket_path, json_t *request, json_t **ret_reply)
 	if (!json_is_object(reply))
 		r = fail(socket_path, "the answer is no JSON object", "is this an admin socket of objmapperd?");
 	else if (!json_is_true(json_object_get(reply, "ok")))
-		r = refused(socket_path, reply);
+		r = refused(reply);
 	if (r != CTL_OK) {
 		json_decref(reply);
 		return r;

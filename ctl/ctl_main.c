@@ -267,7 +267,7 @@ static int parse(int *argc, char **argv, struct ctl_opts *opts, int *ret_exit)
 			if (*ret_exit != CTL_OK)
 				return 1;
 			continue;
-		} else if (strncmp(a, "-s", 2) == 0 || strncmp(a, "--socket", 8) == 0) {
+		} else if (strncmp(a, "-s", 2) == 0 || strcmp(a, "--socket") == 0 || strncmp(a, "--socket=", 9) == 0) {
 			const char *v = a[1] == 's' ? a + 2 : a[8] == '=' ? a + 9 : a + 8;
 
 			if (!*v && i + 1 == *argc) {

@@ -79,7 +79,7 @@ static int load_conf(struct sup_reload *r)
 	}
 	err = om_conf_set(r->base, r->key, r->value, &r->conf, &r->rep);
 	if (err == -OBJM_STATUS_NOT_FOUND)
-		return say(r, err, "there is no key \"%.100s\"; config --effective lists them (a tier's are backends[NAME].KEY)", r->key);
+		return say(r, -OBJM_STATUS_INVALID_REQUEST, "there is no key \"%.100s\"; config --effective lists them (a tier's are backends[NAME].KEY)", r->key);
 	if (err == -OBJM_STATUS_UNSUPPORTED_OP)
 		return say(r, err, "%.100s cannot be set while the daemon runs: change it in %.200s", r->key, r->base->file);
 	if (err < 0 && r->rep.n_errors == 0)

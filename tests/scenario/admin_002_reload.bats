@@ -110,6 +110,9 @@ denied() { ! as_uid "$OTHER_UID" "$BIN/client/objm" cat /pub/x >/dev/null 2>&1; 
 	objmctl set "backends[disk].capacity" 2G >/dev/null
 	[ "$(value "backends[disk].capacity")" = 2G ]
 	fails 1 'no key "limits.nonsense"' objmctl set limits.nonsense 5
+	# neither the socket nor objects have to do with it
+	[ "$(objmctl set limits.nonsense 5 2>&1 || true)" = "objmctl: there is no key \"limits.nonsense\"; config --effective lists them (a tier's are backends[NAME].KEY)" ]
+	fails 2 "no such option" objmctl --socketx "$OBJMCTL_SOCKET" status
 	fails 1 "state_dir cannot be set" objmctl set state_dir /x
 	fails 1 "log.level: found" objmctl set log.level loud
 	fails 1 "log.level" objmctl log-level loud
