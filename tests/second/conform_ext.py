@@ -176,7 +176,7 @@ def bad_frames(env):
 @check("unix")
 def put_and_commit(env):
     """nothing is seen before the commit, a writer left open refuses it, abort and the end of a connection drop it"""
-    meta = o.encode_meta([(b"owner", b"me"), (b"\xff\0", b"\n" * 100)])
+    meta = o.encode_meta([(b"owner", b"me"), (b"\xff\1", b"\0\n" * 50)])
     with connect(env) as c, connect(env) as other:
         session, fd = begin(c, "/put", (o.TYPE, b"image/png"), (o.META, meta), (o.SIZE_HINT, 100), (o.TTL_S, 3600), (o.PUT_FLAGS, o.PINNED), o.cond_absent())
         os.write(fd, b"first")
