@@ -280,7 +280,9 @@ static void wrk_main_start(struct wrk *w)
 	wrk_main_parts(w);
 	for (uint32_t i = 0; i < w->boot.n_listen; i++)
 		wrk_accept_add(w->accept, boot.listeners[i], (enum om_listen_kind)w->boot.listen_kind[i]);
-	(void)wrk_sandbox_calls();
+	rc = wrk_sandbox_calls();
+	if (rc == -OBJM_STATUS_SYSTEM)
+		wrk_main_fail("sandbox", rc);
 	rc = wrk_ctl_start(w, wrk_main_drain);
 	if (rc == 0)
 		rc = wrk_ctl_ready(w);
