@@ -82,6 +82,16 @@ static inline uint64_t om_coarse_ns(void) /* CLOCK_MONOTONIC_COARSE, nanoseconds
 	(void)clock_gettime(CLOCK_MONOTONIC_COARSE, &ts);
 	return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
 }
+/* CLOCK_REALTIME_COARSE, seconds since 1970: whether an object has expired. One clock for all who ask: the fine one is up to a tick
+ * ahead, and an object would be gone for the one and there for the other afterwards. */
+static inline uint64_t om_wall_s(void)
+{
+	struct timespec t;
+
+	(void)clock_gettime(CLOCK_REALTIME_COARSE, &t);
+	return (uint64_t)t.tv_sec;
+}
+
 static inline uint64_t om_wall_ns(void) /* CLOCK_REALTIME, nanoseconds since 1970 */
 {
 	struct timespec ts;

@@ -13,7 +13,7 @@ struct sup_msg;
 struct sup_set;
 
 /* Is an object with this expiry (seconds since 1970; 0: none) gone for everybody? */
-static inline bool sup_expired(uint64_t expiry_s) { return expiry_s && expiry_s <= om_wall_ns() / 1000000000u; }
+static inline bool sup_expired(uint64_t expiry_s) { return expiry_s && expiry_s <= om_wall_s(); }
 
 /* A key as tombstones have it, and back. */
 static inline void sup_tomb_key(const struct idx_key *k, uint8_t ret[static IDX_STATE_KEY_BYTES])

@@ -215,7 +215,7 @@ static void do_list(struct sup_engine *e, struct sup_job *job)
 	struct idx_cat_list_req req = {
 		.prefix = text, .prefix_len = m->prefix_len, .after = text + m->prefix_len, .after_len = m->after_len,
 		.delim = (const char *)&m->delimiter, .delim_len = m->delimiter ? 1 : 0,
-		.limit = OM_MIN(m->limit, OM_LIST_LIMIT_MAX), .now_s = om_wall_ns() / 1000000000u,
+		.limit = OM_MIN(m->limit, OM_LIST_LIMIT_MAX), .now_s = om_wall_s(),
 	};
 	struct idx_cat_list_res *res = calloc(1, sizeof(*res));
 	struct om_op_list_end end = { .hdr = { .len = sizeof(end), .type = OM_OP_LIST_END, .req = m->hdr.req } };

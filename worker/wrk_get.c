@@ -48,12 +48,7 @@ static int wrk_get_missing(const struct wrk *w)
 
 static bool wrk_get_expired(const struct idx_ent *e)
 {
-	struct timespec now;
-
-	if (!e->expiry_s)
-		return false;
-	(void)clock_gettime(CLOCK_REALTIME_COARSE, &now);
-	return e->expiry_s <= (uint64_t)now.tv_sec;
+	return e->expiry_s && e->expiry_s <= om_wall_s();
 }
 
 static int wrk_get_result(struct wrk_req *r, int rc)

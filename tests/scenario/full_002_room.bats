@@ -159,6 +159,7 @@ on_disk() { find "$FAST/objects" "$SLOW/objects" -type f; }
 	wait_until 20 reaped
 	objm cat /stays | cmp - "$T/files/t"
 	objm cat /t | cmp - "$T/files/t"
+	ext "$OBJM_SOCKET" expire 3
 }
 
 @test "deleted objects that a client holds open are shown: what the filesystem takes is explained" {

@@ -344,6 +344,24 @@ def cmd_reads(path, *what):
     c.close()
 
 
+def cmd_expire(path, count):
+    """COUNT: objects that expire after a second: from the moment in which a listing leaves one out nobody gets it."""
+    c, pairs = connect(path, time.monotonic() + 30), 0
+    for k in range(int(count)):
+        uri = b"/expire/%d" % k
+        f = c.call(INLINE, tlv(T_URI, uri), tlv(T_TTL, struct.pack(">I", 1)), payload=b"x")[0]
+        assert f.status == OK, f.text()
+        end = f.obj()["expiry_s"]
+        while time.time() < end - 0.02:
+            time.sleep(0.002)
+        while time.time() < end + 0.02 or not pairs:
+            listed, status = uri in list(c.list(uri)), c.read(uri)[0]
+            pairs += 1
+            assert listed or status == NOT_FOUND, f"{uri} is not listed and can be got, {time.time() - end:.4f} s after it expired"
+        assert c.read(uri)[0] == NOT_FOUND
+    c.close()
+
+
 def cmd_basics(path):
     """Every operation once, with its errors."""
     c = Ext(path)
@@ -411,7 +429,7 @@ def cmd_hold(path, uri):
     time.sleep(600)
 
 
-COMMANDS = {"load": cmd_load, "verify": cmd_verify, "warm": cmd_warm, "reads": cmd_reads, "basics": cmd_basics, "hold": cmd_hold}
+COMMANDS = {"load": cmd_load, "verify": cmd_verify, "warm": cmd_warm, "reads": cmd_reads, "basics": cmd_basics, "hold": cmd_hold, "expire": cmd_expire}
 
 if __name__ == "__main__":
     sys.exit(COMMANDS[sys.argv[2]](sys.argv[1], *sys.argv[3:]) or 0)
