@@ -187,7 +187,7 @@ static bool take_commit(struct sup_msg *c, const void *msg, size_t len)
 	idx_key_make(sup_engine_secret(c->e), uri, m->uri_len, &ikey);
 	struct sup_res *res = sup_res_find(c->e, m->id);
 	if (!res || res->place != c->place || res->committing || !idx_key_equal(&res->key->ikey, &ikey) ||
-	    res->tier->no != m->tier || m->size > res->size)
+	    res->tier->no != m->tier || m->size > res->size || ((m->flags & OM_OBJ_PINNED) && !res->pins))
 		return sup_msg_broken(c, "COMMIT without its PREPARE");
 	if (!sup_tier_known_to(res->tier, c->child)) { /* its file lies where the tier was before it went */
 		sup_msg_answer(c, m->hdr.req, -OBJM_STATUS_UNAVAILABLE);

@@ -120,7 +120,7 @@ struct sup_res {
 	struct sup_key *key;
 	struct sup_tier *tier;
 	unsigned place; /* SUP_CHILDREN_MAX: its child is gone */
-	bool pins;
+	bool pins;	 /* counted in the tier's reserved_pins */
 	bool committing; /* an op has it */
 	bool held, credit; /* counted as a promise to the owner; the owner gets credit_bytes back */
 	uint32_t uid;	   /* the owner */

@@ -226,8 +226,19 @@ static void test_hostile_child_is_killed(void **state)
 	struct om_op_commit m = { .hdr.type = OM_OP_COMMIT, .tier = 0, .size = 5, .id = 12345, .uri_len = 2 };
 
 	put_msg(&x->w, &m, sizeof(m), "/c", NULL, 0);
-	for (int i = 0; i < 2000 && !x->killed; i++)
-		usleep(1000);
+	WORLD_UNTIL(x, x->killed);
+	assert_int_equal(x->killed, 2);
+}
+
+/* How much of a tier may be pinned is judged at the PREPARE. */
+static void test_commit_that_pins_unasked_is_killed(void **state)
+{
+	struct world *x = *state;
+	struct om_op_commit m = { .hdr.type = OM_OP_COMMIT, .tier = tier_no(x, "disk"), .flags = OM_OBJ_PINNED, .size = 5, .uri_len = 2 };
+
+	assert_int_equal(prepare(x, "/c", m.tier, 0, (struct om_op_cond){ 0 }, &m.id), 0);
+	put_msg(&x->w, &m, sizeof(m), "/c", NULL, 0);
+	WORLD_UNTIL(x, x->killed);
 	assert_int_equal(x->killed, 2);
 }
 
@@ -338,6 +349,7 @@ int main(void)
 		T(test_lost_state_is_adopted),
 		T(test_deleted_while_away),
 		T(test_hostile_child_is_killed),
+		T(test_commit_that_pins_unasked_is_killed),
 		T(test_grows),
 		T(test_many_removals_come_late),
 	};
