@@ -112,11 +112,12 @@ struct om_boot_limits {
 struct om_boot_lifecycle {
 	double hot_threshold, cold_threshold;  /* heat, 0..1 */
 	double evict_when_full, evict_target;  /* shares of a tier's capacity */
+	double share_while_serving;	       /* part of all processors' time that moves may take; 1: no bound */
 	uint64_t bandwidth;		       /* bytes a second that moves may copy; 0: no bound */
 	uint32_t migration_batch;	       /* objects that a cycle moves at the most */
 	uint32_t interval_s;		       /* from one cycle to the next */
 };
-static_assert(sizeof(struct om_boot_lifecycle) == 48, "control messages");
+static_assert(sizeof(struct om_boot_lifecycle) == 56, "control messages");
 
 #define OM_TRUSTED_MAX 64u
 

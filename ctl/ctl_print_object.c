@@ -102,6 +102,18 @@ static void print_numbers(const char *title, const json_t *o, const struct ctl_c
 	putchar('\n');
 }
 
+static void print_yield(const json_t *yield, const json_t *share)
+{
+	OM_AUTO_FREE char *why = text_of(yield, "why");
+
+	if (json_is_number(share))
+		printf("%-10s moves take %.1f %% of one thread's time while clients are served\n", "pace", 100 * json_number_value(share));
+	else
+		printf("%-10s full speed: %s\n", "pace",
+		       !why || strcmp(why, "off") == 0 ? "moves do not give way (lifecycle.share_while_serving)" :
+		       strcmp(why, "room") == 0 ? "a put waits for room" : "no client has asked for anything for a second");
+}
+
 void ctl_print_LIFECYCLE_STATUS(const json_t *reply)
 {
 	static const struct ctl_column now[] = {
@@ -126,12 +138,15 @@ void ctl_print_LIFECYCLE_STATUS(const json_t *reply)
 	OM_AUTO_FREE char *next = ctl_cell(json_object_get(reply, "next_cycle_ms"), CTL_NUMBER);
 	OM_AUTO_FREE char *objects = ctl_cell(json_object_get(reply, "objects"), CTL_NUMBER);
 	OM_AUTO_FREE char *leader = text_of(policy, "leader");
+	const json_t *yield = json_object_get(reply, "yield"), *share = json_object_get(yield, "share");
 
 	printf("%-10s %s\n", "state", json_is_true(json_object_get(reply, "paused")) ? "paused: \"objmctl lifecycle resume\" ends that" :
 			      json_is_true(json_object_get(reply, "scanning")) ? "looks at all objects" : "running");
 	printf("%-10s %s so far, the next in %s ms; the last saw %s objects\n", "cycles", cycle ? cycle : "?", next ? next : "?", objects ? objects : "?");
 	print_numbers("moves", reply, now, OM_ARRAY_SIZE(now));
 	print_numbers("moved", reply, done, OM_ARRAY_SIZE(done));
+	if (json_is_object(yield))
+		print_yield(yield, share);
 	if (json_is_object(policy))
 		printf("%-10s %s decides which objects get a copy%s\n", "policy", leader ? leader : "?",
 		       json_is_true(json_object_get(policy, "active")) ? "" : "; it is still learning what is there");

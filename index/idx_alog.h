@@ -8,6 +8,8 @@
  *          only memory of its own process.
  * READ     head (acquire); entries (acquire); head again (relaxed): an entry that the writer may have begun to overwrite is
  *          dropped and counted. The reader's position is its own: the writer never waits and never knows.
+ * ASKED    requests of any kind that the worker has met, a word of its own: stored each turn of its loop, whatever is logged, so that
+ *          the reader knows at once that somebody is being served.
  * CRASH    a writer that dies leaves at most an unpublished batch, which nobody reads.
  */
 #ifndef IDX_ALOG_H
@@ -19,7 +21,7 @@
 #include "common/om_seg.h"
 
 #define IDX_ALOG_MAGIC 0x31676f6c786a626full /* "objxlog1" read as bytes */
-#define IDX_ALOG_LAYOUT 1u
+#define IDX_ALOG_LAYOUT 2u
 #define IDX_ALOG_CAP 16384u /* entries; a power of two */
 #define IDX_ALOG_BATCH 64u
 #define IDX_ALOG_WEIGHT_MAX 0xffffu
@@ -30,7 +32,8 @@ struct idx_alog_seg {
 	uint64_t capacity;
 	uint64_t pad0[5];
 	_Atomic uint64_t head; /* entries ever published */
-	uint64_t pad1[7];
+	_Atomic uint64_t asked; /* requests ever met */
+	uint64_t pad1[6];
 	_Atomic uint64_t entry[IDX_ALOG_CAP];
 };
 static_assert(offsetof(struct idx_alog_seg, head) == 64 && offsetof(struct idx_alog_seg, entry) == 128, "layout");
@@ -62,6 +65,11 @@ static inline void idx_alogw_add(struct idx_alogw *log, uint32_t segment, uint32
 void idx_alogw_add_n(struct idx_alogw *log, uint32_t segment, uint32_t slot, uint32_t n);
 /** Publish what is pending: when idle, and at least about once a second. */
 void idx_alogw_flush(struct idx_alogw *log);
+/** So many requests of any kind so far. One store. */
+static inline void idx_alogw_asked(struct idx_alogw *log, uint64_t n)
+{
+	atomic_store_explicit(&((struct idx_alog_seg *)log->seg.base)->asked, n, memory_order_relaxed);
+}
 /** Used by idx_alogw_add(). */
 void idx_alogw_sample(struct idx_alogw *log, uint32_t segment, uint32_t slot);
 
@@ -92,5 +100,11 @@ int idx_alogr_attach(int fd, struct idx_alogr *ret_log) OM_MUST_USE;
 void idx_alogr_detach(struct idx_alogr *log);
 /** Take at most `max` accesses. @return how many; 0: nothing new */
 unsigned idx_alogr_read(struct idx_alogr *log, struct idx_alog_access *ret_accesses, unsigned max);
+
+/** What the worker said with idx_alogw_asked(): any number, if it is broken. */
+static inline uint64_t idx_alogr_asked(const struct idx_alogr *log)
+{
+	return atomic_load_explicit(&((const struct idx_alog_seg *)log->seg.base)->asked, memory_order_relaxed);
+}
 
 #endif

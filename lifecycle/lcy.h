@@ -80,6 +80,7 @@ struct lcy_tier {
 	unsigned drain_idle;	    /* looks in a row that moved nothing */
 	unsigned drain_looks;	    /* since the drain, or the process, began */
 	uint64_t asked;		    /* ROOM: bytes that somebody waits for */
+	bool hurry;		    /* and what makes that room is still under way: moves do not give way to requests */
 	bool over;		    /* above the high mark, and not down at the low one yet */
 	bool room_now;		    /* room is being made: candidates of the last scan are under way */
 	uint64_t room_freed;	    /* by them */
@@ -255,6 +256,8 @@ void lcy_heat_turn(struct lcy *l, uint64_t now_ns);
 int lcy_heat_index(struct lcy *l, int index_fd, int heat_fd) OM_MUST_USE;
 int lcy_heat_alog(struct lcy *l, uint32_t child, int fd) OM_MUST_USE;
 void lcy_heat_alog_gone(struct lcy *l, uint32_t child);
+/** Requests that workers have met; changes, up or down, when one has met another, comes or goes. */
+uint64_t lcy_heat_asked(const struct lcy *l);
 
 /* lcy_save.c */
 /** Take over the directory; what an earlier run kept there is read if this is the first process of the daemon's run. */
@@ -350,6 +353,8 @@ void lcy_act_turn(struct lcy *l);
 /** Start one thing now, if it still holds. @return 0; -PRECONDITION_FAILED: the object is another, or elsewhere; -TRY_AGAIN: it is being
  * worked on, or too much is under way */
 int lcy_act_start(struct lcy *l, const struct lcy_cand *c, struct lcy_job **ret_job) OM_MUST_USE;
+/** Do moves give way now? Each turn. */
+void lcy_act_yield(struct lcy *l);
 /** Somebody waits for room (ROOM). */
 void lcy_act_room(struct lcy *l, const struct om_op_room *m);
 /** A job has ended: the accounts, and what becomes of its object. */

@@ -221,6 +221,7 @@ static void room_done(struct lcy *l)
 			busy[l->moves.job[i]->from] = true;
 	for (unsigned i = 0; i < OM_TIERS_MAX; i++) {
 		struct lcy_tier *t = &l->tiers[i];
+		t->hurry = t->hurry && (t->asked > 0 || busy[i]);
 		if (!t->room_now || busy[i])
 			continue;
 		t->room_now = false;
@@ -248,12 +249,22 @@ void lcy_act_turn(struct lcy *l)
 	room_done(l);
 }
 
+void lcy_act_yield(struct lcy *l)
+{
+	bool room = false;
+
+	for (unsigned i = 0; i < OM_TIERS_MAX; i++)
+		room |= l->tiers[i].hurry;
+	lcy_yield_turn(&l->moves.yield, l->now_ns, lcy_heat_asked(l), room);
+}
+
 void lcy_act_room(struct lcy *l, const struct om_op_room *m)
 {
 	if (m->tier >= OM_TIERS_MAX || !l->tiers[m->tier].on)
 		return;
 	struct lcy_tier *t = &l->tiers[m->tier];
 	t->asked = OM_MAX(t->asked, m->bytes);
+	t->hurry |= m->bytes > 0;
 	t->room_again_ns = 0;
 	lcy_tier_settle(l, m->tier);
 	start_victims(l);

@@ -150,6 +150,36 @@ static void hash_zeros(XXH3_state_t *h, uint64_t n)
 		(void)XXH3_128bits_update(h, zeros, OM_MIN(n, sizeof(zeros)));
 }
 
+/* Before the next `n` bytes of a copy or of a second reading: what the rate asks for, then what those ask for who are served. */
+static void take_turn(struct lcy_copy *c, bool writes, size_t n)
+{
+	if (writes && c->rate && atomic_load(&c->rate->per_s)) {
+		if (c->seat) /* waiting is no work: others may */
+			lcy_yield_leave(c->seat);
+		lcy_rate_take(c->rate, n);
+	}
+	if (c->seat)
+		lcy_yield_point(c->seat);
+}
+
+/* While clients are served, what was written goes on to the disk in pieces, too. False: it failed */
+static bool write_out(struct lcy_copy *c, const struct side *to, size_t n)
+{
+	c->behind += n;
+	if (!c->seat || !c->seat->held || !to->direct || c->behind < LCY_YIELD_SYNC)
+		return true;
+	c->behind = 0;
+	lcy_yield_point(c->seat);
+	return fdatasync(to->fd) == 0;
+}
+
+static size_t piece(const struct lcy_copy *c, uint64_t left)
+{
+	size_t most = c->seat && lcy_yield_share(c->seat->all) != LCY_YIELD_ALL ? LCY_YIELD_CHUNK : LCY_COPY_CHUNK;
+
+	return (size_t)OM_MIN(left, most);
+}
+
 /* All bytes through `buf`: into the hash, and to `to` unless that is NULL. */
 static int pass(struct lcy_copy *c, struct side *from, struct side *to, uint64_t size, XXH3_state_t *h, bool *ret_reading)
 {
@@ -162,11 +192,10 @@ static int pass(struct lcy_copy *c, struct side *from, struct side *to, uint64_t
 			next_extent(from->fd, at, size, &start, &end);
 		hash_zeros(h, start - at);
 		for (at = start; at < end;) {
-			size_t n = (size_t)OM_MIN(end - at, LCY_COPY_CHUNK);
+			size_t n = piece(c, end - at);
 			if (c->stop && atomic_load_explicit(c->stop, memory_order_relaxed))
 				return -OBJM_STATUS_GONE;
-			if (to && c->rate)
-				lcy_rate_take(c->rate, n);
+			take_turn(c, to != NULL, n);
 			int injected = om_fault(to ? OM_FAULT_MOVE_COPY : OM_FAULT_MOVE_VERIFY);
 			*ret_reading = true;
 			if (injected && !to)
@@ -178,6 +207,8 @@ static int pass(struct lcy_copy *c, struct side *from, struct side *to, uint64_t
 			*ret_reading = false;
 			if (to) {
 				rc = injected ? -om_status_errno(injected) : write_all(to, c->buf, n, at);
+				if (rc == 0 && !write_out(c, to, n))
+					rc = negative_errno();
 				if (rc < 0)
 					return rc;
 			}
@@ -231,6 +262,7 @@ static int copy_into(struct lcy_copy *c, int fd, uint64_t size, struct be_file *
 	int rc;
 
 	*ret_reading = false;
+	c->behind = 0;
 	rc = begin(c, size, f);
 	if (rc < 0)
 		return rc;
@@ -252,7 +284,7 @@ static int copy_into(struct lcy_copy *c, int fd, uint64_t size, struct be_file *
 }
 
 /* True: its blocks are the source's own. Trying takes a file that is made for nothing, so it is not tried again where it cannot be. */
-static bool clone(struct lcy_copy *c, int fd, struct be_file *f)
+static bool share_blocks(struct lcy_copy *c, int fd, struct be_file *f)
 {
 	if (c->no_clone || c->from_memory || c->to_memory)
 		return false;
@@ -277,7 +309,7 @@ int lcy_copy_object(struct lcy_copy *c, uint64_t id, uint64_t size, struct be_fi
 	if ((uint64_t)st.st_size != size)
 		return -OBJM_STATUS_CORRUPT;
 	c->sparse = (uint64_t)st.st_blocks * 512u + ALIGN < size;
-	if (clone(c, fd, &f)) {
+	if (share_blocks(c, fd, &f)) {
 		c->shared = true;
 		if (be_sum_get(fd, c->sum))
 			be_sum_set(&f, c->sum);

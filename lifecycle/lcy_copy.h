@@ -12,6 +12,7 @@
 #include <stdatomic.h>
 
 #include "backend/be.h"
+#include "lifecycle/lcy_yield.h"
 
 #define LCY_COPY_CHUNK ((size_t)1 << 20)
 #define LCY_COPY_DIRECT (UINT64_C(256) << 10) /* from this size on past the page cache */
@@ -21,14 +22,16 @@ struct lcy_rate {
 	_Atomic uint64_t per_s;	  /* 0: no bound */
 	_Atomic uint64_t free_ns; /* CLOCK_MONOTONIC: when the next bytes may go */
 };
-/** Wait until `bytes` may go; at most about a second at a time is owed. Any thread. */
+/** Wait until `bytes` may go; at most about a second at a time is owed. Any thread; no call where there is no bound. */
 void lcy_rate_take(struct lcy_rate *rate, uint64_t bytes);
 
 struct lcy_copy {
 	const struct be *from, *to;
 	bool from_memory, to_memory; /* O_DIRECT makes no sense there */
 	struct lcy_rate *rate;	     /* NULL: no bound */
+	struct lcy_yield_seat *seat; /* NULL: at full speed, whoever is served */
 	const _Atomic bool *stop;    /* true: end with -OBJM_STATUS_GONE; NULL: never */
+	uint64_t behind;	     /* own: bytes written since they were last written out */
 	void *buf;		     /* LCY_COPY_CHUNK bytes, aligned to 4096; the thread's own */
 	bool no_clone;		     /* in: known not to be possible between these two; out: found out now */
 	/* of lcy_copy_object(), and for lcy_copy_verify(): */

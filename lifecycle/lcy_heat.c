@@ -118,3 +118,13 @@ void lcy_heat_alog_gone(struct lcy *l, uint32_t child)
 	idx_alogr_detach(&l->alog[child]);
 	l->alog_on[child] = false;
 }
+
+uint64_t lcy_heat_asked(const struct lcy *l)
+{
+	uint64_t sum = 0;
+
+	for (unsigned i = 0; i < LCY_ALOGS_MAX; i++)
+		if (l->alog_on[i])
+			sum += idx_alogr_asked(&l->alog[i]);
+	return sum;
+}

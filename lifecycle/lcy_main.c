@@ -187,6 +187,7 @@ static int boot(struct lcy *l)
 void lcy_conf_applied(struct lcy *l)
 {
 	atomic_store(&l->moves.rate.per_s, l->boot.lifecycle.bandwidth);
+	lcy_yield_conf(&l->moves.yield, l->boot.lifecycle.share_while_serving);
 	if (l->boot.limits.decay_s > 0)
 		(void)idx_heat_tune(&l->heat, l->boot.limits.decay_s, IDX_HEAT_REFERENCE); /* both are in range: the configuration saw to it */
 }
@@ -244,6 +245,8 @@ static void wait_for_work(struct lcy *l)
 
 	/* while all objects are looked at: a slice, then a moment for others */
 	int ms = l->copying ? 0 : l->plan.scanning ? 1 : (int)l->heat_ms;
+	if (l->moves.n_jobs && lcy_yield_watch(&l->moves.yield))
+		ms = OM_MIN(ms, (int)LCY_YIELD_LOOK_MS);
 	if (l->reaps.n)
 		ms = OM_MIN(ms, (int)LCY_REAP_WAIT_MS);
 	if (om_ring_sleep(&l->ring))
@@ -265,6 +268,7 @@ static int loop(struct lcy *l)
 		lcy_scan_turn(l);
 		lcy_heat_turn(l, l->now_ns);
 		lcy_save_turn(l);
+		lcy_act_yield(l);
 		lcy_turn(l);
 		lcy_task_turn(l);
 		om_count(OM_C_LOOP_TURNS, 1);

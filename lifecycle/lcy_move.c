@@ -10,6 +10,7 @@ void lcy_moves_init(struct lcy_moves *m, const struct lcy_moves_conf *conf)
 	m->conf = *conf;
 	for (struct lcy_jobs *const *q = (struct lcy_jobs *const[]){ &m->allowed, &m->todo, &m->copies, &m->names, &m->done, NULL }; *q; q++)
 		(*q)->last = &(*q)->first;
+	lcy_yield_init(&m->yield, (unsigned)OM_MAX(sysconf(_SC_NPROCESSORS_ONLN), 1));
 	pthread_mutex_init(&m->lock, NULL);
 	pthread_cond_init(&m->wake, NULL);
 	pthread_cond_init(&m->wake_names, NULL);
@@ -35,7 +36,9 @@ int lcy_moves_start(struct lcy_moves *m)
 		struct lcy_mover *t = &m->mover[i];
 		t->all = m;
 		t->names_only = i == LCY_MOVERS;
+		t->seat.all = &m->yield;
 		t->copy.rate = &m->rate;
+		t->copy.seat = &t->seat;
 		t->copy.stop = &m->stop;
 		t->copy.buf = aligned_alloc(4096, LCY_COPY_CHUNK);
 		if (!t->copy.buf)
@@ -61,6 +64,7 @@ void lcy_moves_stop(struct lcy_moves *m)
 	pthread_cond_broadcast(&m->wake);
 	pthread_cond_broadcast(&m->wake_names);
 	pthread_mutex_unlock(&m->lock);
+	lcy_yield_stop(&m->yield);
 	for (unsigned i = 0; i < OM_ARRAY_SIZE(m->mover); i++) {
 		struct lcy_mover *t = &m->mover[i];
 		if (t->on)
@@ -72,6 +76,7 @@ void lcy_moves_stop(struct lcy_moves *m)
 	for (unsigned i = 0; i < LCY_JOBS_MAX; i++)
 		if (m->job[i])
 			job_fini(m->job[i]);
+	lcy_yield_fini(&m->yield);
 	pthread_mutex_destroy(&m->lock);
 	pthread_cond_destroy(&m->wake);
 	pthread_cond_destroy(&m->wake_names);

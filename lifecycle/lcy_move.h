@@ -80,6 +80,7 @@ struct lcy_mover {
 	struct be be[OM_TIERS_MAX]; /* of its own: link and sync are one thread's */
 	uint32_t no_clone[OM_TIERS_MAX]; /* by source, a bit for each target: they share no blocks */
 	struct lcy_copy copy;
+	struct lcy_yield_seat seat;
 	uint8_t attr[BE_ATTR_MAX]; /* being read */
 };
 
@@ -100,6 +101,7 @@ struct lcy_moves {
 	bool tier_on[OM_TIERS_MAX], tier_memory[OM_TIERS_MAX];
 	struct lcy_mover mover[LCY_MOVERS + 1];
 	struct lcy_rate rate;
+	struct lcy_yield yield;
 	_Atomic bool stop;
 	/* loop's thread */
 	struct lcy_job *job[LCY_JOBS_MAX];

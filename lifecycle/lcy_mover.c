@@ -107,6 +107,7 @@ static int make_file(struct lcy_mover *t, struct lcy_job *job)
 	job->shared = t->copy.shared;
 	job->sparse = t->copy.sparse;
 	memcpy(job->sum, t->copy.sum, sizeof(job->sum));
+	lcy_yield_point(&t->seat);
 	rc = be_freeze(to, &job->file, &job->found.rec);
 	if (rc == 0 && om_fault(OM_FAULT_MOVE_COPIED) != 0)
 		rc = -OBJM_STATUS_STORAGE;
@@ -124,6 +125,7 @@ static bool verify(struct lcy_mover *t, struct lcy_job *job)
 	int rc = 0;
 
 	set_copy(t, job);
+	lcy_yield_point(&t->seat);
 	if (!job->shared)
 		rc = lcy_copy_verify(&t->copy, job->id, job->found.rec.size);
 	be_drop(&job->file);
@@ -157,6 +159,7 @@ static void copy_batch(struct lcy_mover *t, struct lcy_job **batch, unsigned n)
 	int rc = 0;
 
 	for (unsigned i = 0; i < n; i++) {
+		lcy_yield_point(&t->seat);
 		rc = make_file(t, batch[i]);
 		if (rc < 0) {
 			give_up(t, batch[i], rc);
@@ -168,6 +171,7 @@ static void copy_batch(struct lcy_mover *t, struct lcy_job **batch, unsigned n)
 	if (made == 0)
 		return;
 	uint8_t to = batch[0]->to;
+	lcy_yield_point(&t->seat);
 	rc = m->tier_memory[to] ? 0 : be_sync(&t->be[to], files, made);
 	for (unsigned i = 0; i < made; i++) {
 		if (rc < 0) {
@@ -197,33 +201,37 @@ static struct lcy_job *take(struct lcy_jobs *q)
 	return job;
 }
 
-/* Names first, as long as they last: copies gather meanwhile, and go together. But what is large does not gain by it. */
-static bool copies_now(const struct lcy_moves *m)
+/* Names first, as long as they last: copies gather meanwhile, and go together. But what is large does not gain by it, and while
+ * clients are served, small batches are what is wanted. */
+static bool copies_now(struct lcy_moves *m)
 {
-	return m->copies.n && (!m->todo.n || m->copies.n >= LCY_BATCH_FILES || m->copies.first->found.rec.size >= LCY_COPY_DIRECT);
+	unsigned enough = lcy_yield_share(&m->yield) != LCY_YIELD_ALL ? LCY_YIELD_FILES : LCY_BATCH_FILES;
+
+	return m->copies.n && (!m->todo.n || m->copies.n >= enough || m->copies.first->found.rec.size >= LCY_COPY_DIRECT);
 }
 
 /* Small copies for the same tier, from the front of the queue; half of what is there, so that another thread has work too. */
 static unsigned take_copies(struct lcy_moves *m, struct lcy_job **batch)
 {
-	unsigned most = OM_MIN(OM_MAX(m->copies.n / 2, LCY_BATCH_FILES / 4), LCY_BATCH_FILES), n = 1;
-	uint64_t bytes;
+	bool yields = lcy_yield_share(&m->yield) != LCY_YIELD_ALL;
+	unsigned most = OM_MIN(OM_MAX(m->copies.n / 2, LCY_BATCH_FILES / 4), yields ? LCY_YIELD_FILES : LCY_BATCH_FILES), n = 1;
+	uint64_t bytes, most_bytes = yields ? LCY_YIELD_BYTES : LCY_BATCH_BYTES;
 
 	batch[0] = take(&m->copies);
 	bytes = batch[0]->found.rec.size;
-	while (n < most && bytes < LCY_BATCH_BYTES && m->copies.n && m->copies.first->to == batch[0]->to &&
-	       m->copies.first->found.rec.size <= LCY_BATCH_BYTES - bytes) {
+	while (n < most && bytes < most_bytes && m->copies.n && m->copies.first->to == batch[0]->to &&
+	       m->copies.first->found.rec.size <= most_bytes - bytes) {
 		bytes += m->copies.first->found.rec.size;
 		batch[n++] = take(&m->copies);
 	}
 	return n;
 }
 
-static unsigned take_names(struct lcy_jobs *q, struct lcy_job **batch)
+static unsigned take_names(struct lcy_moves *m, struct lcy_jobs *q, struct lcy_job **batch)
 {
-	unsigned n = 0;
+	unsigned most = lcy_yield_share(&m->yield) != LCY_YIELD_ALL ? LCY_YIELD_FILES : LCY_BATCH_NAMES, n = 0;
 
-	while (n < LCY_BATCH_NAMES && q->n)
+	while (n < most && q->n)
 		batch[n++] = take(q);
 	return n;
 }
@@ -237,7 +245,7 @@ static unsigned take_work(struct lcy_mover *t, struct lcy_job **batch, bool *ret
 	pthread_mutex_lock(&m->lock);
 	while (n == 0 && !atomic_load(&m->stop)) {
 		*ret_copies = !t->names_only && copies_now(m);
-		n = *ret_copies ? take_copies(m, batch) : take_names(t->names_only ? &m->names : &m->todo, batch);
+		n = *ret_copies ? take_copies(m, batch) : take_names(m, t->names_only ? &m->names : &m->todo, batch);
 		if (n == 0)
 			pthread_cond_wait(t->names_only ? &m->wake_names : &m->wake, &m->lock);
 	}
@@ -258,10 +266,14 @@ void *lcy_mover_main(void *arg)
 	if (!t->names_only) /* requests go first: a worker that wakes up does not wait for the end of a copy's turn */
 		(void)setpriority(PRIO_PROCESS, (id_t)gettid(), MOVER_NICE);
 	while ((n = take_work(t, batch, &copies)) > 0) {
+		lcy_yield_enter(&t->seat);
 		if (copies)
 			copy_batch(t, batch, n);
-		for (unsigned i = 0; i < n && !copies; i++)
+		for (unsigned i = 0; i < n && !copies; i++) {
+			lcy_yield_point(&t->seat);
 			read_name(t, batch[i]);
+		}
+		lcy_yield_leave(&t->seat);
 	}
 	return NULL;
 }

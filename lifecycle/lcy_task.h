@@ -9,6 +9,8 @@
  *	     "bandwidth": bytes a second or 0, "moved_up", "moved_down", "cached", "dropped", "expired", "failed", "refused": since the
  *	     process began, "moved_bytes",
  *	     "policy": {"active": bool, "leader": which policy decides (lcy_blend.h), "objects_let_in": bytes' worth in 4 KiB, "half_life", "margin", "waiting": copies to be made} or null,
+ *	     "yield": {"active": moves give way now, "why": "serving", "room" (a put waits for it), "idle" or "off", "share": of one thread's time or
+ *			null, "rested_ms": since the process began},
  *	     "heat": {"saved_s": age of the file in seconds or null},
  *	     "tiers": [{"tier": number, "name", "used", "capacity", "objects", "inbound", "outbound": bytes under way, "need": bytes that must go,
  *			"fails": in a row, "dead": bool, "drain": bool}],
@@ -37,7 +39,7 @@ void lcy_task_refuse(struct lcy *l, uint64_t req, int status, const char *fmt, .
 int lcy_task_find(struct lcy *l, const char *uri, size_t len, uint32_t *ret_slot, struct idx_ent *ret_ent) OM_MUST_USE;
 
 /* lcy_tell.c */
-json_t *lcy_tell_status(const struct lcy *l);
+json_t *lcy_tell_status(struct lcy *l);
 json_t *lcy_tell_drain(const struct lcy *l, unsigned tier);
 json_t *lcy_tell_explain(struct lcy *l, uint32_t slot, const struct idx_ent *ent);
 

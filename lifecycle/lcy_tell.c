@@ -49,7 +49,16 @@ static json_t *tell_heat(const struct lcy *l)
 	return at && now_s >= at ? json_pack("{s:I}", "saved_s", num(now_s - at)) : json_pack("{s:n}", "saved_s");
 }
 
-json_t *lcy_tell_status(const struct lcy *l)
+static json_t *tell_yield(struct lcy *l)
+{
+	struct lcy_yield *y = &l->moves.yield;
+	uint32_t share = lcy_yield_share(y);
+
+	return json_pack("{s:b, s:s, s:o, s:I}", "active", (int)(share != LCY_YIELD_ALL), "why", lcy_yield_text(y), "share",
+			 share == LCY_YIELD_ALL ? json_null() : json_real(share / 1000.0), "rested_ms", num(atomic_load(&y->rested_ns) / 1000000u));
+}
+
+json_t *lcy_tell_status(struct lcy *l)
 {
 	const struct lcy_plan *p = &l->plan;
 	uint64_t now_ns = l->now_ns;
@@ -75,6 +84,8 @@ json_t *lcy_tell_status(const struct lcy *l)
 	if (doc && sums)
 		(void)json_object_update(doc, sums);
 	json_decref(sums);
+	if (doc)
+		(void)json_object_set_new(doc, "yield", tell_yield(l));
 	return doc;
 }
 

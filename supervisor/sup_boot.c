@@ -50,6 +50,7 @@ static void fill_lifecycle(const struct om_conf_lifecycle *c, struct om_boot_lif
 		.cold_threshold = c->cold_threshold,
 		.evict_when_full = c->evict_when_full,
 		.evict_target = c->evict_target,
+		.share_while_serving = c->share_while_serving,
 		.bandwidth = c->bandwidth,
 		.migration_batch = c->migration_batch_size,
 		.interval_s = c->interval_s,

@@ -61,6 +61,7 @@ static bool wrk_main_before_wait(void *arg)
 	wrk_req_turn(w, now);
 	om_count_own(OM_C_BUSY_NS, now - wrk_main.awake_ns);
 	om_count_own(OM_C_LOOP_TURNS, 1);
+	idx_alogw_asked(&w->alog, atomic_load_explicit(&om_counter_self->v[OM_C_REQUESTS], memory_order_relaxed));
 	return wrk_ring_before_wait(w->ring);
 }
 

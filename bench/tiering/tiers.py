@@ -3,14 +3,14 @@
 moves cost those who read, and how fast they are beside cp. Needs root (mounts) and Debian's gnuplot for the plot.
 
     bench/tiering/tiers.py settle BUILD [--objects N] [--seconds S] [--svg FILE]
-    bench/tiering/tiers.py latency BUILD [--seconds S]
+    bench/tiering/tiers.py latency BUILD [--seconds S] [--share X] [--only large|small]
     bench/tiering/tiers.py copy BUILD [--mib N]
 
-settle   N objects, Zipf's law (1.1): the hottest end in memory, what is never asked for on the slowest tier; where the hottest and the
+settle   (moves do not give way) N objects, Zipf's law (1.1): the hottest end in memory, what is never asked for on the slowest tier; where the hottest and the
          rest are, every second; the plot in FILE and a table on standard output
-latency  p50, p99 and p99.9 of gets while nothing is moved, while much is, and while cp (nice 10) copies the same files between the same two
-         filesystems, in turn, in one run
-copy     bytes a second of a drain from ext4 to xfs and back, and of cp and cp with sync between the same two
+latency  p50, p99 and p99.9 of gets while nothing is moved, while a tier is emptied, and while cp (nice 10) copies the same files between the same
+         two filesystems, in turn, in one run, with what was moved meanwhile; objects of 8 MiB, then of 4 KiB
+copy     bytes a second of a drain from ext4 to xfs, and of cp and cp with sync between the same two
 """
 import argparse
 import bisect
@@ -136,9 +136,9 @@ class Client:
             self.buf = self.buf[at:]
 
 
-def put_all(world, n, size):
+def put_all(world, n, size, prefix="/o"):
     """By objm-bench, which stores what it is to get, many at a time: /o/0, /o/1, ..."""
-    run(world.build + "/bench/objm-bench", "get", "-s", world.sock, "--objects", str(n), "--size", str(size), "--prefix", "/o", "--keep",
+    run(world.build + "/bench/objm-bench", "get", "-s", world.sock, "--objects", str(n), "--size", str(size), "--prefix", prefix, "--keep",
         "--seconds", "0.1", "--json")
 
 
@@ -158,7 +158,7 @@ def places(world, sample):
 def settle(a):
     size = 4096
     mib = a.objects * size >> 20
-    w = World(a.build, "interval_secs: 1, hotness_decay_secs: 20, migration_batch_size: 5000", max(mib // 6, 16), mib * 3 + 128, mib * 3 + 512)
+    w = World(a.build, "interval_secs: 1, hotness_decay_secs: 20, migration_batch_size: 5000, share_while_serving: 1", max(mib // 6, 16), mib * 3 + 128, mib * 3 + 512)
     try:
         w.start()
         put_all(w, a.objects, size)
@@ -229,65 +229,78 @@ unset multiplot
         print("gnuplot is not here: no plot")
 
 
+def latency_of(w, a, label, tree):
+    """One kind of object: quiet, moving, cp, in turn. What is read lies on the tier that is emptied, and is moved with it."""
+    bench = [a.build + "/bench/objm-bench", "get", "-s", w.sock, "--objects", "1000", "--size", "4096", "--connections", "2", "--seconds", str(a.seconds),
+             "--rate", str(a.rate), "--json", "--keep", "--no-prepare"]
+    stop = threading.Event()
+
+    def migrate():
+        """Off one tier, then off the other. It is asked seldom how far it is: that takes a process each time."""
+        while not stop.is_set():
+            t = w.tiers()
+            name = "fast" if t["fast"]["objects"] >= t["slow"]["objects"] else "slow"
+            w.ask("tier", "drain", name)
+            while not stop.wait(0.5) and w.tiers()[name]["objects"]:
+                pass
+            w.ask("tier", "drain", name, "--stop")
+
+    def cp():
+        while not stop.is_set():
+            run("nice", "-n", "10", "cp", "-r", tree, f"{w.path['slow']}/copy")
+            run("sync", "-f", w.path["slow"])
+            shutil.rmtree(f"{w.path['slow']}/copy")
+            copied[0] += 1
+
+    rows, copied, size = [], [0], sum(os.path.getsize(f"{tree}/{n}") for n in os.listdir(tree))
+    for turn in range(a.turns * 3):
+        kind = ("quiet", "moving", "cp")[turn % 3]
+        stop.clear()
+        copied[0] = 0
+        t = threading.Thread(target={"moving": migrate, "cp": cp, "quiet": lambda: None}[kind])
+        before, began = w.ask("lifecycle", "status"), time.monotonic()
+        t.start()
+        r = json.loads(run(*bench))
+        after, took = w.ask("lifecycle", "status"), time.monotonic() - began
+        stop.set()
+        t.join()
+        mib = (after["moved_bytes"] - before["moved_bytes"] + copied[0] * size) / took / (1 << 20)
+        n = (after["moved_up"] + after["moved_down"] - before["moved_up"] - before["moved_down"] + copied[0] * len(os.listdir(tree))) / took
+        rows.append((kind, r["p99_us"], r["p999_us"], mib, n))
+        print("%-6s %-8s p50 %7.1f us  p99 %8.1f us  p99.9 %8.1f us  %7.1f MiB/s moved, %6.0f objects/s  (%s)" % (
+            label, kind, r["p50_us"], r["p99_us"], r["p999_us"], mib, n, after["yield"]["why"]), flush=True)
+        # what has begun comes to its end, and old files go: not in the next one's time
+        while w.ask("lifecycle", "status")["jobs"] or w.ask("status")["pending_removals"]:
+            time.sleep(0.1)
+        os.sync()
+
+    def mid(kind, at):
+        return sorted(r[at] for r in rows if r[0] == kind)[a.turns // 2]
+
+    for at, name, bound in ((1, "p99", 1.5), (2, "p99.9", 2)):
+        q, m, c = mid("quiet", at), mid("moving", at), mid("cp", at)
+        print(f"{label:6} {name:6} medians: quiet {q:8.1f} us, moving {m:8.1f} us: {m / q:.2f} times (to be at most {bound}) at {mid('moving', 3):.1f} MiB/s, "
+              f"{mid('moving', 4):.0f} objects/s; cp {c:8.1f} us: {c / q:.2f} times at {mid('cp', 3):.1f} MiB/s")
+
+
 def latency(a):
-    w = World(a.build, "interval_secs: 3600, hotness_decay_secs: 3600", 256, 2048, 2048)
+    w = World(a.build, f"interval_secs: 3600, hotness_decay_secs: 3600, share_while_serving: {a.share}", 256, 2048, 2048)
     try:
         w.start()
-        # what is moved: large and small, and what is read with it
-        tree = w.path["fast"] + "/bulk"
-        os.mkdir(tree)
-        for i in range(40):
-            with open(f"{tree}/l{i}", "wb") as f:
-                f.write(os.urandom(8 << 20))
-        for i in range(4000):
-            with open(f"{tree}/s{i}", "wb") as f:
-                f.write(os.urandom(4096))
-        run(a.build + "/client/objm", "-s", w.sock, "put", "-r", "/bulk", tree)
-        bench = [a.build + "/bench/objm-bench", "get", "-s", w.sock, "--objects", "1000", "--size", "4096", "--connections", "2", "--seconds", str(a.seconds),
-                 "--rate", str(a.rate), "--json"]
-        stop, moves = threading.Event(), [0]
-
-        def objects():
-            return sum(t["objects"] for t in w.tiers().values())
-
-        def migrate(stored):
-            to = "slow"
-            while not stop.is_set() and objects() < stored:  # a tier that is drained takes none
-                time.sleep(0.02)
-            while not stop.is_set():
-                w.ask("tier", "drain", "fast" if to == "slow" else "slow")
-                end = time.monotonic() + 60
-                while not stop.is_set() and time.monotonic() < end and w.ask("lifecycle", "status")["jobs"]:
-                    time.sleep(0.2)
-                w.ask("tier", "drain", "fast" if to == "slow" else "slow", "--stop")
-                to = "fast" if to == "slow" else "slow"
-
-        def cp():
-            while not stop.is_set():
-                run("nice", "-n", "10", "cp", "-r", tree, f"{w.path['slow']}/copy")
-                run("sync", "-f", w.path["slow"])
-                shutil.rmtree(f"{w.path['slow']}/copy")
-                copied[0] += 1
-
-        rows, copied, size = [], [0], sum(os.path.getsize(f"{tree}/{n}") for n in os.listdir(tree))
-        for turn in range(a.turns * 3):
-            kind = ("quiet", "moving", "cp")[turn % 3]
-            before = w.ask("lifecycle", "status")["moved_bytes"]
-            stop.clear()
-            copied[0] = 0
-            t = threading.Thread(target=migrate, args=(objects() + 1000,)) if kind == "moving" else threading.Thread(target=cp)
-            if kind != "quiet":
-                t.start()
-            r = json.loads(run(*bench))
-            stop.set()
-            if kind != "quiet":
-                t.join()
-            moved = w.ask("lifecycle", "status")["moved_bytes"] - before + copied[0] * size
-            rows.append((kind, r["p99_us"], r["p999_us"]))
-            print("%-8s p50 %7.1f us  p99 %8.1f us  p99.9 %8.1f us  moved %5d MiB" % (kind, r["p50_us"], r["p99_us"], r["p999_us"], moved >> 20))
-        for at, name, bound in ((1, "p99", 1.5), (2, "p99.9", 2)):
-            q, m, c = (sorted(r[at] for r in rows if r[0] == k)[a.turns // 2] for k in ("quiet", "moving", "cp"))
-            print(f"{name:6} medians: quiet {q:8.1f} us, moving {m:8.1f} us: {m / q:.2f} times (to be at most {bound}); cp {c:8.1f} us: {c / q:.2f} times")
+        put_all(w, 1000, 4096, "/objm-bench")
+        for label, size, n in (("large", 8 << 20, 40), ("small", 4096, 8000)):
+            if a.only and a.only != label:
+                continue
+            tree = f"{w.path['fast']}/{label}"
+            os.mkdir(tree)
+            for i in range(n):
+                with open(f"{tree}/{i}", "wb") as f:
+                    f.write(os.urandom(size))
+            run(a.build + "/client/objm", "-s", w.sock, "put", "-r", "/" + label, tree)
+            os.sync()
+            latency_of(w, a, label, tree)
+            run(a.build + "/client/objm", "-s", w.sock, "rm", "-r", "/" + label)
+            shutil.rmtree(tree)
     finally:
         w.close()
 
@@ -297,7 +310,7 @@ def copy(a):
     try:
         w.start()
         results = {}
-        for label, size, n in (("large", 16 << 20, max(a.mib // 16, 1)), ("small", 16384, 2000)):
+        for label, size, n in (("large", 16 << 20, max(a.mib // 16, 1)), ("middle", 1 << 20, a.mib), ("small", 16384, 2000)):
             tree = f"{w.path['fast']}/{label}"
             os.mkdir(tree)
             for i in range(n):
@@ -368,6 +381,8 @@ def main():
         s.add_argument("--rate", type=int, default=5000)
         s.add_argument("--turns", type=int, default=3)
         s.add_argument("--svg", default="tiers.svg")
+        s.add_argument("--share", type=float, default=0.025, help="lifecycle.share_while_serving; 1: moves do not give way")
+        s.add_argument("--only", choices=("large", "small"))
     a = p.parse_args()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit("ended"))  # what is mounted is unmounted
     a.what(a)

@@ -4,13 +4,14 @@
 
 tiers_paths() { FAST=$T/run/fast SLOW=$T/run/slow; }
 
-# tiers_conf [LIFECYCLE]: memory, fast (ssd) and slow (hdd). Variables: MEM_CAP, FAST_CAP, SLOW_CAP, FAST, SLOW.
+# tiers_conf [LIFECYCLE]: memory, fast (ssd) and slow (hdd). Variables: MEM_CAP, FAST_CAP, SLOW_CAP, FAST, SLOW. Moves do not give way to
+# requests, unless SHARE says so: a test that asks while it waits for moves would wait for itself.
 tiers_conf() {
 	cat >"$CONF" <<-END
 	state_dir: $T/run/state
 	listen: {data: $OBJM_SOCKET, admin: $OBJMCTL_SOCKET, mode: 0666}
 	thread_pool: {min_workers: ${MIN_WORKERS:-2}, max_workers: ${MAX_WORKERS:-2}}
-	lifecycle: {${1:-interval_secs: 1, hotness_decay_secs: 1, hot_threshold: 0.3, cold_threshold: 0.25, migration_batch_size: 1000}}
+	lifecycle: {${1:-interval_secs: 1, hotness_decay_secs: 1, hot_threshold: 0.3, cold_threshold: 0.25, migration_batch_size: 1000}, share_while_serving: ${SHARE:-1}}
 	backends:
 	  - {name: memory, type: memory, path: $M, capacity: ${MEM_CAP:-64M}, allow_swap: true}
 	  - {name: fast, type: ssd, path: $FAST, capacity: ${FAST_CAP:-256M}}

@@ -265,11 +265,10 @@ static void test_every_pair(void **state)
 	assert_int_equal(be_test_entries(&f->tier[MEM], "staging"), 0);
 }
 
-static void test_sizes(void **state)
+static void all_sizes(struct fix *f)
 {
 	static const size_t sizes[] = { 0, 1, 4095, 4096, 4097, LCY_COPY_DIRECT - 1, LCY_COPY_DIRECT, LCY_COPY_DIRECT + 1,
 					LCY_COPY_CHUNK, LCY_COPY_CHUNK + 4096, 3 * LCY_COPY_CHUNK + 4095 };
-	struct fix *f = *state;
 	size_t max = 4 * LCY_COPY_CHUNK;
 	unsigned char *bytes = malloc(max), *back = malloc(max);
 
@@ -293,6 +292,21 @@ static void test_sizes(void **state)
 	}
 	free(bytes);
 	free(back);
+}
+
+static void test_sizes(void **state) { all_sizes(*state); }
+
+/* In small pieces with rests in between: the same files. */
+static void test_while_serving(void **state)
+{
+	struct fix *f = *state;
+
+	lcy_yield_conf(&f->m.yield, 0.4 / f->m.yield.cpus);
+	lcy_yield_turn(&f->m.yield, 0, 1, false);
+	assert_int_equal(lcy_yield_share(&f->m.yield), 400);
+	all_sizes(f);
+	assert_true(f->m.yield.rested_ns > 0);
+	assert_true(f->m.yield.turns > 0);
 }
 
 static void test_sparse(void **state)
@@ -573,7 +587,7 @@ static void test_bound(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		T(test_every_pair), T(test_sizes), T(test_sparse), T(test_many), T(test_refused), T(test_source_gone),
+		T(test_every_pair), T(test_sizes), T(test_while_serving), T(test_sparse), T(test_many), T(test_refused), T(test_source_gone),
 		T(test_source_damaged), T(test_target_fails), T(test_target_damaged), T(test_drop), T(test_page_cache), cmocka_unit_test(test_rate), T(test_bound),
 	};
 

@@ -1,0 +1,269 @@
+/* When moves give way, by a clock of the test; and threads that keep to it. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "lifecycle/lcy_yield.h"
+
+#define MS UINT64_C(1000000)
+
+static struct lcy_yield y;
+
+static int setup(void **state)
+{
+	(void)state;
+	lcy_yield_init(&y, 2);
+	lcy_yield_conf(&y, 0.025);
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	(void)state;
+	lcy_yield_fini(&y);
+	return 0;
+}
+
+/* ---- deciding ---- */
+
+static void test_serving_and_back(void **state)
+{
+	uint64_t now = 1000 * MS, asked = 0;
+
+	(void)state;
+	lcy_yield_turn(&y, now, asked, false);
+	assert_int_equal(lcy_yield_share(&y), LCY_YIELD_ALL); /* nobody has ever asked */
+	assert_true(lcy_yield_watch(&y));
+	lcy_yield_turn(&y, now += 5 * MS, ++asked, false);
+	assert_int_equal(lcy_yield_share(&y), 50); /* a fortieth of two */
+	assert_false(lcy_yield_watch(&y));
+	assert_string_equal(lcy_yield_text(&y), "serving");
+	lcy_yield_turn(&y, now + LCY_YIELD_HOLD_NS - 1, asked, false);
+	assert_int_equal(lcy_yield_share(&y), 50);
+	lcy_yield_turn(&y, now + LCY_YIELD_HOLD_NS, asked, false);
+	assert_int_equal(lcy_yield_share(&y), LCY_YIELD_ALL);
+	assert_string_equal(lcy_yield_text(&y), "idle");
+	/* a worker that ends takes its number along: that is a change, too, and no reason to stop for ever */
+	lcy_yield_turn(&y, now += 2000 * MS, 0, false);
+	assert_int_equal(lcy_yield_share(&y), 50);
+	lcy_yield_turn(&y, now + LCY_YIELD_HOLD_NS, 0, false);
+	assert_int_equal(lcy_yield_share(&y), LCY_YIELD_ALL);
+}
+
+static void test_no_flapping(void **state)
+{
+	uint64_t now = 0, asked = 0;
+	unsigned changes = 0;
+	uint32_t was = lcy_yield_share(&y);
+
+	(void)state;
+	/* looked at every 200 ms for a minute, a request now and then, not a second apart */
+	for (unsigned i = 0; i < 300; i++, now += 200 * MS) {
+		asked += i % 4 == 0;
+		lcy_yield_turn(&y, now, asked, false);
+		changes += lcy_yield_share(&y) != was;
+		was = lcy_yield_share(&y);
+	}
+	assert_int_equal(changes, 1);
+}
+
+static void test_room(void **state)
+{
+	uint64_t now = 0;
+
+	(void)state;
+	lcy_yield_turn(&y, now, 1, false);
+	assert_int_equal(lcy_yield_share(&y), 50);
+	lcy_yield_turn(&y, now += MS, 2, true);
+	assert_int_equal(lcy_yield_share(&y), LCY_YIELD_ALL);
+	assert_string_equal(lcy_yield_text(&y), "room");
+	assert_false(lcy_yield_watch(&y)); /* whoever is served now waits for it */
+	lcy_yield_turn(&y, now += MS, 2, false);
+	assert_int_equal(lcy_yield_share(&y), 50); /* and then they give way again */
+}
+
+static void test_conf(void **state)
+{
+	(void)state;
+	lcy_yield_turn(&y, 0, 1, false);
+	lcy_yield_conf(&y, 1);
+	assert_int_equal(lcy_yield_share(&y), LCY_YIELD_ALL); /* at once */
+	lcy_yield_turn(&y, 0, 2, false);
+	assert_int_equal(lcy_yield_share(&y), LCY_YIELD_ALL);
+	assert_string_equal(lcy_yield_text(&y), "off");
+	lcy_yield_conf(&y, 0.25);
+	lcy_yield_turn(&y, 0, 3, false);
+	assert_int_equal(lcy_yield_share(&y), 500);
+	lcy_yield_conf(&y, 0.75); /* one thread without rests; not all of them */
+	assert_int_equal(lcy_yield_share(&y), 1000);
+	lcy_yield_conf(&y, 0.0000001);
+	assert_int_equal(lcy_yield_share(&y), 1); /* never nothing */
+}
+
+static void test_rest(void **state)
+{
+	(void)state;
+	assert_int_equal(lcy_yield_rest(50, MS / 10), 19 * (MS / 10));
+	assert_int_equal(lcy_yield_rest(500, MS), MS);
+	assert_int_equal(lcy_yield_rest(1000, MS), 0);
+	assert_int_equal(lcy_yield_rest(LCY_YIELD_ALL, MS), 0);
+	assert_int_equal(lcy_yield_rest(1, MS), LCY_YIELD_REST_NS);
+	assert_int_equal(lcy_yield_rest(1, UINT64_MAX), LCY_YIELD_REST_NS);
+	assert_int_equal(lcy_yield_rest(0, MS), LCY_YIELD_REST_NS);
+}
+
+/* ---- threads ---- */
+
+struct worker {
+	pthread_t thread;
+	struct lcy_yield_seat seat;
+	unsigned pieces;
+	uint64_t worked_ns;
+};
+
+static _Atomic unsigned inside, most;
+
+static void piece(struct worker *w)
+{
+	uint64_t began = om_now_ns();
+	unsigned n = atomic_fetch_add(&inside, 1) + 1, was = atomic_load(&most);
+
+	while (n > was && !atomic_compare_exchange_weak(&most, &was, n))
+		;
+	while (om_now_ns() - began < 4 * LCY_YIELD_PIECE_NS)
+		;
+	atomic_fetch_sub(&inside, 1);
+	w->worked_ns += om_now_ns() - began;
+}
+
+static void *work(void *arg)
+{
+	struct worker *w = arg;
+
+	lcy_yield_enter(&w->seat);
+	for (unsigned i = 0; i < w->pieces; i++) {
+		lcy_yield_point(&w->seat);
+		piece(w);
+	}
+	lcy_yield_leave(&w->seat);
+	return NULL;
+}
+
+/* Four at once, with more to do than the time of a seat: each comes to its end, none beside another, and they rest as they should. */
+static void test_one_at_a_time(void **state)
+{
+	struct worker w[4] = { 0 };
+	uint64_t worked = 0;
+
+	(void)state;
+	lcy_yield_conf(&y, 0.25); /* rests as long as it works */
+	lcy_yield_turn(&y, 0, 1, false);
+	atomic_store(&most, 0);
+	for (unsigned i = 0; i < 4; i++) {
+		w[i].seat.all = &y;
+		w[i].pieces = 700;
+		assert_int_equal(pthread_create(&w[i].thread, NULL, work, &w[i]), 0);
+	}
+	for (unsigned i = 0; i < 4; i++) {
+		assert_int_equal(pthread_join(w[i].thread, NULL), 0);
+		worked += w[i].worked_ns;
+	}
+	assert_int_equal(atomic_load(&most), 1);
+	assert_false(y.taken);
+	assert_int_equal(y.waiting, 0);
+	assert_true(y.turns > 4); /* none had the seat from its beginning to its end */
+	/* a piece that the machine held up for long is followed by no more than the longest rest; the last one's is not waited for */
+	assert_true(y.rested_ns > 0);
+	if (worked < 4 * 700 * 8 * LCY_YIELD_PIECE_NS)
+		assert_true(y.rested_ns > worked / 4);
+}
+
+static void *sit(void *arg)
+{
+	struct worker *w = arg;
+
+	lcy_yield_enter(&w->seat);
+	lcy_yield_leave(&w->seat);
+	return NULL;
+}
+
+/* The seat is taken and stays taken: who waits for it goes on as soon as there is no bound any more, and when all is over. */
+static void wait_and_go(void (*free_them)(void))
+{
+	struct worker holder = { .seat.all = &y }, w = { .seat.all = &y };
+
+	lcy_yield_turn(&y, 0, 1, false);
+	lcy_yield_enter(&holder.seat);
+	assert_true(holder.seat.held);
+	assert_int_equal(pthread_create(&w.thread, NULL, sit, &w), 0);
+	for (bool waits = false; !waits;) {
+		pthread_mutex_lock(&y.lock);
+		waits = y.waiting == 1;
+		pthread_mutex_unlock(&y.lock);
+	}
+	free_them();
+	assert_int_equal(pthread_join(w.thread, NULL), 0);
+	assert_false(w.seat.held);
+	assert_true(holder.seat.held);
+	lcy_yield_leave(&holder.seat);
+}
+
+static void make_room(void) { lcy_yield_turn(&y, 0, 1, true); }
+static void stop(void) { lcy_yield_stop(&y); }
+static void off(void) { lcy_yield_conf(&y, 1); }
+
+static void test_room_frees(void **state)
+{
+	(void)state;
+	wait_and_go(make_room);
+}
+
+static void test_stop_frees(void **state)
+{
+	(void)state;
+	wait_and_go(stop);
+}
+
+static void test_off_frees(void **state)
+{
+	(void)state;
+	wait_and_go(off);
+}
+
+/* What others did for a move is rested for by who moves next; at full speed nothing is owed. */
+static void test_charge(void **state)
+{
+	struct lcy_yield_seat seat = { .all = &y };
+
+	(void)state;
+	lcy_yield_charge(&y, MS);
+	assert_int_equal(y.free_ns, 0);
+	lcy_yield_turn(&y, 0, 1, false);
+	lcy_yield_charge(&y, MS);
+	uint64_t due = y.free_ns;
+	assert_true(due > 0);
+	lcy_yield_enter(&seat);
+	assert_true(om_now_ns() >= due);
+	lcy_yield_leave(&seat);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(test_serving_and_back, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_no_flapping, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_room, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_conf, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_rest, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_one_at_a_time, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_room_frees, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_stop_frees, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_off_frees, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_charge, setup, teardown),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
