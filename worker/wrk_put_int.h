@@ -31,6 +31,9 @@
 #define WRK_PUT_RETRY_NS 5000000u     /* a ring or a key that is busy */
 #define WRK_PUT_RETRY_MAX_NS 1000000000u
 #define WRK_PUT_WATCH_NS 100000000u
+#define WRK_PUT_TIGHT_NS 10000000u /* where a tier has less room than WRK_PUT_TIGHT_BYTES, and not too many puts are open */
+#define WRK_PUT_TIGHT_BYTES (256ull << 20)
+#define WRK_PUT_TIGHT_MAX 256u
 #define WRK_PUT_SLACK (64ull << 20) /* beyond the announced size, before a session is cut */
 #define WRK_PUT_REFUSE_NS 30000000000ull
 #define WRK_PUT_ROOM_NS 100000000u /* how long the room of a filesystem is believed */

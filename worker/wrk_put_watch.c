@@ -1,9 +1,9 @@
 /*
  * wrk_put_watch.c: open sessions that take more than they may. Process objmapper-worker, loop thread.
  *
- * A writable descriptor that is out cannot be bounded. So what open sessions take on the disk is looked at every 100 ms: one
- * that passed its announced size by WRK_PUT_SLACK, or that takes room which the tier has not got, is cut to nothing and its
- * user refused for a while. Its writer may go on writing: it is cut again, as long as its connection lives. The cut frees what was
+ * A writable descriptor that is out cannot be bounded. So what open sessions take on the disk is looked at every 100 ms, every 10 ms
+ * where room is short: one that passed its announced size by WRK_PUT_SLACK, or that takes room which the tier has not got, is cut to
+ * nothing and its user refused for a while. Its writer may go on writing: it is cut again, as long as its connection lives. The cut frees what was
  * taken, gigabytes perhaps: an I/O thread does it.
  */
 #include "common/om_counter.h"
@@ -83,11 +83,23 @@ static void look(struct wrk_put_set *s, struct wrk_put *p, uint64_t *taken, uint
 	}
 }
 
+/* Until the next look: where a tier has little room left, what is written meanwhile is soon more than that. */
+static uint64_t pause_ns(const struct wrk_put_set *s, unsigned watched_n)
+{
+	for (unsigned i = 0; i < OM_TIERS_MAX && watched_n <= WRK_PUT_TIGHT_MAX; i++) {
+		const struct wrk_put_tier *t = &s->tiers[i];
+
+		if (t->have && s->w->tiers[i].row.type != OM_TIER_NETWORK && account_room(t) < WRK_PUT_TIGHT_BYTES)
+			return WRK_PUT_TIGHT_NS;
+	}
+	return WRK_PUT_WATCH_NS;
+}
+
 static void on_watch(void *arg)
 {
 	struct wrk_put_set *s = arg;
 	uint64_t taken[OM_TIERS_MAX] = { 0 };
-	bool any = false;
+	unsigned n = 0;
 
 	for (unsigned pass = 0; pass < 2; pass++)
 		for (unsigned i = 0; i < s->n_slots; i++) {
@@ -96,14 +108,14 @@ static void on_watch(void *arg)
 			if (!watched(p))
 				continue;
 			uint64_t bytes = be_allocated(&p->file);
-			any = true;
+			n += pass == 0;
 			if (pass == 0)
 				taken[p->tier->no] += unpromised(p, bytes);
 			else
 				look(s, p, taken, bytes);
 		}
-	if (any)
-		wrk_put_watch(s);
+	if (n && !s->watch.due_ns)
+		wrk_timer_arm(&s->w->loop, &s->watch, om_now_ns() + pause_ns(s, n));
 }
 
 void wrk_put_watch_init(struct wrk_put_set *s) { s->watch = WRK_TIMER_INIT(on_watch, s); }
@@ -111,5 +123,5 @@ void wrk_put_watch_init(struct wrk_put_set *s) { s->watch = WRK_TIMER_INIT(on_wa
 void wrk_put_watch(struct wrk_put_set *s)
 {
 	if (!s->watch.due_ns)
-		wrk_timer_arm(&s->w->loop, &s->watch, om_now_ns() + WRK_PUT_WATCH_NS);
+		wrk_timer_arm(&s->w->loop, &s->watch, om_now_ns() + pause_ns(s, 0));
 }
