@@ -24,7 +24,7 @@
 #include "lifecycle/lcy_copy.h"
 
 #define LCY_JOBS_MAX 2048u	  /* under way at once, at the most: some are named, others copied, others committed */
-#define LCY_MOVERS 4u
+#define LCY_MOVERS 8u
 #define LCY_BATCH_FILES 128u	  /* copies that are made durable together, at most */
 #define LCY_BATCH_NAMES 32u	  /* names that are read, then asked for together */
 #define LCY_BATCH_BYTES (UINT64_C(8) << 20)

@@ -332,7 +332,7 @@ def copy(a):
 
             def drain():
                 # where many files go they go two seconds later, and an object does not come back before its old file has gone
-                while w.ask("status")["pending_removals"]:
+                while w.ask("status")["pending_removals"] or w.ask("lifecycle", "status")["yield"]["why"] != "idle":
                     time.sleep(0.05)
                 os.sync()
                 open("/proc/sys/vm/drop_caches", "w").write("3")
