@@ -309,6 +309,11 @@ static void free_tables(struct sup_engine *e)
 	sup_rooms_free(e->rooms);
 	sup_owners_free(e->owners);
 	sup_reap_free(e);
+	while (e->fills) {
+		struct sup_fill *f = e->fills;
+		e->fills = f->next;
+		free(f);
+	}
 }
 
 void sup_engine_close(struct sup_engine *e)

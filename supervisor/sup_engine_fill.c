@@ -3,6 +3,7 @@
  * publisher, which takes what it has read between its other work. See sup_engine_int.h for who owns what.
  */
 #include "common/om_fault.h"
+#include "common/om_slice.h"
 #include "supervisor/sup_engine_int.h"
 
 /* ---- publisher ---- */
@@ -63,6 +64,7 @@ void sup_pub_fill_end(struct sup_engine *e)
 		return;
 	idxw_fill_done(e->index);
 	e->fill_done = true;
+	om_slice(0);
 	atomic_store(&e->filled, true);
 	idxw_stat(e->index, &st);
 	om_log(OM_MSG_INDEX, "index complete: %llu objects in %llu slots", (unsigned long long)st.live, (unsigned long long)st.slots);
@@ -89,8 +91,23 @@ static bool fill_hold(struct sup_engine *e, const struct sup_fill_row *row)
 
 #define FILL_PREFETCH 16u /* rows ahead: their lines are on the way while others are put (147 instead of 669 ns a row) */
 
-void sup_fill_chunk(struct sup_engine *e, struct sup_fill *f)
+void sup_fill_later(struct sup_engine *e, struct sup_fill *f)
 {
+	struct sup_fill **end = &e->fills;
+
+	while (*end) /* SUP_FILL_AHEAD at the most */
+		end = &(*end)->next;
+	f->next = NULL;
+	*end = f;
+}
+
+bool sup_fill_turn(struct sup_engine *e)
+{
+	struct sup_fill *f = e->fills;
+
+	if (!f)
+		return false;
+	e->fills = f->next;
 	for (unsigned i = 0; i < f->n; i++) {
 		if (i + FILL_PREFETCH < f->n)
 			idxw_prefetch(e->index, &f->rows[i + FILL_PREFETCH].key);
@@ -106,6 +123,7 @@ void sup_fill_chunk(struct sup_engine *e, struct sup_fill *f)
 	e->fill_ahead--;
 	pthread_cond_signal(&e->fill_wake);
 	pthread_mutex_unlock(&e->fill_lock);
+	return true;
 }
 
 /* ---- the thread ---- */
@@ -246,6 +264,7 @@ void *sup_fill_main(void *arg)
 	struct ahead ahead = { .e = arg };
 
 	ahead.on = pthread_create(&ahead.thread, NULL, ahead_main, &ahead) == 0;
+	om_slice(OM_SLICE_LONG_US); /* all that it can take, but requests first: so does the publisher */
 	index_huge(c.e);
 	/* homes first: what is met on a memory tier after them is known to be a copy, or not to be one (fill_meets) */
 	for (int is_volatile = 0; is_volatile < 2; is_volatile++)

@@ -39,7 +39,7 @@
 #define SUP_UNLINK_MAX (UINT64_C(1) << 20) /* bytes of a memory tier's file that is unlinked at once: some 50 us */
 #define SUP_READERS 2u
 #define SUP_ASKS_MAX 64u /* questions of the main loop that are open */
-#define SUP_FILL_CHUNK 4096u
+#define SUP_FILL_CHUNK 256u /* rows that the publisher puts into the index in a turn, between what is asked of it: some 40 us */
 #define SUP_FILL_AHEAD 8u
 #define SUP_HUGE_FROM (8u << 20)  /* an index of fewer bytes is as fast with small pages */
 #define SUP_AHEAD_BYTES (4u << 20) /* of a catalog that is read ahead, at once */
@@ -209,6 +209,7 @@ struct sup_engine {
 	struct idxw *index;
 	struct idx_genw *gens;
 	bool trim; /* there was work since memory was given back */
+	struct sup_fill *fills;	   /* that have come; SUP_FILL_AHEAD at the most */
 	bool fill_done, fill_last; /* misses are final; the last chunk has come */
 	unsigned n_held;
 	uint32_t grow_seq; /* segment being handed out; 0: none */
@@ -418,7 +419,11 @@ void sup_read_queue(struct sup_engine *e, struct sup_job *job);
 
 /* sup_engine_fill.c */
 void *sup_fill_main(void *arg);
-void sup_fill_chunk(struct sup_engine *e, struct sup_fill *f); /* publisher; takes it */
+/* Rows have come: they wait for their turn (publisher; takes them). Nothing that is asked of the publisher waits behind them: whatever
+ * order rows and changes of a key come in, idxw_fill() lets the change stand. */
+void sup_fill_later(struct sup_engine *e, struct sup_fill *f);
+/* Puts the rows that came first into the index. False: there are none. Publisher. */
+bool sup_fill_turn(struct sup_engine *e);
 /* Put one row of the catalogs into the index. */
 void sup_pub_fill(struct sup_engine *e, const struct sup_fill_row *row);
 /* The last row is in and none is held: misses are final from now on. */

@@ -9,6 +9,7 @@
 #include <sys/eventfd.h>
 
 #include "common/om_counter.h"
+#include "common/om_slice.h"
 #include "supervisor/sup_engine_int.h"
 
 /* ---- small questions ---- */
@@ -289,7 +290,7 @@ static void take_mail(struct sup_engine *e, struct sup_mail *mail)
 		job_done(e, mail->job);
 		break;
 	case SUP_MAIL_FILL:
-		sup_fill_chunk(e, mail->fill);
+		sup_fill_later(e, mail->fill);
 		break;
 	case SUP_MAIL_ATTACH:
 		attach(e, mail);
@@ -460,11 +461,13 @@ void *sup_pub_main(void *arg)
 	struct sup_engine *e = arg;
 
 	sup_pulse_begin(&e->pulse, "the publisher", "");
+	om_slice(OM_SLICE_LONG_US); /* until the index is complete: sup_pub_fill_end() */
 	while (!ended(e)) {
 		sup_pulse_work(&e->pulse);
 		bool busy = take_inbox(e);
 		sup_commit_kick(e);
 		busy |= take_rings(e);
+		busy |= sup_fill_turn(e);
 		if (e->stalled || e->deferred)
 			sup_op_retry_held(e);
 		sup_commit_kick(e);
