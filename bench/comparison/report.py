@@ -25,7 +25,7 @@ def params(r):
     p = dict(r["params"])
     if "size" in p:
         p["size"] = name_of(p["size"])
-    return ", ".join(f"{k} {v:,}" if isinstance(v, int) else str(v) if k in ("placement", "bytes", "where", "choice", "what", "size") else f"{k} {v}"
+    return ", ".join(f"{k} {v:,}" if isinstance(v, int) else str(v) if k in ("placement", "bytes", "where", "choice", "what", "size", "state") else f"{k} {v}"
                      for k, v in p.items())
 
 
@@ -131,7 +131,7 @@ def histogram(out, file, title, ylabel, categories, series):
 
 def series_of(data, group, category, field="ops_per_s", only=None, **where):
     """(categories, {contestant: values}) of the runs that have these parameters."""
-    runs = [r for r in data["runs"] if r["group"] == group and field in r and category in r["params"]
+    runs = [r for r in data["runs"] if r["group"] == group and field in r and category in r["params"] and r["params"].get("state") != "fresh"
             and all(r["params"].get(k) == v for k, v in where.items()) and (not only or r["contestant"] in only)]
     categories = list(dict.fromkeys(r["params"][category] for r in runs))
     names = dict.fromkeys(r["contestant"] for r in runs)
