@@ -41,6 +41,8 @@ ended() { # both: the load and the reader
 	for p in $EXTS; do ! kill -0 "$p" 2>/dev/null || return 1; done
 }
 
+up() { supervise && answers; }
+
 round() {
 	local n=$1 point=${points[$(($1 % ${#points[@]}))]} victim p
 	: >"$LOG"
@@ -72,7 +74,7 @@ round() {
 		wait "$p" || { echo "round $n ($point): the load or the reader failed"; return 1; }
 	done
 	EXTS=
-	wait_until 20 answers
+	wait_until 20 up # its end may come after theirs: moves go on
 	MOVED=$((MOVED + $(moved)))
 	# one that has not struck yet would strike in the middle of the check
 	if [[ $point == sup.* && -z $STRUCK ]]; then
