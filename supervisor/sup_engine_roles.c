@@ -3,7 +3,7 @@
  * objects go to. Main loop's thread.
  *
  * Where the configuration names no default tier it is the fastest writable persistent one. The type decides first; among tiers of one
- * type the factor: configured, else measured when the tier was opened. (om_conf_check.c says the same without having measured: what
+ * type the factor: configured, else measured when the tier was opened. (om_conf_role.c says the same without having measured: what
  * `config --effective` shows.) Workers try further tiers in the order of the rows, so the next is the next slower one.
  */
 #include "supervisor/sup_engine_int.h"
