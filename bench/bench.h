@@ -21,7 +21,7 @@ struct bench_opts {
 	const char *peer;      /* NULL: objmapper; else the name of another system */
 	const char *files;     /* floor --open, peer path: directory whose files are opened */
 	const char *programs;  /* start: directory of the built programs; NULL: found by itself */
-	const char *dir;       /* start, index: where scratch data goes; NULL: /dev/shm */
+	const char *dir;       /* start, index: where scratch data goes; NULL: /var/tmp, /dev/shm */
 	const char *durability; /* put: none, batch, sync; NULL: the tier's own */
 	uint64_t objects, size;
 	uint32_t depth, connections;
@@ -117,6 +117,10 @@ struct bench_driver {
 };
 extern const struct bench_driver bench_objm, bench_objm_cache, bench_objm_copy, bench_redis, bench_memcached, bench_http, bench_path,
 	bench_bare, bench_rename;
+
+struct objm_put_options;
+/** Of objmapper's puts: what --ephemeral and --durability say. */
+void bench_put_options(const struct bench_opts *o, struct objm_put_options *ret);
 
 /** Objects as plain files under o->files, named by their URIs: for the drivers path and http. */
 bool bench_path_begin(const struct bench_opts *o);

@@ -13,6 +13,7 @@ struct handle {
 	uint32_t want;
 	bool said;
 	char *data; /* what is stored */
+	struct objm_put_options put;
 };
 
 static void shut(void *p)
@@ -49,13 +50,12 @@ static bool begin(const struct bench_opts *o)
 	return true;
 }
 
-static bool error(struct handle *h, struct bench_result *r)
+static void error(struct handle *h, struct bench_result *r)
 {
 	r->errors++;
 	if (!h->said)
 		(void)bench_fail("%s", objm_error(h->s));
 	h->said = true;
-	return true;
 }
 
 static bool fill(struct handle *h)
@@ -90,6 +90,7 @@ static void *start(const struct bench_opts *o, unsigned thread)
 		return NULL;
 	}
 	h->o = o;
+	bench_put_options(o, &h->put);
 	h->want = !o->cache_data && descriptors(o) ? OBJM_CACHE_FD : OBJM_CACHE_DATA;
 	if (objm_open(o->socket, &opt, &h->s) < 0) {
 		(void)bench_fail("connect: %s", objm_error(NULL));
@@ -110,7 +111,7 @@ static bool get(void *p, const struct bench_item *items, unsigned n, struct benc
 
 	for (unsigned i = 0; i < n; i++) {
 		if (OM_UNLIKELY(objm_cache_get(h->s, items[i].uri, items[i].uri_len, h->want, &c) < 0)) {
-			(void)error(h, r);
+			error(h, r);
 			continue;
 		}
 		if (h->o->read) {
@@ -134,8 +135,8 @@ static bool put(void *p, const struct bench_item *items, unsigned n, struct benc
 	if (!h->data && !(h->data = calloc(1, h->o->size ? h->o->size : 1)))
 		return bench_fail("out of memory"), false;
 	for (unsigned i = 0; i < n; i++) {
-		if (objm_put_buf(h->s, items[i].uri, h->data, h->o->size, NULL, NULL) < 0) {
-			(void)error(h, r);
+		if (objm_put_buf(h->s, items[i].uri, h->data, h->o->size, &h->put, NULL) < 0) {
+			error(h, r);
 			continue;
 		}
 		r->ops++;

@@ -12,6 +12,8 @@
 #include <sys/un.h>
 #include <sys/wait.h>
 
+#define LOG_SHOWN 2000L /* bytes */
+
 /* objmapperd: of --programs; beside this program in a build directory; installed. */
 static bool find_program(const struct bench_opts *o, struct bench_daemon *d)
 {
@@ -50,9 +52,10 @@ int bench_daemon_make(const struct bench_opts *o, struct bench_daemon *d)
 	memset(d, 0, sizeof(*d));
 	if (!find_program(o, d))
 		return bench_fail("no objmapperd in %s: say --programs DIR, the build directory", o->programs ? o->programs : "this program's directories");
-	if (snprintf(d->dir, sizeof(d->dir), "%s/objm-bench-XXXXXX", o->dir ? o->dir : "/var/tmp") > 80 || !mkdtemp(d->dir)) {
+	bool fits = snprintf(d->dir, sizeof(d->dir), "%s/objm-bench-XXXXXX", o->dir ? o->dir : "/var/tmp") <= 80;
+	if (!fits || !mkdtemp(d->dir)) {
 		d->dir[0] = '\0';
-		return bench_fail("--dir %s: %s", o->dir ? o->dir : "/var/tmp", errno ? strerror(errno) : "too long for a socket's path");
+		return bench_fail("--dir %s: %s", o->dir ? o->dir : "/var/tmp", fits ? strerror(errno) : "too long for a socket's path");
 	}
 	(void)snprintf(d->conf, sizeof(d->conf), "%s/objmapper.yaml", d->dir);
 	(void)snprintf(d->data, sizeof(d->data), "%s/d.sock", d->dir);
@@ -94,7 +97,7 @@ int bench_daemon_end(struct bench_daemon *d, int sig)
 	while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
 		;
 	if (sig == SIGTERM && (!WIFEXITED(status) || WEXITSTATUS(status) != 0))
-		return bench_fail("the daemon did not end cleanly (status %d); its log is %s/log", status, d->dir);
+		return bench_fail("the daemon did not end cleanly (status %d)", status);
 	return BENCH_OK;
 }
 
@@ -117,6 +120,24 @@ json_t *bench_daemon_status(const struct bench_daemon *d)
 		got += n > 0 ? (size_t)n : 0;
 	} while (n > 0 && got < sizeof(buf) && !memchr(buf, '\n', got));
 	return json_loadb(buf, got, JSON_DISABLE_EOF_CHECK, NULL);
+}
+
+void bench_daemon_show_log(const struct bench_daemon *d)
+{
+	char path[300], line[1024];
+	OM_AUTO_FILE f = NULL;
+
+	(void)snprintf(path, sizeof(path), "%s/log", d->dir);
+	f = fopen(path, "re");
+	if (!f)
+		return;
+	if (fseek(f, -LOG_SHOWN, SEEK_END) == 0)
+		(void)fgets(line, sizeof(line), f); /* from the middle of one */
+	else
+		rewind(f);
+	fputs("objm-bench: the end of the daemon's log:\n", stderr);
+	while (fgets(line, sizeof(line), f))
+		fputs(line, stderr);
 }
 
 static int remove_one(const char *path, const struct stat *st, int type, struct FTW *ftw)

@@ -23,6 +23,8 @@ int bench_daemon_spawn(struct bench_daemon *d);
 int bench_daemon_end(struct bench_daemon *d, int sig);
 /** {"cmd":"status"} over the admin socket; NULL: no answer (yet). The caller's reference. */
 json_t *bench_daemon_status(const struct bench_daemon *d);
+/** The end of its log to standard error: behind the message of what failed, before the directory goes. */
+void bench_daemon_show_log(const struct bench_daemon *d);
 /** Kill it if it runs, remove the directory. */
 void bench_daemon_remove(struct bench_daemon *d);
 

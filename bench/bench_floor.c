@@ -244,8 +244,9 @@ static int ask(int sock, const struct bench_opts *o, struct bench_result *r)
 		uint64_t before = om_now_ns();
 		unsigned fds = 0;
 
+		errno = 0; /* stays so when the other end is gone */
 		if (send(sock, request, asks, MSG_NOSIGNAL) < 0 || !receive(sock, answers, &fds))
-			return bench_fail("floor: the pair broke: %s", strerror(errno));
+			return bench_fail("floor: the pair broke: %s", errno ? strerror(errno) : "the second process has ended");
 		now = om_now_ns();
 		bench_hist_add(&r->hist[BENCH_GETS], now - before, 1);
 		r->ops += fds;
@@ -274,7 +275,9 @@ int bench_floor(const struct bench_opts *o)
 	if (pid == 0) {
 		(void)prctl(PR_SET_PDEATHSIG, SIGKILL);
 		(void)close(pair[0]);
-		(void)bench_pin(o->same_cpu ? cpu : o->server_cpu);
+		int at = o->same_cpu ? cpu : o->server_cpu;
+		if (bench_pin(at) < 0)
+			_exit(bench_fail("floor: CPU %d: %s", at, strerror(errno)));
 		serve(pair[1], o, &files);
 		_exit(0);
 	}
@@ -282,8 +285,7 @@ int bench_floor(const struct bench_opts *o)
 	for (size_t i = 0; files.fds && i < files.count; i++)
 		om_close(&files.fds[i]); /* the other process has them */
 	if (pid > 0) {
-		(void)bench_pin(cpu);
-		r = ask(pair[0], o, &result);
+		r = bench_pin(cpu) < 0 ? bench_fail("floor: CPU %d: %s", cpu, strerror(errno)) : ask(pair[0], o, &result);
 	} else {
 		(void)bench_fail("floor: fork: %s", strerror(errno));
 	}

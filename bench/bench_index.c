@@ -195,8 +195,10 @@ static int lmdb_load(MDB_env *env, const struct keys *k, MDB_dbi *ret_dbi)
 		ent.size = i;
 		rc = mdb_put(txn, *ret_dbi, &key, &val, MDB_APPEND);
 	}
-	if (rc == 0)
-		return mdb_txn_commit(txn) == 0 ? BENCH_OK : lmdb_fail("commit", rc);
+	if (rc == 0) {
+		rc = mdb_txn_commit(txn);
+		return rc == 0 ? BENCH_OK : lmdb_fail("commit", rc);
+	}
 	if (txn)
 		mdb_txn_abort(txn);
 	return lmdb_fail("load", rc);

@@ -2,7 +2,8 @@
  * bench_load.c: get, put and mix: threads that each drive one connection of a driver, closed loop or at a fixed rate.
  *
  * get and mix store their objects first, PREFIX/0 to PREFIX/N-1, and remove them at the end unless they are to be kept.
- * Names are made before a clock starts (of few objects all of them, of many a batch at a time). Closed loop: a latency is that of a batch of --depth requests. At a fixed rate
+ * Names are made before a clock starts (of few objects all of them, of many a batch at a time). Closed loop: a latency is that of a
+ * batch of --depth requests. At a fixed rate
  * (open loop): requests are due at fixed times whether earlier ones are answered or not, and a latency counts from the
  * time at which the request was due, so a server that stalls is charged for everything that it kept waiting.
  */
@@ -214,14 +215,13 @@ static void *load_thread(void *arg)
 
 	l->random = (l->number + 1) * UINT64_C(0x9e3779b97f4a7c15);
 	l->batch = malloc(sizeof(*l->batch));
-	(void)bench_pin(l->o->client_cpu);
-	if (l->batch)
+	if (!l->batch)
+		(void)bench_fail("out of memory");
+	else if (bench_pin(l->o->client_cpu) < 0)
+		(void)bench_fail("--client-cpu %d: %s", l->o->client_cpu, strerror(errno));
+	else
 		h = l->driver->open(l->o, l->number);
-	if (!h) {
-		if (!l->batch)
-			(void)bench_fail("out of memory");
-		l->failed = true;
-	}
+	l->failed = !h;
 	pass_gate(l);
 	if (h) {
 		sleep_until(l->start_ns);
@@ -269,9 +269,8 @@ static bool prepare_all(struct prepare *p, void *h, struct batch *b)
 static void *prepare_thread(void *arg)
 {
 	struct prepare *p = arg;
-	struct bench_opts quiet = *p->o;
 	struct batch *b = malloc(sizeof(*b));
-	void *h = b ? p->driver->open(&quiet, p->number) : NULL;
+	void *h = b ? p->driver->open(p->o, p->number) : NULL;
 
 	p->failed = !h || !prepare_all(p, h, b);
 	if (h)

@@ -52,7 +52,7 @@ enum kind { FLAG, TEXT, NUMBER, SIZE, REAL, SMALL, CPU };
 	X("no-prepare", NULL, FLAG, no_prepare, 0, 0, GET | MIX, "the objects are there already (from a run with --keep)") \
 	X("cold", NULL, FLAG, cold, 0, 0, START, "start once more, with nothing in the page cache (needs root)") \
 	X("peer", "NAME", TEXT, peer, 0, 0, LOAD, "another system at --socket: redis, memcached, http; or none: path (open a file), bare and rename (store one)") \
-	X("dir", "DIR", TEXT, dir, 0, 0, INDEX | START, "for scratch data, removed at the end (/dev/shm)") \
+	X("dir", "DIR", TEXT, dir, 0, 0, INDEX | START, "for scratch data, removed at the end (index: /dev/shm; start: /var/tmp)") \
 	X("programs", "DIR", TEXT, programs, 0, 0, START, "build directory of the daemon (default: the one of this program, else installed)") \
 	X("json", NULL, FLAG, json, 0, 0, ALL, "one JSON object: ops_per_s, p50_us, p99_us, p999_us, errors, ...")
 
@@ -153,12 +153,11 @@ static bool take(const struct option_row *row, const char *arg, struct bench_opt
 }
 
 /* What does not go together. NULL: all is well. */
-static const char *clash(const struct bench_opts *o, bool *ret_fault)
+static const char *clash(const struct bench_opts *o)
 {
 	static const char *const durabilities[] = {"none", "batch", "sync"};
 	bool known = !o->durability;
 
-	*ret_fault = true;
 	for (size_t i = 0; !known && i < OM_ARRAY_SIZE(durabilities); i++)
 		known = strcmp(o->durability, durabilities[i]) == 0;
 	if (!known)
@@ -169,14 +168,12 @@ static const char *clash(const struct bench_opts *o, bool *ret_fault)
 		return "--copy and --cache: one of them";
 	if (o->peer && (o->copy || o->cache))
 		return "--peer: neither with --copy nor with --cache";
-	*ret_fault = false;
 	return NULL;
 }
 
 static int run(const struct command *c, uint64_t given, struct bench_opts *o)
 {
 	const char *why;
-	bool fault;
 
 	for (size_t i = 0; i < ROWS; i++)
 		if ((given >> i & 1) && !(rows[i].commands & c->bit)) {
@@ -185,8 +182,8 @@ static int run(const struct command *c, uint64_t given, struct bench_opts *o)
 		}
 	if (o->cache_data)
 		o->cache = true;
-	why = clash(o, &fault);
-	if (fault)
+	why = clash(o);
+	if (why)
 		return usage(why, c->name);
 	if (o->objects == 0)
 		o->objects = c->bit & (INDEX | START) ? 1000000 : 1000;

@@ -28,7 +28,7 @@ static void shut(void *p)
 	free(h);
 }
 
-static void put_options(const struct bench_opts *o, struct objm_put_options *ret)
+void bench_put_options(const struct bench_opts *o, struct objm_put_options *ret)
 {
 	static const char *const names[] = {"none", "batch", "sync"};
 
@@ -49,7 +49,7 @@ static void *start(const struct bench_opts *o, unsigned thread)
 	if (h) {
 		h->o = o;
 		h->data = calloc(1, o->size ? o->size : 1);
-		put_options(o, &h->put);
+		bench_put_options(o, &h->put);
 	}
 	if (!h || !h->data || objm_open(o->socket, &opt, &h->s) < 0) {
 		(void)bench_fail("connect: %s", h && h->data ? objm_error(NULL) : "out of memory");

@@ -186,7 +186,7 @@ static void store_close(void *p)
 
 	sweep(h);
 	(void)unlinkat(h->dirfd, "new", 0);
-	(void)rmdir(h->dir); /* not empty with `rename`: its names are removed by who looks at the directory */
+	(void)rmdir(h->dir);
 	shut(h);
 }
 

@@ -7,11 +7,10 @@
 
 static int dump(json_t *o)
 {
-	if (!o || json_dumpf(o, stdout, JSON_REAL_PRECISION(9)) < 0)
-		return bench_fail("cannot print the result");
+	bool done = o && json_dumpf(o, stdout, JSON_REAL_PRECISION(9)) == 0 && putchar('\n') != EOF && fflush(stdout) == 0;
+
 	json_decref(o);
-	putchar('\n');
-	return BENCH_OK;
+	return done ? BENCH_OK : bench_fail("cannot print the result: %s", o ? strerror(errno) : "out of memory");
 }
 
 static double us(const struct bench_hist *h, double share) { return (double)bench_hist_ns(h, share) / 1000; }

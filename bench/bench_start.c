@@ -145,7 +145,7 @@ static int first_get(const struct bench_opts *o, const struct bench_daemon *d, u
 		(void)nanosleep(&nap, NULL);
 	}
 	objm_close(s);
-	return bench_fail("start: no answer within two minutes; the daemon's log is %s/log", d->dir);
+	return bench_fail("start: no answer within two minutes");
 }
 
 static void gets(const struct bench_opts *o, objm_t *s, struct bench_hist *h, uint64_t for_ns)
@@ -205,7 +205,7 @@ static int until_complete(const struct bench_opts *o, const struct bench_daemon 
 		if (!complete)
 			gets(o, s, &meanwhile, 10000000);
 		if (om_now_ns() - since > START_TIMEOUT_NS)
-			return bench_fail("start: the index is not complete after two minutes; the daemon's log is %s/log", d->dir);
+			return bench_fail("start: the index is not complete after two minutes");
 	}
 	gets(o, s, &after, 500000000);
 	ret->get_meanwhile_us = (double)bench_hist_ns(&meanwhile, 0.5) / 1000;
@@ -215,8 +215,7 @@ static int until_complete(const struct bench_opts *o, const struct bench_daemon 
 	return BENCH_OK;
 }
 
-/* Where client and worker run decides what a GET takes, so that it is the same meanwhile and afterwards. Not for the daemon: that is all of its
- * own business. */
+/* Where client and worker run decides what a GET takes: the same meanwhile and afterwards. The daemon's other processes run where they like. */
 static int place(const struct bench_opts *o, const struct bench_daemon *d)
 {
 	if (bench_pin(o->client_cpu) < 0)
@@ -244,7 +243,7 @@ static int start(const struct bench_opts *o, struct bench_daemon *d, struct figu
 	uint64_t since = om_now_ns();
 	objm_t *s = NULL;
 	cpu_set_t all;
-	int r = sched_getaffinity(0, sizeof(all), &all) < 0 ? BENCH_FAILED : bench_daemon_spawn(d);
+	int r = sched_getaffinity(0, sizeof(all), &all) < 0 ? bench_fail("start: %s", strerror(errno)) : bench_daemon_spawn(d);
 
 	if (r == BENCH_OK)
 		r = first_get(o, d, since, &s, &ret->first_ms);
@@ -287,7 +286,7 @@ static int make(struct bench_daemon *d, uint64_t n)
 	s = session(d, 10000);
 	for (unsigned i = 0; i < REAL && r == BENCH_OK; i++)
 		if (!s || objm_put_buf(s, real_uri(n, i), "z", 1, NULL, NULL) < 0)
-			r = bench_fail("start: %s; the daemon's log is %s/log", s ? objm_error(s) : objm_error(NULL), d->dir);
+			r = bench_fail("start: %s", objm_error(s));
 	objm_close(s);
 	if (r == BENCH_OK)
 		r = bench_daemon_end(d, SIGTERM);
@@ -318,8 +317,9 @@ int bench_start(const struct bench_opts *o)
 		if (r == BENCH_OK)
 			r = bench_daemon_end(&d, SIGTERM);
 	}
-	if (r == BENCH_OK || o->keep == false)
-		bench_daemon_remove(&d);
+	if (r != BENCH_OK)
+		bench_daemon_show_log(&d);
+	bench_daemon_remove(&d);
 	if (r != BENCH_OK)
 		return r;
 	const struct bench_value v[] = {

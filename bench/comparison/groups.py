@@ -28,7 +28,6 @@ class Scale:
         self.working = [1000] if tiny else [1000, 100000] if quick else [1000, 100000, 1000000, 10000000]
         self.only = {}  # parameters that a contestant must have if it has them at all
 
-
     def wants(self, params):
         return all(str(params[k]) in v for k, v in self.only.items() if k in params)
 
