@@ -267,7 +267,7 @@ static void find_capacity(struct sup_engine *e, struct sup_tier *t)
 	sup_tier_sized(t, whole ? OM_MIN(whole, room) : room == UINT64_MAX ? 0 : room);
 	uint64_t want = t->live.capacity.pct ? whole / 100 * t->live.capacity.pct : whole ? OM_MIN(t->live.capacity.bytes, whole) : t->live.capacity.bytes;
 	if (want > room)
-		om_log(OM_MSG_TIER_PROBE, "tier %s (%s): the memory limit of this control group, %llu MiB, leaves it %llu MiB beside the daemon's "
+		om_log(OM_MSG_LIMIT, "tier %s (%s): the memory limit of this control group, %llu MiB, leaves it %llu MiB beside the daemon's "
 		       "processes: that is its capacity now; raise the limit (MemoryMax=), or lower `capacity`", t->conf->name, t->conf->path,
 		       (unsigned long long)(limit >> 20), (unsigned long long)(room >> 20));
 }
