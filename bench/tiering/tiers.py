@@ -241,7 +241,7 @@ def latency_of(w, a, label, tree):
             t = w.tiers()
             name = "fast" if t["fast"]["objects"] >= t["slow"]["objects"] else "slow"
             w.ask("tier", "drain", name)
-            while not stop.wait(0.5) and w.tiers()[name]["objects"]:
+            while not stop.wait(0.5 if a.share == 1 else 3) and w.tiers()[name]["objects"]:
                 pass
             w.ask("tier", "drain", name, "--stop")
 
