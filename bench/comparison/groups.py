@@ -144,7 +144,7 @@ def real_files(w, s, name):
 
 
 def traced(w, sock, objects):
-    """System calls of one second of hits: those between the last answer of the server and the end."""
+    """System calls of half a second of hits: those between the last answer of the server and the end."""
     if not shutil.which("strace"):
         return None
     log = os.path.join(w.work, "strace")

@@ -92,7 +92,8 @@ def markdown(data, plots, path):
     out.append("")
     for p in plots:
         out += [f"![{p[1]}]({p[0]})", ""]
-    titles = {"passing": "Descriptors", "cache": "The client cache", "files": "Real files", "size": "GET by size", "put": "PUT", "set": "Working set",
+    titles = {"passing": "Descriptors", "cache": "The client cache", "files": "Real files", "size": "GET by size", "put": "PUT", "beside": "Small GETs beside large values",
+              "set": "Working set",
               "index": "Index", "start": "Start", "workers": "Workers"}
     for name in dict.fromkeys(r["group"] for r in data["runs"]):
         out += [f"## {titles.get(name, name)}", ""]

@@ -77,8 +77,9 @@ backends:
             try:
                 if self.ask("ping")["ready"]:
                     return
-            except Exception:
-                time.sleep(0.05)
+            except (subprocess.CalledProcessError, ValueError):
+                pass  # not yet
+            time.sleep(0.05)
         raise SystemExit("the daemon does not start: " + open(self.dir + "/log").read())
 
     def ask(self, *command):
