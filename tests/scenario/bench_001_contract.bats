@@ -64,6 +64,12 @@ rated() {
 	json 'all(s[k] > 0 for k in ("first_get_ms_clean", "first_get_ms_kill", "complete_ms", "ram_bytes_per_object"))' <"$T/out" | grep -qx True
 	[ -z "$(find "$T" -name 'objm-bench-*')" ]
 	fails 1 "no objmapperd" "$BENCH" start --objects 10 --programs "$T"
+	# One that ends at once: what it said is shown, and nothing stays.
+	mkdir -p "$T/dies/supervisor"
+	printf '#!/bin/sh\necho its last words >&2\nexit 1\n' >"$T/dies/supervisor/objmapperd"
+	chmod +x "$T/dies/supervisor/objmapperd"
+	fails 1 "its last words" "$BENCH" start --objects 10 --dir "$T" --programs "$T/dies"
+	[ -z "$(find "$T" -name 'objm-bench-*')" ]
 }
 
 @test "wrong use is told, with the option's name" {
@@ -77,5 +83,10 @@ rated() {
 	fails 2 "not one of" "$BENCH" get --peer oracle
 	fails 1 "connect" "$BENCH" get --socket "$T/none"
 	fails 1 "--files" "$BENCH" get --peer path
+	fails 1 "CPU 1023" "$BENCH" floor --seconds 0.1 --client-cpu 1023
+	fails 1 "CPU 1023" "$BENCH" floor --seconds 0.1 --server-cpu 1023
+	mkdir -p "$T/peer"
+	fails 1 "client-cpu 1023" "$BENCH" get --peer path --files "$T/peer" --objects 10 --seconds 0.1 --client-cpu 1023
+	fails 1 "cannot print" sh -c '"$1" floor --seconds 0.1 --json >/dev/full' sh "$BENCH"
 	"$BENCH" --help | grep -q -- "--server-cpu"
 }
