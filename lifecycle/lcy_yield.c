@@ -55,15 +55,27 @@ void lcy_yield_conf(struct lcy_yield *y, double part)
 	set_share(y, y->serving == LCY_YIELD_ALL ? LCY_YIELD_OFF : y->why);
 }
 
+/* Enough of them within a second, and it is as if they had come now; else the next second is looked at. */
+static void count(struct lcy_yield *y, uint64_t now_ns, uint64_t asked)
+{
+	uint64_t met = asked >= y->from ? asked - y->from : 0; /* a worker that ends takes its number along */
+	bool enough = met >= (y->why == LCY_YIELD_SERVING ? LCY_YIELD_FEW / 2 : LCY_YIELD_FEW);
+
+	if (enough) {
+		y->asked_ns = now_ns;
+		y->seen = true;
+	}
+	if (enough || asked < y->from || now_ns - y->from_ns >= LCY_YIELD_HOLD_NS) {
+		y->from = asked;
+		y->from_ns = now_ns;
+	}
+}
+
 void lcy_yield_turn(struct lcy_yield *y, uint64_t now_ns, uint64_t asked, bool room)
 {
 	enum lcy_yield_why why = LCY_YIELD_SERVING;
 
-	if (asked != y->asked) {
-		y->asked = asked;
-		y->asked_ns = now_ns;
-		y->seen = true;
-	}
+	count(y, now_ns, asked);
 	if (y->serving == LCY_YIELD_ALL)
 		why = LCY_YIELD_OFF;
 	else if (room)

@@ -22,7 +22,8 @@
 #include "common/om_obj.h"
 
 #define LCY_YIELD_ALL UINT32_MAX
-#define LCY_YIELD_HOLD_NS UINT64_C(1000000000) /* after the last request */
+#define LCY_YIELD_HOLD_NS UINT64_C(1000000000) /* after the last requests */
+#define LCY_YIELD_FEW 4u /* fewer in LCY_YIELD_HOLD_NS are a monitor, or a person: nobody is served. Half as many keep it so. */
 #define LCY_YIELD_PIECE_NS 50000u	       /* work that is shorter gets no rest of its own: going to sleep costs, too */
 #define LCY_YIELD_REST_NS UINT64_C(50000000)
 #define LCY_YIELD_SEAT_NS UINT64_C(200000000) /* then another thread that waits has its turn */
@@ -45,8 +46,9 @@ struct lcy_yield {
 	enum lcy_yield_why why;
 	uint32_t serving; /* the share while somebody is served */
 	unsigned cpus;
-	bool seen;	  /* a request, ever */
-	uint64_t asked, asked_ns;
+	bool seen;	  /* requests, ever */
+	uint64_t asked_ns; /* when there were enough of them the last time */
+	uint64_t from, from_ns; /* counted since */
 	/* under lock */
 	pthread_mutex_t lock;
 	pthread_cond_t seat, rest;
@@ -64,7 +66,7 @@ void lcy_yield_fini(struct lcy_yield *y);
 void lcy_yield_conf(struct lcy_yield *y, double part);
 /**
  * Decide. Loop's thread, each turn.
- * @param asked  requests that the workers have met so far: any change says that somebody is served
+ * @param asked  requests that the workers have met so far: LCY_YIELD_FEW in a second say that somebody is served
  * @param room   a put waits for room
  */
 void lcy_yield_turn(struct lcy_yield *y, uint64_t now_ns, uint64_t asked, bool room);

@@ -22,7 +22,7 @@ put_files() { # N BYTES: /o/0 ...
 
 # Somebody who reads all the time, for at most a minute; READER is its id.
 reads() {
-	( end=$((SECONDS + 60)); while [ $SECONDS -lt $end ]; do objm cat /o/1 >/dev/null || true; done ) 3>&- 4>&- &
+	( end=$((SECONDS + 60)); while [ $SECONDS -lt $end ]; do objm cat /o/1 /o/1 /o/1 /o/1 >/dev/null || true; done ) 3>&- 4>&- &
 	READER=$!
 }
 no_more_reads() { kill "$READER"; wait "$READER" || true; READER=; }

@@ -302,7 +302,7 @@ static void test_while_serving(void **state)
 	struct fix *f = *state;
 
 	lcy_yield_conf(&f->m.yield, 0.4 / f->m.yield.cpus);
-	lcy_yield_turn(&f->m.yield, 0, 1, false);
+	lcy_yield_turn(&f->m.yield, 0, LCY_YIELD_FEW, false);
 	assert_int_equal(lcy_yield_share(&f->m.yield), 400);
 	all_sizes(f);
 	assert_true(f->m.yield.rested_ns > 0);

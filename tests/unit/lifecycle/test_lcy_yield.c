@@ -37,7 +37,7 @@ static void test_serving_and_back(void **state)
 	lcy_yield_turn(&y, now, asked, false);
 	assert_int_equal(lcy_yield_share(&y), LCY_YIELD_ALL); /* nobody has ever asked */
 	assert_true(lcy_yield_watch(&y));
-	lcy_yield_turn(&y, now += 5 * MS, ++asked, false);
+	lcy_yield_turn(&y, now += 5 * MS, asked += LCY_YIELD_FEW, false);
 	assert_int_equal(lcy_yield_share(&y), 50); /* a fortieth of two */
 	assert_false(lcy_yield_watch(&y));
 	assert_string_equal(lcy_yield_text(&y), "serving");
@@ -46,28 +46,46 @@ static void test_serving_and_back(void **state)
 	lcy_yield_turn(&y, now + LCY_YIELD_HOLD_NS, asked, false);
 	assert_int_equal(lcy_yield_share(&y), LCY_YIELD_ALL);
 	assert_string_equal(lcy_yield_text(&y), "idle");
-	/* a worker that ends takes its number along: that is a change, too, and no reason to stop for ever */
+	/* a worker that ends takes its number along: what comes then is counted from there */
 	lcy_yield_turn(&y, now += 2000 * MS, 0, false);
-	assert_int_equal(lcy_yield_share(&y), 50);
-	lcy_yield_turn(&y, now + LCY_YIELD_HOLD_NS, 0, false);
 	assert_int_equal(lcy_yield_share(&y), LCY_YIELD_ALL);
+	lcy_yield_turn(&y, now += MS, LCY_YIELD_FEW, false);
+	assert_int_equal(lcy_yield_share(&y), 50);
 }
 
-static void test_no_flapping(void **state)
+/* Looked at every 200 ms for a minute, while so many requests come in a second: how often the pace changes. */
+static unsigned changes_at(unsigned every, unsigned a_time)
 {
 	uint64_t now = 0, asked = 0;
 	unsigned changes = 0;
 	uint32_t was = lcy_yield_share(&y);
 
-	(void)state;
-	/* looked at every 200 ms for a minute, a request now and then, not a second apart */
 	for (unsigned i = 0; i < 300; i++, now += 200 * MS) {
-		asked += i % 4 == 0;
+		asked += i % every == 0 ? a_time : 0;
 		lcy_yield_turn(&y, now, asked, false);
 		changes += lcy_yield_share(&y) != was;
 		was = lcy_yield_share(&y);
 	}
-	assert_int_equal(changes, 1);
+	return changes;
+}
+
+static void test_no_flapping(void **state)
+{
+	(void)state;
+	assert_int_equal(changes_at(5, 1), 0); /* a monitor, once a second */
+	assert_int_equal(lcy_yield_share(&y), LCY_YIELD_ALL);
+	assert_int_equal(changes_at(5, LCY_YIELD_FEW), 1);
+	assert_int_equal(lcy_yield_share(&y), 50);
+}
+
+static void test_no_flapping_between(void **state)
+{
+	(void)state;
+	lcy_yield_turn(&y, 0, LCY_YIELD_FEW, false);
+	assert_int_equal(lcy_yield_share(&y), 50);
+	y.from = 0; /* the count begins again; it is served, and half as many keep it so */
+	assert_int_equal(changes_at(2, 1), 0);
+	assert_int_equal(lcy_yield_share(&y), 50);
 }
 
 static void test_room(void **state)
@@ -75,27 +93,27 @@ static void test_room(void **state)
 	uint64_t now = 0;
 
 	(void)state;
-	lcy_yield_turn(&y, now, 1, false);
+	lcy_yield_turn(&y, now, LCY_YIELD_FEW, false);
 	assert_int_equal(lcy_yield_share(&y), 50);
-	lcy_yield_turn(&y, now += MS, 2, true);
+	lcy_yield_turn(&y, now += MS, LCY_YIELD_FEW, true);
 	assert_int_equal(lcy_yield_share(&y), LCY_YIELD_ALL);
 	assert_string_equal(lcy_yield_text(&y), "room");
 	assert_false(lcy_yield_watch(&y)); /* whoever is served now waits for it */
-	lcy_yield_turn(&y, now += MS, 2, false);
+	lcy_yield_turn(&y, now += MS, LCY_YIELD_FEW, false);
 	assert_int_equal(lcy_yield_share(&y), 50); /* and then they give way again */
 }
 
 static void test_conf(void **state)
 {
 	(void)state;
-	lcy_yield_turn(&y, 0, 1, false);
+	lcy_yield_turn(&y, 0, LCY_YIELD_FEW, false);
 	lcy_yield_conf(&y, 1);
 	assert_int_equal(lcy_yield_share(&y), LCY_YIELD_ALL); /* at once */
-	lcy_yield_turn(&y, 0, 2, false);
+	lcy_yield_turn(&y, 0, 2 * LCY_YIELD_FEW, false);
 	assert_int_equal(lcy_yield_share(&y), LCY_YIELD_ALL);
 	assert_string_equal(lcy_yield_text(&y), "off");
 	lcy_yield_conf(&y, 0.25);
-	lcy_yield_turn(&y, 0, 3, false);
+	lcy_yield_turn(&y, 0, 3 * LCY_YIELD_FEW, false);
 	assert_int_equal(lcy_yield_share(&y), 500);
 	lcy_yield_conf(&y, 0.75); /* one thread without rests; not all of them */
 	assert_int_equal(lcy_yield_share(&y), 1000);
@@ -160,7 +178,7 @@ static void test_one_at_a_time(void **state)
 
 	(void)state;
 	lcy_yield_conf(&y, 0.25); /* rests as long as it works */
-	lcy_yield_turn(&y, 0, 1, false);
+	lcy_yield_turn(&y, 0, LCY_YIELD_FEW, false);
 	atomic_store(&most, 0);
 	for (unsigned i = 0; i < 4; i++) {
 		w[i].seat.all = &y;
@@ -195,7 +213,7 @@ static void wait_and_go(void (*free_them)(void))
 {
 	struct worker holder = { .seat.all = &y }, w = { .seat.all = &y };
 
-	lcy_yield_turn(&y, 0, 1, false);
+	lcy_yield_turn(&y, 0, LCY_YIELD_FEW, false);
 	lcy_yield_enter(&holder.seat);
 	assert_true(holder.seat.held);
 	assert_int_equal(pthread_create(&w.thread, NULL, sit, &w), 0);
@@ -211,7 +229,7 @@ static void wait_and_go(void (*free_them)(void))
 	lcy_yield_leave(&holder.seat);
 }
 
-static void make_room(void) { lcy_yield_turn(&y, 0, 1, true); }
+static void make_room(void) { lcy_yield_turn(&y, 0, LCY_YIELD_FEW, true); }
 static void stop(void) { lcy_yield_stop(&y); }
 static void off(void) { lcy_yield_conf(&y, 1); }
 
@@ -241,7 +259,7 @@ static void test_charge(void **state)
 	(void)state;
 	lcy_yield_charge(&y, MS);
 	assert_int_equal(y.free_ns, 0);
-	lcy_yield_turn(&y, 0, 1, false);
+	lcy_yield_turn(&y, 0, LCY_YIELD_FEW, false);
 	lcy_yield_charge(&y, MS);
 	uint64_t due = y.free_ns;
 	assert_true(due > 0);
@@ -255,6 +273,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_serving_and_back, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_no_flapping, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_no_flapping_between, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_room, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_conf, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_rest, setup, teardown),
