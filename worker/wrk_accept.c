@@ -80,7 +80,7 @@ static void wrk_accept_ready(void *arg, uint32_t events)
 	struct wrk_listener *l = arg;
 
 	(void)events;
-	if (wrk_conn_full(l->accept->w->conns)) { /* another worker takes it; when all are full it waits in the backlog */
+	if (wrk_conn_full(l->accept->w->conns)) { /* another worker takes it, at its next look; when all are full it waits in the backlog */
 		wrk_accept_pause(l->accept);
 		return;
 	}
@@ -101,7 +101,16 @@ static void wrk_accept_ready(void *arg, uint32_t events)
 			(void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
 		(void)wrk_conn_new(l->accept->w, fd, l->kind, l->passrights);
 	}
-	wrk_accept_requeue(l);
+	if (wrk_conn_full(l->accept->w->conns) && l->src.fd >= 0)
+		wrk_accept_pause(l->accept); /* it must not be woken in the place of one that has room */
+	else
+		wrk_accept_requeue(l);
+}
+
+void wrk_accept_look(struct wrk_accept *a)
+{
+	for (unsigned i = 0; i < a->n && !a->stopped; i++)
+		wrk_accept_requeue(&a->l[i]);
 }
 
 int wrk_accept_start(struct wrk_accept *a)
@@ -117,7 +126,7 @@ static void wrk_accept_resume(void *arg)
 {
 	struct wrk_accept *a = arg;
 
-	if (wrk_accept_start(a) < 0)
+	if (wrk_conn_full(a->w->conns) || wrk_accept_start(a) < 0)
 		wrk_timer_arm(&a->w->loop, &a->pause, a->w->loop.now_ns + WRK_ACCEPT_PAUSE_NS);
 }
 

@@ -15,6 +15,11 @@ int wrk_accept_new(struct wrk *w, struct wrk_accept **ret) OM_MUST_USE;
 void wrk_accept_add(struct wrk_accept *a, int fd, enum om_listen_kind kind);
 /** Begin to accept. 0; -OBJM_STATUS_SYSTEM */
 int wrk_accept_start(struct wrk_accept *a) OM_MUST_USE;
+/**
+ * Once a second: a connection whose wake-up went to a worker that had no room for it, or died with it, is seen by the others all the
+ * same (the kernel wakes for an arrival once, and one).
+ */
+void wrk_accept_look(struct wrk_accept *a);
 /** Accept no more (drain); the listeners are closed. */
 void wrk_accept_stop(struct wrk_accept *a);
 void wrk_accept_free(struct wrk_accept *a);

@@ -91,6 +91,7 @@ static void wrk_main_tick(void *arg)
 	struct wrk *w = arg;
 
 	idx_alogw_flush(&w->alog);
+	wrk_accept_look(w->accept);
 	if (!wrk_main.sweep.busy && wrk_fdcache_count(w->fdcache) &&
 	    wrk_io_submit(w->io, WRK_IO_WRITE, &wrk_main.sweep) < 0)
 		wrk_main.sweep.busy = false; /* the pool is full: in a second again */

@@ -47,7 +47,7 @@ refused() { objmctl --json counters | json "s['total']['refused']"; }
 	. <(sed 's/declare --/DPID=;/; s/^DPID=; //' "$T/dpid")
 	read -r idle busy < <(worker_pids)
 	kill -STOP "$idle" # so that the other one gets all of them
-	limits served 400 </dev/null >"$T/served" 2>&1 3>&- & # of 2 x 300
+	limits served 400 30 </dev/null >"$T/served" 2>&1 3>&- & # of 2 x 300
 	full() { [ "$(objmctl --json counters | json "next(w['counters']['connections'] for w in s['workers'] if w['pid'] == $busy)")" = 300 ]; }
 	wait_until 20 full
 	kill -CONT "$idle"

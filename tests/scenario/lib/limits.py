@@ -55,9 +55,12 @@ def cmd_connections(path, n):
         time.sleep(0.02)
 
 
-def cmd_served(path, n):
-    """N: so many are served at once."""
-    held = [Ext(path) for _ in range(int(n))]
+def cmd_served(path, n, slowly=0):
+    """N SLOWLY: so many are served at once; the last SLOWLY of them come one at a time, each when the one before is served, and not at once."""
+    held = [Ext(path) for _ in range(int(n) - int(slowly))]
+    for _ in range(int(slowly)):
+        time.sleep(0.15)
+        held.append(Ext(path, timeout=20))
     for c in held:
         assert c.call(PING)[0].status == OK
     print("held", flush=True)
