@@ -143,6 +143,18 @@ def put_all(world, n, size, prefix="/o"):
         "--seconds", "0.1", "--json")
 
 
+def put_tree(world, label, n, size):
+    """N files in a directory on the fast tier's filesystem, and the same as objects /LABEL/...: all of it on the disk. The directory."""
+    tree = f"{world.path['fast']}/{label}"
+    os.mkdir(tree)
+    for i in range(n):
+        with open(f"{tree}/{i}", "wb") as f:
+            f.write(os.urandom(size))
+    run(world.build + "/client/objm", "-s", world.sock, "put", "-r", "/" + label, tree)
+    os.sync()
+    return tree
+
+
 def uri(i):
     return b"/o/%d" % i
 
@@ -292,13 +304,7 @@ def latency(a):
         for label, size, n in (("large", 8 << 20, 40), ("small", 4096, 8000)):
             if a.only and a.only != label:
                 continue
-            tree = f"{w.path['fast']}/{label}"
-            os.mkdir(tree)
-            for i in range(n):
-                with open(f"{tree}/{i}", "wb") as f:
-                    f.write(os.urandom(size))
-            run(a.build + "/client/objm", "-s", w.sock, "put", "-r", "/" + label, tree)
-            os.sync()
+            tree = put_tree(w, label, n, size)
             latency_of(w, a, label, tree)
             run(a.build + "/client/objm", "-s", w.sock, "rm", "-r", "/" + label)
             shutil.rmtree(tree)
@@ -312,13 +318,7 @@ def copy(a):
         w.start()
         results = {}
         for label, size, n in (("large", 16 << 20, max(a.mib // 16, 1)), ("middle", 1 << 20, a.mib), ("small", 16384, 2000)):
-            tree = f"{w.path['fast']}/{label}"
-            os.mkdir(tree)
-            for i in range(n):
-                with open(f"{tree}/{i}", "wb") as f:
-                    f.write(os.urandom(size))
-            run(a.build + "/client/objm", "-s", w.sock, "put", "-r", "/" + label, tree)
-            os.sync()
+            tree = put_tree(w, label, n, size)
 
             def cp(sync):
                 open("/proc/sys/vm/drop_caches", "w").write("3")
