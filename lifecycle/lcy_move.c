@@ -2,6 +2,7 @@
  * lcy_move.c: the table of jobs and the way of a job between loop, threads and supervisor, see lcy_move.h. What the threads do
  * with files is in lcy_mover.c.
  */
+#include "common/om_cpus.h"
 #include "lifecycle/lcy_mover.h"
 
 void lcy_moves_init(struct lcy_moves *m, const struct lcy_moves_conf *conf)
@@ -10,7 +11,7 @@ void lcy_moves_init(struct lcy_moves *m, const struct lcy_moves_conf *conf)
 	m->conf = *conf;
 	for (struct lcy_jobs *const *q = (struct lcy_jobs *const[]){ &m->allowed, &m->todo, &m->copies, &m->names, &m->done, NULL }; *q; q++)
 		(*q)->last = &(*q)->first;
-	lcy_yield_init(&m->yield, (unsigned)OM_MAX(sysconf(_SC_NPROCESSORS_ONLN), 1));
+	lcy_yield_init(&m->yield, om_cpus());
 	pthread_mutex_init(&m->lock, NULL);
 	pthread_cond_init(&m->wake, NULL);
 	pthread_cond_init(&m->wake_names, NULL);

@@ -7,7 +7,10 @@
 #include <limits.h>
 #include <unistd.h>
 
+#include "common/om_cpus.h"
+
 #define MIB (UINT64_C(1) << 20)
+/* What the daemon itself takes: doc/operations.md, Sizing (tests/scenario/memory_001.bats holds it to that). */
 #define INDEX_MIB 12u
 #define SUPERVISOR_MIB 24u
 #define LIFECYCLE_MIB 16u
@@ -74,7 +77,7 @@ uint64_t sup_cgroup_memory(const char *proc, const char *sys)
 
 uint64_t sup_cgroup_room(const struct om_conf *conf, uint64_t limit)
 {
-	uint64_t workers = om_conf_max_workers(conf, (unsigned)OM_MAX(sysconf(_SC_NPROCESSORS_ONLN), 1L)), n = 0;
+	uint64_t workers = om_conf_max_workers(conf, om_cpus()), n = 0;
 	uint64_t taken = (INDEX_MIB + SUPERVISOR_MIB + LIFECYCLE_MIB + WORKER_MIB * workers) * MIB;
 
 	for (size_t i = 0; i < conf->n_backends; i++)

@@ -8,11 +8,11 @@
 #include "supervisor/sup_start.h"
 
 #include <fcntl.h>
-#include <sched.h>
 #include <signal.h>
 #include <sys/signalfd.h>
 #include <sys/stat.h>
 
+#include "common/om_cpus.h"
 #include "common/om_fault.h"
 #include "common/om_log.h"
 #include "common/om_sd.h"
@@ -22,12 +22,6 @@
 #define LOCK_WAIT_MS 10000u
 #define LOCK_QUIET_MS 500u /* a predecessor that was killed is gone by then */
 #define DEFAULT_USER "objmapper"
-
-static unsigned cpus(void)
-{
-	cpu_set_t set;
-	return sched_getaffinity(0, sizeof(set), &set) == 0 ? (unsigned)OM_MAX(CPU_COUNT(&set), 1) : 1;
-}
 
 /* Descriptors 0 to 2 are open, standard input gives nothing, nothing that we make is readable for others. */
 static int set_process(void)
@@ -96,7 +90,7 @@ void sup_start_limits(struct sup *sup)
 {
 	uint64_t need = sup_priv_nofile_need(sup->conf), have = 0;
 
-	sup->max_workers = om_conf_max_workers(sup->conf, cpus());
+	sup->max_workers = om_conf_max_workers(sup->conf, om_cpus());
 	if (sup->max_workers >= SUP_CHILDREN_MAX) {
 		om_log(OM_MSG_LIMIT, "max_workers %u: at most %u are possible and used", sup->max_workers, SUP_CHILDREN_MAX - 1);
 		sup->max_workers = SUP_CHILDREN_MAX - 1;

@@ -6,7 +6,7 @@
  */
 #include "common/conf/om_conf_check.h"
 
-#include <sched.h>
+#include "common/om_cpus.h"
 
 /* `low` is to be less than `high`. */
 static void check_less(struct om_conf_ctx *ctx, const char *low_key, double low, const char *high_key, double high)
@@ -24,20 +24,10 @@ static void check_lifecycle(struct om_conf_ctx *ctx)
 	check_less(ctx, "evict_target", l->evict_target, "evict_when_full", l->evict_when_full);
 }
 
-static unsigned cpus_allowed(void)
-{
-	cpu_set_t set;
-
-	if (sched_getaffinity(0, sizeof(set), &set) == 0)
-		return (unsigned)CPU_COUNT(&set);
-	long n = sysconf(_SC_NPROCESSORS_ONLN); /* more CPUs than the set has room for */
-	return n > 0 ? (unsigned)n : 1;
-}
-
 static void check_workers(struct om_conf_ctx *ctx)
 {
 	const struct om_conf_thread_pool *tp = &ctx->conf->thread_pool;
-	unsigned cpus = cpus_allowed();
+	unsigned cpus = om_cpus();
 
 	if (om_conf_key_bad(ctx, OM_CONF_S_thread_pool, 0, "min_workers") || om_conf_key_bad(ctx, OM_CONF_S_thread_pool, 0, "max_workers"))
 		return;
