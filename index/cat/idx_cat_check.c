@@ -16,6 +16,8 @@
 
 #include "index/cat/idx_cat_int.h"
 
+static const int fatal_signals[] = { SIGSEGV, SIGBUS, SIGABRT, SIGILL, SIGFPE }; /* what damaged pages do to who reads them */
+
 #define CHECK_EXIT_BAD 17 /* the child found damage, or could not look: status and text are in the pipe */
 
 struct check_verdict {
@@ -107,14 +109,13 @@ static int check_child(const char *dir, idx_cat_check_fn *fn, const void *arg)
 
 static _Noreturn void check_child_main(int out, const char *dir, idx_cat_check_fn *fn, const void *arg)
 {
-	static const int fatal[] = { SIGSEGV, SIGBUS, SIGABRT, SIGILL, SIGFPE };
 	struct rlimit no_core = { 0, 0 };
 	struct check_verdict v = { 0 };
 
 	(void)prctl(PR_SET_PDEATHSIG, SIGKILL);
 	(void)setrlimit(RLIMIT_CORE, &no_core); /* its death is an answer, not an incident */
-	for (size_t i = 0; i < OM_ARRAY_SIZE(fatal); i++)
-		(void)signal(fatal[i], SIG_DFL);
+	for (size_t i = 0; i < OM_ARRAY_SIZE(fatal_signals); i++)
+		(void)signal(fatal_signals[i], SIG_DFL);
 	v.status = check_child(dir, fn, arg);
 	if (v.status == 0)
 		_exit(0);
@@ -160,6 +161,23 @@ static int check_listen(int in, unsigned timeout_s, struct check_verdict *v)
 	}
 }
 
+/*
+ * It gave no verdict. What it read may have killed it: then it is as good as damaged. Who was killed by somebody (memory is short, an
+ * operator) has said nothing about what it read, and what is set aside for that would be lost for nothing.
+ */
+static int check_died(const char *dir, int wstatus)
+{
+	int sig = WIFSIGNALED(wstatus) ? WTERMSIG(wstatus) : 0;
+
+	if (sig == 0)
+		return idx_cat_fail(-OBJM_STATUS_CORRUPT, "%s: the checker died of it (exit status %d)", dir, WEXITSTATUS(wstatus));
+	for (size_t i = 0; i < OM_ARRAY_SIZE(fatal_signals); i++)
+		if (sig == fatal_signals[i])
+			return idx_cat_fail(-OBJM_STATUS_CORRUPT, "%s: the checker died of it (signal %d)", dir, sig);
+	return idx_cat_fail(-OBJM_STATUS_SYSTEM, "%s: the checker was killed before it was done (signal %d): is memory short? Nothing was changed",
+			    dir, sig);
+}
+
 int idx_cat_check_run(const char *dir, unsigned timeout_s, idx_cat_check_fn *fn, const void *arg)
 {
 	struct check_verdict v = { 0 };
@@ -187,8 +205,7 @@ int idx_cat_check_run(const char *dir, unsigned timeout_s, idx_cat_check_fn *fn,
 	v.text[sizeof(v.text) - 1] = '\0';
 	if (WIFEXITED(wstatus) && WEXITSTATUS(wstatus) == CHECK_EXIT_BAD && v.status < 0)
 		return idx_cat_fail(v.status, "%s", v.text);
-	return idx_cat_fail(-OBJM_STATUS_CORRUPT, "%s: the checker died of it (signal %d)", dir,
-			    WIFSIGNALED(wstatus) ? WTERMSIG(wstatus) : 0);
+	return check_died(dir, wstatus);
 }
 
 /* ---- a catalog ---- */
