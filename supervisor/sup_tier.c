@@ -219,14 +219,16 @@ struct sup_tier_live sup_tier_live(const struct sup_tier *t)
 	return live;
 }
 
-/* The configured capacity as bytes of this filesystem. Under live_lock: a reload and a tier that comes may meet. */
-static void size_it(struct sup_tier *t)
+/* A configured capacity as bytes of a filesystem (0: its size is not known). */
+static uint64_t capacity_of(const struct om_conf_capacity *c, uint64_t whole)
 {
-	const struct om_conf_capacity *c = &t->live.capacity;
-	uint64_t bytes = c->pct ? t->whole_bytes / 100 * c->pct : t->whole_bytes ? OM_MIN(c->bytes, t->whole_bytes) : c->bytes;
-
-	atomic_store(&t->capacity_bytes, bytes);
+	if (c->pct)
+		return whole / 100 * c->pct;
+	return whole ? OM_MIN(c->bytes, whole) : c->bytes;
 }
+
+/* Under live_lock: a reload and a tier that comes may meet. */
+static void size_it(struct sup_tier *t) { atomic_store(&t->capacity_bytes, capacity_of(&t->live.capacity, t->whole_bytes)); }
 
 void sup_tier_live_set(struct sup_tier *t, const struct om_conf_backend *conf)
 {
@@ -265,8 +267,8 @@ static void find_capacity(struct sup_engine *e, struct sup_tier *t)
 		return;
 	}
 	sup_tier_sized(t, whole ? OM_MIN(whole, room) : room == UINT64_MAX ? 0 : room);
-	uint64_t want = t->live.capacity.pct ? whole / 100 * t->live.capacity.pct : whole ? OM_MIN(t->live.capacity.bytes, whole) : t->live.capacity.bytes;
-	if (want > room)
+	const struct sup_tier_live live = sup_tier_live(t);
+	if (capacity_of(&live.capacity, whole) > room)
 		om_log(OM_MSG_LIMIT, "tier %s (%s): the memory limit of this control group, %llu MiB, leaves it %llu MiB beside the daemon's "
 		       "processes: that is its capacity now; raise the limit (MemoryMax=), or lower `capacity`", t->conf->name, t->conf->path,
 		       (unsigned long long)(limit >> 20), (unsigned long long)(room >> 20));
