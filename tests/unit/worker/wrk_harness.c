@@ -297,7 +297,9 @@ static void *sup_run(void *arg)
 
 		while (!h->sup_hold && om_ring_get(&h->sup, buf, sizeof(buf), &len) == 0)
 			sup_take(h, buf);
+		(void)pthread_mutex_lock(&h->lock); /* harness_changed() puts, too */
 		om_ring_kick(&h->sup);
+		(void)pthread_mutex_unlock(&h->lock);
 		if (h->sup_hold || om_ring_sleep(&h->sup))
 			(void)poll(&p, 1, 5);
 		om_ring_awake(&h->sup);

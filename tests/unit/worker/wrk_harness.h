@@ -49,7 +49,7 @@ struct harness {
 	_Atomic unsigned admitted, verdicts;
 	_Atomic unsigned watch_max, watching; /* the same of watches */
 	struct om_op_watch watch; /* the last one asked for; under lock */
-	unsigned watches;	  /* so many were */
+	_Atomic unsigned watches; /* so many were */
 };
 
 /* Start with limits changed by `tune` (may be NULL). `complete`: the index answers misses. */
