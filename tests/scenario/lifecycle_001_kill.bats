@@ -45,7 +45,9 @@ up() { supervise && answers; }
 
 round() {
 	local n=$1 point=${points[$(($1 % ${#points[@]}))]} victim p
+	cp "$LOG" "$T/daemon.log.before"
 	: >"$LOG"
+	echo "round $n: $point" >"$T/round"
 	STRUCK=
 	if [ "$point" = any ]; then
 		daemon_spawn

@@ -73,8 +73,18 @@ scenario_teardown() {
 		grep -E -A30 "(ERROR: (Address|Leak|Thread)|runtime error:)" "$LOG" | head -n 80
 		bad=1
 	fi
+	[ "${BATS_TEST_COMPLETED:-}" = 1 ] && [ $bad = 0 ] || scenario_keep
 	rm -rf "$T" "$M"
 	return $bad
+}
+
+# OBJM_TEST_KEEP names a directory: whatever a failed test leaves is kept there, logs, stores and models (a tier's own mounts are not).
+scenario_keep() {
+	[ -n "${OBJM_TEST_KEEP:-}" ] || return 0
+	local to
+	to=$OBJM_TEST_KEEP/$(basename "${BATS_TEST_FILENAME:-test}" .bats)-$(date +%H%M%S)-$$
+	mkdir -p "$to" && cp -a --one-file-system "$T" "$to/T" && cp -a --one-file-system "$M" "$to/M" || true
+	echo "kept in $to"
 }
 
 # write_conf [EXTRA_YAML]: two tiers. Variables: DISK (its path), DISK_CAP, MEM_CAP, MIN_WORKERS, MAX_WORKERS.

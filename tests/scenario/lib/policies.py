@@ -4,7 +4,10 @@ configuration that the daemon runs with. What the map says is what must be read:
 
   policies.py DATA ADMIN STATE SEED OPS [PROCESSES]   each process has names of its own; STATE/N keeps their maps from run to run
   policies.py - - STATE conf SEED                     a line of parameters, `name=value ...`, chosen by the seed
+
+What goes wrong leaves STATE/N.failed: the last operations of that process with their answers, its map, and what the daemon says of the object.
 """
+import collections
 import json
 import os
 import pickle
@@ -18,6 +21,7 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import ext  # noqa: E402
 
 NAMES = 40
+LAST = 3000  # operations that are told when something is wrong
 EPHEMERAL, PINNED, EVICTABLE = 1, 2, 4
 LATER = (ext.UNAVAILABLE, ext.TRY_AGAIN, ext.WRITER_STILL_OPEN)
 FULL = (ext.NO_SPACE, ext.LIMIT)  # LIMIT: half of the tier is pinned
@@ -28,6 +32,7 @@ CHOICES = {
     "fast_flags": ["", "migration_dst", "migration_src", "migration_src, migration_dst"],
     "slow_flags": ["", "migration_dst", "migration_src, migration_dst"],
     "mem_flags": ["", "migration_src, migration_dst"], "persist": ["true", "false"], "durability": ["sync", "batch", "none"], "drain": ["", "", "fast", "slow"],
+    "wait": ["300ms", "20ms", "20ms"], "share": [1, 1, 1, 0.025],
 }
 
 
@@ -62,6 +67,7 @@ class Model:
     def __init__(self, data, admin, path, who, seed):
         self.c, self.a, self.path, self.who = ext.Ext(data), Admin(admin), path, who
         self.r = random.Random(f"{seed} {who}")
+        self.seed, self.last = seed, collections.deque(maxlen=LAST)
         try:
             with open(path, "rb") as f:
                 self.map, self.n = pickle.load(f)
@@ -72,6 +78,22 @@ class Model:
     def save(self):
         with open(self.path, "wb") as f:
             pickle.dump((self.map, self.n), f)
+
+    def note(self, what, uri, *more):
+        self.last.append((f"{time.time():.6f}", what, uri.decode(), *more))
+
+    def failed(self, why):
+        """All that is known, in a file that the scenario keeps."""
+        with open(self.path + ".failed", "w") as f:
+            print(f"seed {self.seed}, process {self.who}, at {time.time():.6f}: {why}", *(" ".join(map(str, e)) for e in self.last), sep="\n", file=f)
+            for uri, e in sorted(self.map.items()):
+                print("map", uri.decode(), "version, flags, expiry:", *e, file=f)
+            for e in {x[2] for x in list(self.last)[-3:]}:
+                for cmd in "object", "explain":
+                    try:
+                        print(cmd, json.dumps(self.a.ask(cmd=cmd, uri=e)), file=f)
+                    except (OSError, ValueError, ext.Lost) as no:
+                        print(cmd, e, no, file=f)
 
     def name(self):
         return b"/p/%d/%d" % (self.who, self.r.randrange(NAMES))
@@ -94,6 +116,7 @@ class Model:
         if ttl:
             parts.append(ext.tlv(ext.T_TTL, struct.pack(">I", ttl)))
         f = self.again(lambda: self.c.call(ext.INLINE, *parts, payload=data)[0])
+        self.note("put", uri, f"version {self.n} flags {flags} ttl {ttl}: {f.status:#x}")
         if f.status in FULL:
             self.count["full"] += 1
             return
@@ -122,10 +145,13 @@ class Model:
         del self.map[uri]
 
     def get(self, uri):
-        self.check(uri, *self.again(self.c.read, uri))
+        status, data = self.again(self.c.read, uri)
+        self.note("get", uri, f"{status:#x}, {len(data or b'')} bytes")
+        self.check(uri, status, data)
 
     def delete(self, uri):
         status = self.again(lambda: self.c.call(ext.DELETE, ext.tlv(ext.T_URI, uri))[0]).status
+        self.note("delete", uri, f"{status:#x}")
         assert status in (ext.OK, ext.NOT_FOUND), f"delete {uri}: {status:#x}"
         if status == ext.NOT_FOUND and uri in self.map:
             self.check(uri, status, None)
@@ -136,6 +162,7 @@ class Model:
         what = self.r.choice(["promote", "demote", "migrate", "pin", "unpin"])
         more = {"tier": self.r.choice(["memory", "fast", "slow"])} if what == "migrate" else {}
         got = self.a.ask(cmd=what, uri=uri.decode(), **more)
+        self.note(what, uri, json.dumps(more), json.dumps(got))
         self.count["moved"] += bool(got["ok"])
         if what in ("pin", "unpin") and got["ok"]:
             e = self.map.get(uri)
@@ -180,10 +207,14 @@ class Model:
 
 def one(data, admin, state, seed, ops, who):
     m = Model(data, admin, f"{state}/{who}", who, seed)
-    m.check_all()
-    for _ in range(ops):
-        m.step()
-    m.check_all()
+    try:
+        m.check_all()
+        for _ in range(ops):
+            m.step()
+        m.check_all()
+    except BaseException as e:
+        m.failed(f"{type(e).__name__}: {e}")
+        raise
     m.save()
     return m.count
 
