@@ -80,7 +80,8 @@ struct om_boot_tier {
 	uint8_t type;	/* enum om_tier_type */
 	uint8_t state;	/* enum om_tier_state at the time; the index header's row is the living one */
 	uint8_t durability;
-	uint8_t pad[4];
+	uint8_t draining; /* BOOT: everything is to move off (later orders come as TASK) */
+	uint8_t pad[3];
 	double perf_factor;
 };
 

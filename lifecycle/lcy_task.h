@@ -44,9 +44,9 @@ json_t *lcy_tell_drain(const struct lcy *l, unsigned tier);
 json_t *lcy_tell_explain(struct lcy *l, uint32_t slot, const struct idx_ent *ent);
 
 /* lcy_drain.c */
-/** Begin or end to move everything off a tier; remembered in state_dir/heat.d. */
+/** Begin or end to move everything off a tier. */
 void lcy_drain_set(struct lcy *l, unsigned tier, bool on);
-/** At start: go on with what was begun. */
+/** At start: go on with what BOOT says is being drained. */
 void lcy_drain_resume(struct lcy *l);
 
 #endif

@@ -93,7 +93,7 @@ static int boot(struct sup_place *p, struct sup_engine_child *ec)
 static void act_spawn(struct sup_place *p)
 {
 	struct sup_children *c = p->all;
-	struct sup_engine_child ec = { -1, -1, -1, -1, -1, -1, -1, 0 };
+	struct sup_engine_child ec = { -1, -1, -1, -1, -1, -1, -1, 0, 0 };
 	const char *step = "its rings cannot be made";
 	char name[32];
 
@@ -105,6 +105,7 @@ static void act_spawn(struct sup_place *p)
 	p->started_ns = om_now_ns();
 	p->due_ns = p->started_ns + (uint64_t)SUP_CHILD_BOOT_MS * MS;
 	int err = sup_engine_child_open(c->env->engine, p->no, p->role, &ec);
+	p->serial = ec.serial;
 	if (err == 0) {
 		step = "its segments cannot be made";
 		err = make_segs(p);
@@ -189,7 +190,6 @@ static void release(struct sup_place *p)
 			c->ended_gets[i] += om_counter_tier(&p->counters, i);
 		sup_engine_child_close(c->env->engine, p->no);
 	}
-	sup_post_forget(&c->post, p->no);
 	sup_loop_del(c->loop, &p->pid_ev);
 	sup_loop_del(c->loop, &p->ctl_ev);
 	om_close(&p->pidfd);
@@ -317,14 +317,13 @@ static void on_post(struct sup_ev *ev, uint32_t events)
 {
 	struct sup_children *c = ev->arg;
 	struct sup_post_index ix;
-	unsigned place;
-	const char *why;
+	struct sup_post_kill kill;
 
 	(void)events;
 	sup_post_awake(&c->post);
-	while (sup_post_take_kill(&c->post, &place, &why))
-		if (place < c->n)
-			child_event(&c->place[place], SUP_EVENT_BROKE, why);
+	while (sup_post_take_kill(&c->post, &kill)) /* one that has ended meanwhile leaves its successor alone */
+		if (kill.place < c->n && c->place[kill.place].serial == kill.serial)
+			child_event(&c->place[kill.place], SUP_EVENT_BROKE, kill.why);
 	if (sup_post_take_tiers(&c->post) && c->tiers_changed)
 		c->tiers_changed(c->changed_arg);
 	if (sup_post_take_index(&c->post, &ix)) {

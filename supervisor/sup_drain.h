@@ -1,6 +1,6 @@
 /*
  * sup_drain.h: tiers that are being drained take no new objects, over restarts too. What moves the objects off is the lifecycle
- * process, which remembers its part itself.
+ * process, which is told with its BOOT (struct om_boot_tier).
  *
  * Main thread only. Kept in state_dir/draining, a name a line.
  */

@@ -21,8 +21,8 @@ struct sup_engine;
 
 /* What the engine tells the main loop. Called on engine threads: hand over, do not block, do not call back. */
 struct sup_engine_cb {
-	/* The child in this place broke a rule of its ring, or was silent: kill it. `why` is static text. */
-	void (*kill_child)(void *arg, unsigned place, const char *why);
+	/* The child in this place, if it still is the one of this serial, broke a rule of its ring, or was silent: kill it. `why` is static text. */
+	void (*kill_child)(void *arg, unsigned place, uint32_t serial, const char *why);
 	/*
 	 * A new index segment stands: send it to every child (INDEX), collect INDEX_ACK. The descriptors are duplicates and
 	 * belong to the callee. heatfd: writable, for the lifecycle process.
@@ -39,6 +39,7 @@ struct sup_engine_child {
 	int index, gens;
 	int heat; /* writable; lifecycle only, else -1 */
 	uint32_t index_seq;
+	uint32_t serial; /* not 0; another one for each child */
 };
 
 struct sup_engine_tier_stat {

@@ -39,7 +39,7 @@ static void child_fds_close(struct sup_engine_child *c)
 
 int sup_engine_child_open(struct sup_engine *e, unsigned place, enum om_role role, struct sup_engine_child *ret)
 {
-	struct sup_engine_child c = { -1, -1, -1, -1, -1, -1, -1, 0 };
+	struct sup_engine_child c = { -1, -1, -1, -1, -1, -1, -1, 0, 0 };
 	struct om_seg ours = OM_SEG_INIT, theirs = OM_SEG_INIT;
 	struct sup_child *child = calloc(1, sizeof(*child));
 
@@ -66,7 +66,7 @@ int sup_engine_child_open(struct sup_engine *e, unsigned place, enum om_role rol
 	child->index_seq = c.index_seq;
 	if (++e->next_serial == 0)
 		e->next_serial = 1;
-	child->serial = e->place_serial[place] = e->next_serial;
+	child->serial = e->place_serial[place] = c.serial = e->next_serial;
 	struct sup_mail *mail = to_publisher(SUP_MAIL_ATTACH, place);
 	mail->child = child;
 	sup_mail_post(e, mail);

@@ -51,6 +51,10 @@ static bool urgent(const struct sup_op *op)
 
 void sup_commit_queue(struct sup_tier *t, struct sup_op *op)
 {
+	struct sup_tier *other = t->away && op->stages[op->stage].act == SUP_ACT_TOMB ? sup_op_any_tier(t->e) : NULL;
+
+	if (other) /* the tier of a put has gone since its record was committed: tombstones are no tier's own */
+		op->stages[op->stage].tier = t = other;
 	op->next = NULL;
 	sup_commit_lent(op, 1); /* sup_op_stage_done() takes it back */
 	if (t->away || (reads(op) && reads(op)->away)) {
@@ -192,6 +196,19 @@ static bool touches_state(const struct sup_batch *b, struct sup_op *op)
 	return s->act == SUP_ACT_SETTLE ? op->n_ids > 0 : goes(op, s) != 0;
 }
 
+/* What the tombstone says now is kept, should the catalog's commit fail. */
+static int keep_tomb(struct sup_batch *b, struct sup_op *op, const struct sup_tier *t, const uint8_t key[static IDX_STATE_KEY_BYTES])
+{
+	uint64_t *were = op->tombs_were ? op->tombs_were : calloc(OM_TIERS_MAX, sizeof(*were));
+
+	if (!were)
+		return -OBJM_STATUS_OUT_OF_MEMORY;
+	op->tombs_were = were;
+	were[t->ix] = 0;
+	int err = idx_state_tomb_get(b->state, t->no, key, &were[t->ix]);
+	return err == -OBJM_STATUS_NOT_FOUND ? 0 : err;
+}
+
 static int state_tombs(struct sup_batch *b, struct sup_op *op)
 {
 	struct sup_engine *e = b->t->e;
@@ -199,10 +216,23 @@ static int state_tombs(struct sup_batch *b, struct sup_op *op)
 	int err = 0;
 
 	sup_tomb_key(&op->ikey, key);
-	for (unsigned i = 0; i < e->n_tiers && err == 0; i++)
-		if (op->tombs & 1u << i)
+	for (unsigned i = 0; i < e->n_tiers && err == 0; i++) {
+		if (!(op->tombs & 1u << i))
+			continue;
+		err = keep_tomb(b, op, &e->tiers[i], key);
+		if (err == 0)
 			err = idx_state_tomb_add(b->state, e->tiers[i].no, key, op->tomb_id);
+	}
 	return err;
+}
+
+static int state_untomb(struct sup_batch *b, struct sup_op *op)
+{
+	uint8_t key[IDX_STATE_KEY_BYTES];
+
+	sup_tomb_key(&op->ikey, key);
+	int err = keep_tomb(b, op, b->t, key);
+	return err < 0 ? err : idx_state_tomb_del(b->state, b->t->no, key);
 }
 
 static int state_apply(struct sup_batch *b, struct sup_op *op)
@@ -212,11 +242,8 @@ static int state_apply(struct sup_batch *b, struct sup_op *op)
 
 	if (records_tombs(op))
 		err = state_tombs(b, op);
-	if (err == 0 && takes_tomb(b, s)) {
-		uint8_t key[IDX_STATE_KEY_BYTES];
-		sup_tomb_key(&op->ikey, key);
-		err = idx_state_tomb_del(b->state, b->t->no, key);
-	}
+	if (err == 0 && takes_tomb(b, s))
+		err = state_untomb(b, op);
 	if (err == 0 && ends_intent(op, s))
 		err = idx_state_pending_del(b->state, op->move->to->no, op->rec.id);
 	if (err < 0 || b->t->is_volatile)
@@ -247,20 +274,48 @@ static int commit_state(struct sup_batch *b)
 	return err;
 }
 
-/* The catalog's commit failed after removals were recorded: their records still stand, so take that back. */
+/* The key's tombstones are what they were. Errors stick: the commit reports them. */
+static void undo_tombs(struct sup_batch *b, struct sup_op *op, struct idx_state_txn *txn)
+{
+	bool came = takes_tomb(b, stage_of(op));
+	uint8_t key[IDX_STATE_KEY_BYTES];
+
+	sup_tomb_key(&op->ikey, key);
+	for (unsigned i = 0; op->tombs_were && i < b->t->e->n_tiers; i++) {
+		const struct sup_tier *t = &b->t->e->tiers[i];
+		if (!(op->tombs & 1u << i) && !(came && t == b->t))
+			continue;
+		(void)idx_state_tomb_del(txn, t->no, key); /* adding never lowers it */
+		if (op->tombs_were[i])
+			(void)idx_state_tomb_add(txn, t->no, key, op->tombs_were[i]);
+	}
+}
+
+/*
+ * The catalog's commit failed after removals and tombstones were recorded: the records still stand, so take that back. A tombstone that
+ * stayed would take the only copy of an object away when its tier comes back, though its delete was said to have failed.
+ */
 static void undo_state(struct sup_batch *b)
 {
-	struct idx_state_txn *txn;
+	struct idx_state_txn *txn = NULL;
 
-	if (!b->need_state || b->t->is_volatile || idx_state_txn_begin(b->t->e->state, false, &txn) < 0)
-		return; /* left behind, they are dropped at the next start */
-	for (struct sup_op *op = b->ops; op; op = op->next) {
+	if (!b->need_state)
+		return;
+	int err = idx_state_txn_begin(b->t->e->state, false, &txn);
+	for (struct sup_op *op = b->ops; op && err == 0; op = op->next) {
 		const struct sup_stage *s = stage_of(op);
-		if (s->act != SUP_ACT_SETTLE && goes(op, s))
+		if (op->status < 0)
+			continue;
+		if (!b->t->is_volatile && s->act != SUP_ACT_SETTLE && goes(op, s))
 			(void)idx_state_pending_del(txn, b->t->no, goes(op, s)); /* a sticky error: commit reports it */
+		if (records_tombs(op) || takes_tomb(b, s))
+			undo_tombs(b, op, txn);
 	}
-	if (idx_state_txn_commit(txn) < 0)
-		om_log(OM_MSG_CATALOG, "removals of tier %s could not be taken back; the next start does it: %s", b->t->conf->name,
+	if (err == 0)
+		err = idx_state_txn_commit(txn);
+	if (err < 0)
+		om_log(OM_MSG_CATALOG, "tier %s: what was recorded for a commit that failed could not be taken back: the next start drops its "
+		       "removals; what was to be deleted on tiers that are away goes when they come back: %s", b->t->conf->name,
 		       idx_cat_message());
 }
 

@@ -244,8 +244,10 @@ struct sup_engine {
 	struct sup_removal *rm_failed;	       /* given up until the next start */
 	struct sup_removal **recover;	       /* of the last run, sorted: they wait until the catalogs have been read */
 	size_t n_recover, cap_recover;
-	struct sup_tomb *tombs; /* of the tiers that are here, sorted; until the index is full */
+	struct sup_tomb *tombs; /* of the tiers that were here at the start, sorted; never changed after it */
 	size_t n_tombs, cap_tombs;
+	_Atomic bool tombs_apply; /* what they name still stands in the catalogs: who reads those leaves it out */
+	unsigned n_dead; /* changes under way that end that */
 	_Atomic uint32_t tombs_hit; /* bit mask of tier indices whose tombstones still met a record */
 	struct sup_loser *losers; /* records that lost against a newer one of another tier while the index was built */
 	size_t n_losers, cap_losers;
@@ -471,6 +473,11 @@ void sup_reap_live(struct sup_engine *e, uint8_t tier_no, uint64_t id);
 void sup_reap_loser(struct sup_engine *e, uint8_t tier_no, uint64_t id, bool dead);
 /* Was this record removed while its tier was away? */
 bool sup_reap_dead(struct sup_engine *e, const struct sup_fill_row *row);
+/* The same of a record that a reader found; false once all of them have gone. Any thread. */
+bool sup_reap_gone(const struct sup_engine *e, const struct om_rec *rec);
+/* The records that tombstones name have been looked for, and what deletes them is on the way (job); one of these changes has ended. */
+void sup_reap_dead_found(struct sup_engine *e, struct sup_job *job);
+void sup_reap_dead_end(struct sup_engine *e, const struct sup_op *op);
 /* One SETTLE for the removals of one tier that are done; complete: and its catalog is whole. */
 void sup_settle_tier(struct sup_engine *e, struct sup_tier *t, bool complete);
 

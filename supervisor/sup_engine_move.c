@@ -119,6 +119,7 @@ static int begin_fit(struct sup_engine *e, const struct om_op_move *m, const str
 	    (err = target_fit(to)) < 0 || (err = sup_tier_known_to(to, lcy) ? 0 : -OBJM_STATUS_UNAVAILABLE) < 0 || (err = source_fit(from)) < 0)
 		return err;
 	if ((key && sup_key_busy(key)) || *move_slot(e, m->id) || e->n_moves >= SUP_MOVES_MAX || e->stale_asked ||
+	    (atomic_load(&e->tombs_apply) && atomic_load(&to->has_tombs)) || /* readers would leave it out there */
 	    sup_reap_wanted(e, to, m->id))
 		return -OBJM_STATUS_TRY_AGAIN;
 	return sup_room_fits(e, to, sup_room_of(cur->size), false) ? 0 : -OBJM_STATUS_NO_SPACE;

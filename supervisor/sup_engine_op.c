@@ -32,6 +32,7 @@ struct sup_op *sup_op_new(enum sup_op_kind kind, const struct om_rec *rec)
 static void op_free(struct sup_op *op)
 {
 	free(op->ids);
+	free(op->tombs_were);
 	sup_owned_fini(&op->owned);
 	sup_set_free(op->set);
 	free(op);
@@ -224,7 +225,8 @@ static void end_put(struct sup_engine *e, struct sup_op *op)
 		sup_reap_add(e, e->tier_by_no[op->rec.tier], op->rec.id, op->rec.size, SUP_RM_UNSETTLED);
 	if (res)
 		sup_res_free(e, res);
-	sup_pub_verdict(e, op->place, op->serial, op->req, op->status, op->status ? 0 : op->rec.id, op->rec.rev, 0, 0);
+	int told = op->status ? op->status : op->untold;
+	sup_pub_verdict(e, op->place, op->serial, op->req, told, told ? 0 : op->rec.id, op->rec.rev, 0, 0);
 }
 
 static void end_delete(struct sup_engine *e, struct sup_op *op)
@@ -311,6 +313,7 @@ static void finish(struct sup_engine *e, struct sup_op *op)
 		sup_drop_end(e, op);
 	else if (op->kind == SUP_OP_SET)
 		sup_set_end(e, op);
+	sup_reap_dead_end(e, op);
 	if (op->tomb_counted)
 		e->tomb_ops[op->tomb_epoch]--;
 	/* now that promises have become objects: not both at once */
@@ -358,7 +361,12 @@ static void half_done(struct sup_engine *e, struct sup_op *op)
 		op->stages[op->stage].tier->dirty |= SUP_DIRTY_LEFT; /* what lost is still there */
 	if (op->stage == 0)
 		return;
-	if (op->kind == SUP_OP_PUT || op->kind == SUP_OP_MOVE) {
+	if (op->stages[op->stage].act == SUP_ACT_TOMB) {
+		om_log(OM_MSG_CATALOG, "object %llu stands, but that what it replaced on a tier that is away is gone could not be recorded: its "
+		       "client is told that the put failed: %s", (unsigned long long)op->rec.id, om_status_text(op->status));
+		op->untold = op->status;
+		op->status = 0;
+	} else if (op->kind == SUP_OP_PUT || op->kind == SUP_OP_MOVE) {
 		om_log(OM_MSG_CATALOG, "object %llu stands, but an older record on tier %s could not be removed: %s",
 		       (unsigned long long)op->rec.id, op->stages[op->stage].tier->conf->name, om_status_text(op->status));
 		for (unsigned i = op->stage; i < op->n_stages; i++)
@@ -372,6 +380,13 @@ static void half_done(struct sup_engine *e, struct sup_op *op)
 		cur.tier = cur.home;
 		(void)sup_index_put(e, &op->ikey, &cur); /* in place: always room */
 	}
+}
+
+/* A put that stands though an older record could not be removed somewhere: tiers that are away are told of it all the same. */
+static bool owes_tombs(const struct sup_op *op)
+{
+	return op->kind == SUP_OP_PUT && op->status == 0 && op->stage > 0 && op->stage < op->n_stages - 1 &&
+	       op->stages[op->n_stages - 1].act == SUP_ACT_TOMB;
 }
 
 void sup_op_stage_done(struct sup_engine *e, struct sup_op *op)
@@ -389,6 +404,11 @@ void sup_op_stage_done(struct sup_engine *e, struct sup_op *op)
 	}
 	if (op->status < 0)
 		half_done(e, op);
+	if (owes_tombs(op)) {
+		op->stage = op->n_stages - 1;
+		sup_commit_queue(op->stages[op->stage].tier, op);
+		return;
+	}
 	publish_and_finish(e, op);
 }
 

@@ -75,6 +75,7 @@ struct sup_op {
 	bool superseded; /* PUT: a later id of the key was committed first; the file goes, the answer is OK */
 	bool insert;	 /* FOUND: make a record (rebuild); else only judge (orphans) */
 	bool of_back;	 /* made by the reading of a tier */
+	bool of_start;	 /* STALE: found when the index was built, and named by a tombstone */
 	bool tomb_counted;
 	uint8_t tomb_epoch;
 	bool dead;	 /* STALE: a tombstone says that it was removed while its tier was away */
@@ -84,6 +85,8 @@ struct sup_op {
 	uint64_t prev_id;  /* of the index when it began; 0: none */
 	uint32_t tombs;	   /* bit mask of tier indices: a tombstone for each absent or rebuilding tier */
 	uint64_t tomb_id;
+	uint64_t *tombs_were; /* malloc'ed: what its key's tombstones said before a commit of this op changed them, by tier index; 0: none */
+	int untold;	   /* PUT: its record stands, its tombstones do not: what its client is told; 0: OK */
 	unsigned n_stages, stage;
 	struct sup_stage stages[SUP_STAGES_MAX];
 	int status;
@@ -201,6 +204,8 @@ void sup_op_plan_deletes(struct sup_engine *e, struct sup_op *op, const struct i
 void sup_op_plan_copy(struct sup_engine *e, struct sup_op *op, const struct idx_ent *cur);
 /* Tombstones for tiers that may hold the key and cannot be asked now. */
 void sup_op_plan_tombs(struct sup_engine *e, struct sup_op *op);
+/* A tier whose committer takes what is for the state environment alone; NULL: no tier is there. */
+struct sup_tier *sup_op_any_tier(struct sup_engine *e);
 
 /*
  * sup_engine_move.c: moves and copies between tiers. plan: false: it is over, op->status says how. publish: 0 or the index's

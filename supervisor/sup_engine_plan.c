@@ -78,7 +78,7 @@ void sup_op_plan_tombs(struct sup_engine *e, struct sup_op *op)
 	}
 }
 
-static struct sup_tier *any_tier(struct sup_engine *e)
+struct sup_tier *sup_op_any_tier(struct sup_engine *e)
 {
 	for (unsigned i = 0; i < e->n_tiers; i++)
 		if (holds_records(&e->tiers[i]))
@@ -129,11 +129,11 @@ bool sup_op_plan(struct sup_engine *e, struct sup_op *op)
 		sup_op_plan_deletes(e, op, have ? &cur : NULL, NULL);
 		sup_op_plan_tombs(e, op);
 		if (op->n_stages == 0) {
-			if (!op->tombs || !any_tier(e)) {
+			if (!op->tombs || !sup_op_any_tier(e)) {
 				op->status = -OBJM_STATUS_UNAVAILABLE;
 				return false;
 			}
-			sup_op_add_stage(op, any_tier(e), SUP_ACT_TOMB, false);
+			sup_op_add_stage(op, sup_op_any_tier(e), SUP_ACT_TOMB, false);
 		}
 		return true;
 	case SUP_OP_FOUND:

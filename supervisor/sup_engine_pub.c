@@ -75,7 +75,7 @@ static void doom(struct sup_engine *e, unsigned place, const char *why)
 	if (e->child[place].doomed)
 		return;
 	e->child[place].doomed = true;
-	e->cb.kill_child(e->cb.arg, place, why);
+	e->cb.kill_child(e->cb.arg, place, e->child[place].serial, why);
 }
 
 static void out_append(struct sup_child *c, struct sup_out *out)
@@ -232,6 +232,7 @@ static void job_done(struct sup_engine *e, struct sup_job *job)
 		}
 	} else if (job->kind == SUP_JOB_STALE) {
 		e->stale_asked = false; /* their ops are before everything that comes now */
+		sup_reap_dead_found(e, job);
 		for (unsigned i = 0; i < e->n_tiers; i++)
 			e->tiers[i].dirty &= (uint8_t)~SUP_DIRTY_LOSERS;
 	} else if (job->kind == SUP_JOB_RESOLVE) {

@@ -81,6 +81,16 @@ static unsigned open_snaps(struct sup_engine *e, struct idx_cat_snap *snaps[stat
 	return n;
 }
 
+/* The record of a URI in one catalog, unless it was removed while that tier was away. */
+static int peek(const struct sup_engine *e, struct idx_cat_snap *snap, const char *uri, size_t len, struct om_rec *ret)
+{
+	int err = idx_cat_snap_peek(snap, uri, len, ret);
+
+	return err == 0 && sup_reap_gone(e, ret) ? -OBJM_STATUS_NOT_FOUND : err;
+}
+
+static bool listed(void *arg, const struct om_rec *rec) { return !sup_reap_gone(arg, rec); }
+
 static void close_snaps(struct idx_cat_snap *const *snaps, unsigned n)
 {
 	for (unsigned i = 0; i < n; i++)
@@ -88,14 +98,14 @@ static void close_snaps(struct idx_cat_snap *const *snaps, unsigned n)
 }
 
 /* The record of a URI that counts. 0 with a record in the snapshots; -NOT_FOUND; -CORRUPT and the like. */
-static int find(struct idx_cat_snap *const *snaps, unsigned n, const char *uri, size_t len, struct om_rec *ret)
+static int find(const struct sup_engine *e, struct idx_cat_snap *const *snaps, unsigned n, const char *uri, size_t len, struct om_rec *ret)
 {
 	struct om_rec rec;
 	bool have = false;
 	int worst = 0;
 
 	for (unsigned i = 0; i < n; i++) {
-		int err = idx_cat_snap_peek(snaps[i], uri, len, &rec);
+		int err = peek(e, snaps[i], uri, len, &rec);
 		if (err == 0 && (!have || idx_cat_rec_wins(&rec, ret))) {
 			*ret = rec;
 			have = true;
@@ -141,7 +151,7 @@ static void do_lookup(struct sup_engine *e, struct sup_job *job)
 	int err;
 	unsigned n = open_snaps(e, snaps, &err);
 
-	int found = find(snaps, n, uri, m->uri_len, &rec);
+	int found = find(e, snaps, n, uri, m->uri_len, &rec);
 	if (found == 0 && sup_expired(rec.expiry_s))
 		found = -OBJM_STATUS_NOT_FOUND;
 	if (found == -OBJM_STATUS_NOT_FOUND)
@@ -216,6 +226,7 @@ static void do_list(struct sup_engine *e, struct sup_job *job)
 		.prefix = text, .prefix_len = m->prefix_len, .after = text + m->prefix_len, .after_len = m->after_len,
 		.delim = (const char *)&m->delimiter, .delim_len = m->delimiter ? 1 : 0,
 		.limit = OM_MIN(m->limit, OM_LIST_LIMIT_MAX), .now_s = om_wall_s(),
+		.visible = atomic_load(&e->tombs_apply) ? listed : NULL, .visible_ctx = e,
 	};
 	struct idx_cat_list_res *res = calloc(1, sizeof(*res));
 	struct om_op_list_end end = { .hdr = { .len = sizeof(end), .type = OM_OP_LIST_END, .req = m->hdr.req } };
@@ -255,7 +266,7 @@ static void do_resolve(struct sup_engine *e, struct sup_job *job)
 		len = m->uri_len;
 	}
 	unsigned n = open_snaps(e, snaps, &err);
-	job->status = find(snaps, n, uri, len, &rec);
+	job->status = find(e, snaps, n, uri, len, &rec);
 	if (job->status == 0 && !sup_expired(rec.expiry_s)) {
 		job->found = true;
 		job->uid = rec.uid;
@@ -280,7 +291,7 @@ static void do_ask(struct sup_engine *e, struct sup_job *job)
 	unsigned n = open_snaps(e, snaps, &err);
 
 	for (unsigned i = 0; i < n; i++) {
-		int one = idx_cat_snap_peek(snaps[i], uri, m->uri_len, &rec);
+		int one = peek(e, snaps[i], uri, m->uri_len, &rec);
 		if (one < 0 && one != -OBJM_STATUS_NOT_FOUND)
 			err = one;
 		if (one < 0)
@@ -322,13 +333,13 @@ static void do_set(struct sup_engine *e, struct sup_job *job)
 	uint32_t tiers = 0;
 	int err;
 	unsigned n = open_snaps(e, snaps, &err);
-	int status = err < 0 ? err : find(snaps, n, op->rec.uri, op->rec.uri_len, &rec);
+	int status = err < 0 ? err : find(e, snaps, n, op->rec.uri, op->rec.uri_len, &rec);
 
 	if (status == 0 && sup_expired(rec.expiry_s))
 		status = -OBJM_STATUS_NOT_FOUND;
 	status = miss_status(e, status);
 	for (unsigned i = 0; status == 0 && i < n; i++)
-		if (idx_cat_snap_peek(snaps[i], op->rec.uri, op->rec.uri_len, &other) == 0 && other.id == rec.id)
+		if (peek(e, snaps[i], op->rec.uri, op->rec.uri_len, &other) == 0 && other.id == rec.id)
 			tiers |= 1u << e->tier_by_no[other.tier]->ix;
 	sup_set_merge(op, status, &rec, tiers);
 	close_snaps(snaps, n);

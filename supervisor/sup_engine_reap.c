@@ -386,17 +386,47 @@ static int load_tomb(void *arg, uint8_t tier, const uint8_t key[static IDX_STATE
 	return 0;
 }
 
+static bool is_dead(const struct sup_engine *e, const struct idx_key *key, uint8_t tier, uint64_t id)
+{
+	struct sup_tomb probe = { .key = *key, .tier = tier };
+	const struct sup_tomb *t = e->n_tombs ? bsearch(&probe, e->tombs, e->n_tombs, sizeof(probe), sup_tomb_cmp) : NULL;
+
+	return t && t->id >= id;
+}
+
 bool sup_reap_dead(struct sup_engine *e, const struct sup_fill_row *row)
 {
-	struct sup_tomb probe = { .key = row->key, .tier = row->ent.tier };
-
-	if (!e->n_tombs)
-		return false;
-	const struct sup_tomb *t = bsearch(&probe, e->tombs, e->n_tombs, sizeof(*e->tombs), sup_tomb_cmp);
-	if (!t || t->id < row->ent.id)
+	if (!is_dead(e, &row->key, row->ent.tier, row->ent.id))
 		return false;
 	e->tombs_hit |= 1u << e->tier_by_no[row->ent.tier]->ix;
 	return true;
+}
+
+bool sup_reap_gone(const struct sup_engine *e, const struct om_rec *rec)
+{
+	struct idx_key key;
+
+	if (!atomic_load(&e->tombs_apply))
+		return false;
+	idx_key_make(sup_engine_secret(e), rec->uri, rec->uri_len, &key);
+	return is_dead(e, &key, rec->tier, rec->id);
+}
+
+void sup_reap_dead_found(struct sup_engine *e, struct sup_job *job)
+{
+	for (struct sup_op *op = job->ops; op; op = op->next) {
+		op->of_start = op->dead;
+		e->n_dead += op->dead;
+	}
+	if (!e->n_dead)
+		atomic_store(&e->tombs_apply, false);
+}
+
+void sup_reap_dead_end(struct sup_engine *e, const struct sup_op *op)
+{
+	/* one that could not be deleted is left out until the next start */
+	if (op->of_start && op->status == 0 && --e->n_dead == 0)
+		atomic_store(&e->tombs_apply, false);
 }
 
 /* Pending removals and tombstones of the last runs. The removals wait: a record may still name the file (a crash between two commits). */
@@ -425,6 +455,7 @@ int sup_reap_load(struct sup_engine *e)
 		qsort(e->recover, e->n_recover, sizeof(*e->recover), removal_cmp);
 	if (e->n_tombs)
 		qsort(e->tombs, e->n_tombs, sizeof(*e->tombs), sup_tomb_cmp);
+	atomic_store(&e->tombs_apply, e->n_tombs > 0);
 	return err;
 }
 
@@ -501,9 +532,8 @@ void sup_reap_filled(struct sup_engine *e)
 	}
 	if (e->n_tombs)
 		sup_reap_tombs(e);
-	free(e->tombs);
-	e->tombs = NULL;
-	e->n_tombs = e->cap_tombs = 0;
+	if (!atomic_load(&e->tombs_hit)) /* none of them met a record */
+		atomic_store(&e->tombs_apply, false);
 }
 
 int sup_loser_cmp(const void *a, const void *b)

@@ -65,7 +65,7 @@ unsigned sup_engine_tiers(const struct sup_engine *e, struct om_boot_tier ret[st
 		ret[i] = (struct om_boot_tier){
 			.capacity_bytes = atomic_load(&t->capacity_bytes), .flags = atomic_load(&t->flags), .caps = t->caps, .tier = t->no,
 			.type = t->conf->type, .state = (uint8_t)(t->cat ? sup_tier_state(t) : OM_TIERS_ABSENT),
-			.durability = sup_tier_live(t).durability, .perf_factor = sup_tier_factor(t),
+			.durability = sup_tier_live(t).durability, .draining = atomic_load(&t->draining), .perf_factor = sup_tier_factor(t),
 		};
 		(void)snprintf(ret[i].name, sizeof(ret[i].name), "%s", t->conf->name);
 		bool there = ret[i].state != OM_TIERS_ABSENT;

@@ -25,6 +25,7 @@ struct sup_place {
 	enum om_role role;
 	enum sup_state state;
 
+	uint32_t serial;    /* the engine's number of this process; 0: none yet */
 	pid_t pid;	    /* 0: no process */
 	int pidfd, ctl;	    /* -1 */
 	struct sup_ev pid_ev, ctl_ev;

@@ -24,13 +24,13 @@ static void wake(struct sup_post *post)
 	(void)eventfd_write(post->wakefd, 1); /* fails only when it is far from zero: awake already */
 }
 
-static void post_kill(void *arg, unsigned place, const char *why)
+static void post_kill(void *arg, unsigned place, uint32_t serial, const char *why)
 {
 	struct sup_post *post = arg;
 
 	OM_ASSERT(place < SUP_CHILDREN_MAX);
 	pthread_mutex_lock(&post->lock);
-	post->kill_why[place] = why;
+	post->kill[place] = (struct sup_post_kill){ place, serial, why };
 	pthread_mutex_unlock(&post->lock);
 	wake(post);
 }
@@ -62,14 +62,6 @@ struct sup_engine_cb sup_post_cb(struct sup_post *post)
 	return (struct sup_engine_cb){ .kill_child = post_kill, .index_new = post_index, .arg = post, .tiers_changed = post_tiers };
 }
 
-void sup_post_forget(struct sup_post *post, unsigned place)
-{
-	OM_ASSERT(place < SUP_CHILDREN_MAX);
-	pthread_mutex_lock(&post->lock);
-	post->kill_why[place] = NULL;
-	pthread_mutex_unlock(&post->lock);
-}
-
 bool sup_post_take_index(struct sup_post *post, struct sup_post_index *ret)
 {
 	pthread_mutex_lock(&post->lock);
@@ -91,16 +83,15 @@ bool sup_post_take_tiers(struct sup_post *post)
 	return some;
 }
 
-bool sup_post_take_kill(struct sup_post *post, unsigned *ret_place, const char **ret_why)
+bool sup_post_take_kill(struct sup_post *post, struct sup_post_kill *ret)
 {
 	bool some = false;
 
 	pthread_mutex_lock(&post->lock);
 	for (unsigned i = 0; i < SUP_CHILDREN_MAX && !some; i++) {
-		if (post->kill_why[i]) {
-			*ret_place = i;
-			*ret_why = post->kill_why[i];
-			post->kill_why[i] = NULL;
+		if (post->kill[i].why) {
+			*ret = post->kill[i];
+			post->kill[i].why = NULL;
 			some = true;
 		}
 	}

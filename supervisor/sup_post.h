@@ -15,12 +15,18 @@ struct sup_post_index {
 	int index_rofd, heatfd; /* -1, -1: none */
 };
 
+struct sup_post_kill {
+	unsigned place;
+	uint32_t serial; /* of the child that it is about */
+	const char *why; /* static text; NULL: none */
+};
+
 struct sup_post {
 	int wakefd; /* eventfd: readable when there is something */
 	pthread_mutex_t lock;
 	struct sup_post_index index;
 	bool tiers; /* they have changed */
-	const char *kill_why[SUP_CHILDREN_MAX]; /* NULL: none; static text */
+	struct sup_post_kill kill[SUP_CHILDREN_MAX];
 };
 
 /** 0 or -OBJM_STATUS_SYSTEM, errno says why. */
@@ -30,14 +36,12 @@ void sup_post_fini(struct sup_post *post);
 /** Callbacks for sup_engine_open(); any thread calls them, none blocks. `post` is borrowed until sup_engine_close(). */
 struct sup_engine_cb sup_post_cb(struct sup_post *post);
 
-/** The process of this place is gone: a complaint about it that was not taken yet is void. Main thread. */
-void sup_post_forget(struct sup_post *post, unsigned place);
 /** Take a new segment: its descriptors are the caller's. False: none. Main thread. */
 bool sup_post_take_index(struct sup_post *post, struct sup_post_index *ret);
 /** True if tiers have come or gone since the last call. Main thread. */
 bool sup_post_take_tiers(struct sup_post *post);
-/** Take one complaint. False: none. Main thread. */
-bool sup_post_take_kill(struct sup_post *post, unsigned *ret_place, const char **ret_why);
+/** Take one complaint; it is void unless the child in that place still is the one of this serial. False: none. Main thread. */
+bool sup_post_take_kill(struct sup_post *post, struct sup_post_kill *ret);
 /** Empty the eventfd: before taking. Main thread. */
 void sup_post_awake(struct sup_post *post);
 

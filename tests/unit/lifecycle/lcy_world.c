@@ -270,6 +270,8 @@ int world_task(struct world *w, enum om_task_kind kind, const char *uri, unsigne
 	lcy_order(&w->l, &m.t.hdr, m.t.hdr.len);
 	world_settle(w);
 	assert_int_equal(w->answer_req, req);
+	if (kind == OM_TASK_DRAIN && w->answer_status == 0) /* the supervisor remembers it, and says so to the next process */
+		w->l.boot.tiers[tier].draining = arg != 0;
 	return w->answer_status;
 }
 

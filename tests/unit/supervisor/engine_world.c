@@ -5,9 +5,10 @@
 
 #include <dirent.h>
 
-static void on_kill(void *arg, unsigned place, const char *why)
+static void on_kill(void *arg, unsigned place, uint32_t serial, const char *why)
 {
 	struct world *x = arg;
+	(void)serial;
 	(void)why;
 	x->killed = (int)place + 1;
 }

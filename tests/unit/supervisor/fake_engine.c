@@ -81,7 +81,7 @@ int sup_engine_child_open(struct sup_engine *e, unsigned place, enum om_role rol
 	*ret = (struct sup_engine_child){
 		.ring_own = fake_fd("ring-own"), .ring_peer = fake_fd("ring-peer"), .kick_peer = fake_fd("kick-peer"),
 		.kick_self = fake_fd("kick-self"), .index = fake_fd("index"), .gens = fake_fd("gens"),
-		.heat = role == OM_ROLE_LIFECYCLE ? fake_fd("heat") : -1, .index_seq = fake_engine.seq,
+		.heat = role == OM_ROLE_LIFECYCLE ? fake_fd("heat") : -1, .index_seq = fake_engine.seq, .serial = ++fake_engine.serial,
 	};
 	return 0;
 }

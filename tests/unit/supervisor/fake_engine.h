@@ -14,6 +14,7 @@ extern struct fake_engine {
 	bool open[SUP_CHILDREN_MAX];
 	unsigned opened, closed, acks, rebuilds;
 	uint32_t last_ack, seq;
+	uint32_t serial; /* of the child that was opened last */
 	int fail_open; /* status of the next child_open */
 	struct sup_engine_cb cb;
 	struct sup_pulse pulse;

@@ -235,11 +235,22 @@ static void test_engine_complains(void **state)
 
 	sup_child_start(&w.kids, 1);
 	UNTIL(SERVING(1));
-	cb.kill_child(cb.arg, 1, "its ring is damaged");
-	cb.kill_child(cb.arg, 3, "nobody is there");
+	uint32_t first = fake_engine.serial;
+	cb.kill_child(cb.arg, 1, first, "its ring is damaged");
+	cb.kill_child(cb.arg, 3, first + 1, "nobody is there");
 	UNTIL(PLACE(1).restarts == 1 && SERVING(1));
 	assert_non_null(strstr(logged, "its ring is damaged"));
 	assert_int_equal(PLACE(3).generation, 0);
+	/* the engine had not heard yet of the first one's end */
+	cb.kill_child(cb.arg, 1, first, "a late complaint");
+	cb.kill_child(cb.arg, 2, first, "nobody is there either");
+	for (unsigned i = 0; i < 5; i++)
+		sup_loop_turn(&w.loop, 20);
+	assert_null(strstr(logged, "a late complaint"));
+	assert_int_equal(PLACE(1).restarts, 1);
+	cb.kill_child(cb.arg, 1, fake_engine.serial, "its own");
+	UNTIL(PLACE(1).restarts == 2 && SERVING(1));
+	assert_non_null(strstr(logged, "its own"));
 }
 
 static void test_new_index(void **state)
