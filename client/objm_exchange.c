@@ -103,7 +103,7 @@ static bool broken(int r)
  */
 static int receive_objects(objm_t *s, struct objm_req *req, uint32_t id, bool *more)
 {
-	struct om_proto_obj obj;
+	const uint8_t *obj;
 	uint16_t flags;
 	int index, fd, r = 0;
 	size_t n;
@@ -115,7 +115,7 @@ static int receive_objects(objm_t *s, struct objm_req *req, uint32_t id, bool *m
 		(void)objm_io_take_fd(&s->io, &fd); /* there is one */
 		*more = flags & OM_PROTO_F_MORE;
 		s->st.responses++;
-		r = req->object(req->arg, index, &obj, fd);
+		r = req->object(req->arg, index, obj, fd);
 		objm_io_consume(&s->io, n);
 	}
 	return r;

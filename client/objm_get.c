@@ -9,7 +9,7 @@
 #include <sys/mman.h>
 #include <sys/stat.h>
 
-#define PENDING 1 /* in objm_result.status while a call runs: not answered yet */
+#define PENDING 1 /* in objm_result.status while a call runs: came to, and not answered yet */
 
 static uint16_t frame_flags(uint32_t flags)
 {
@@ -32,15 +32,14 @@ static int get_frame(void *arg, const struct objm_frame *f)
 	return objm_frame_info(&g->info, f);
 }
 
-static int get_object(void *arg, int index, const struct om_proto_obj *obj, int fd)
+static int get_object(void *arg, int index, const uint8_t *obj, int fd)
 {
 	struct objm_got *g = arg;
 
 	(void)index;
 	om_close(&g->fd);
 	g->fd = fd;
-	g->info = (struct objm_info){0};
-	objm_info_obj(obj, &g->info);
+	objm_info_wire(obj, &g->info);
 	return 0;
 }
 
@@ -76,15 +75,20 @@ int objm_get(objm_t *s, const char *uri, uint32_t flags, struct objm_info *ret_i
 
 /* ---------------------------------------------------------------- many */
 
+/*
+ * A result is written once, when it is known: it has 168 bytes, and those of a frame leave the processor's first cache. What of the
+ * frame under way has its answer is said by `answered`.
+ */
 struct many {
 	const char *const *uris;
 	struct objm_result *results;
 	size_t *index; /* of the frame's n-th URI among the caller's */
 	struct om_proto_str *batch;
-	size_t count; /* URIs of this frame */
-	size_t open;  /* of them, those without an answer */
-	size_t begun; /* results[0..begun) have been cleared */
-	bool again;   /* one was told "not now" */
+	bool *answered; /* the frame's n-th URI */
+	size_t count;	/* URIs of this frame */
+	size_t open;	/* of them, those without an answer */
+	size_t begun;	/* results[0..begun) are written, but for those of this frame */
+	bool again;	/* one was told "not now" */
 };
 
 static bool not_now(int status)
@@ -92,24 +96,30 @@ static bool not_now(int status)
 	return status == -OBJM_STATUS_UNAVAILABLE || status == -OBJM_STATUS_TRY_AGAIN;
 }
 
-/* Whose answer this is; NULL: nobody's. */
-static struct objm_result *many_result(const struct many *m, size_t i)
+static void many_failed(struct objm_result *res, int status)
 {
-	return i < m->count ? &m->results[m->index[i]] : NULL;
+	*res = (struct objm_result){.status = status, .fd = -1};
 }
 
-static int many_object(void *arg, int index, const struct om_proto_obj *obj, int fd)
+static int many_object(void *arg, int index, const uint8_t *obj, int fd)
 {
 	struct many *m = arg;
-	struct objm_result *res = index < 0 && m->count > 1 ? NULL : many_result(m, index < 0 ? 0 : (size_t)index);
+	size_t i = index < 0 ? 0 : (size_t)index;
+	struct objm_result *res;
 
-	if (!res || res->status != PENDING) { /* answered before the connection broke: the newer descriptor is closed */
+	if (i >= m->count || (index < 0 && m->count > 1)) { /* nobody's */
 		(void)close(fd);
-		return res ? 0 : -OBJM_STATUS_PROTO_ERROR;
+		return -OBJM_STATUS_PROTO_ERROR;
 	}
-	objm_info_obj(obj, &res->info); /* the rest of it has been cleared */
-	res->fd = fd;
+	if (m->answered[i]) { /* before the connection broke: the newer descriptor is closed */
+		(void)close(fd);
+		return 0;
+	}
+	res = &m->results[m->index[i]];
 	res->status = 0;
+	res->fd = fd;
+	objm_info_wire(obj, &res->info);
+	m->answered[i] = true;
 	m->open--;
 	return 0;
 }
@@ -125,59 +135,70 @@ static int many_frame(void *arg, const struct objm_frame *f)
 		i = f->body->index;
 	else if (m->count > 1)
 		return f->status < 0 ? f->status : -OBJM_STATUS_PROTO_ERROR; /* the request as a whole was refused */
-	res = many_result(m, i);
-	if (!res)
+	if (i >= m->count)
 		return -OBJM_STATUS_PROTO_ERROR;
-	if (res->status != PENDING)
-		return 0; /* answered before the connection broke: the newer descriptor is closed */
+	if (m->answered[i])
+		return 0; /* before the connection broke: the newer descriptor is closed */
+	res = &m->results[m->index[i]];
 	if (f->status < 0) {
-		res->status = f->status;
+		many_failed(res, f->status);
 		m->again |= not_now(f->status);
-		m->open--;
-		return 0;
+	} else {
+		if (f->nfds != 1)
+			return -OBJM_STATUS_PROTO_ERROR;
+		r = objm_frame_info(&res->info, f);
+		if (r < 0)
+			return r;
+		res->fd = om_take_fd(&f->fds[0]);
+		res->status = 0;
 	}
-	if (f->nfds != 1)
-		return -OBJM_STATUS_PROTO_ERROR;
-	r = objm_frame_info(&res->info, f);
-	if (r < 0)
-		return r;
-	res->fd = om_take_fd(&f->fds[0]);
-	res->status = 0;
+	m->answered[i] = true;
 	m->open--;
 	return 0;
 }
 
-/* Clear the result of URI number i, when it is come to for the first time: the length of the URI, 0 if it is none. */
-static size_t many_begin(objm_t *s, struct many *m, size_t i)
+/* The length of URI number i, if it is to be asked for; else 0, and its result says why. */
+static size_t many_len(objm_t *s, struct many *m, size_t i)
 {
 	uint32_t len = 0;
-	int r = objm_uri_len(s, m->uris[i], &len);
+	int r;
 
-	m->results[i] = (struct objm_result){.status = r < 0 ? r : PENDING, .fd = -1};
-	m->begun = i + 1;
+	if (i < m->begun && m->results[i].status != PENDING)
+		return 0;
+	r = objm_uri_len(s, m->uris[i], &len);
+	if (r < 0)
+		many_failed(&m->results[i], r);
 	return len;
 }
 
 /* Collect the next URIs that have no answer: as many as a frame takes. *at moves on. */
 static void next_batch(objm_t *s, struct many *m, size_t n, size_t *at)
 {
-	size_t most = OM_MIN((size_t)OM_MAX(s->limits.uris_max, 1), (size_t)OM_PROTO_URIS_MAX), bytes = 0, len;
+	size_t most = OM_MIN((size_t)OM_MAX(s->limits.uris_max, 1), (size_t)OM_PROTO_URIS_MAX), bytes = 0, count = 0, i;
 
-	m->count = 0;
-	for (; *at < n && m->count < most; (*at)++) {
-		if (*at == m->begun)
-			len = many_begin(s, m, *at);
-		else
-			len = m->results[*at].status == PENDING ? strlen(m->uris[*at]) : 0;
+	for (i = *at; i < n && count < most; i++) {
+		size_t len = many_len(s, m, i);
+
 		if (len == 0)
 			continue;
-		if (m->count > 0 && s->limits.tlv_max - bytes < OM_PROTO_TLV_HDR + len)
+		if (count > 0 && s->limits.tlv_max - bytes < OM_PROTO_TLV_HDR + len)
 			break;
 		bytes += OM_MIN(OM_PROTO_TLV_HDR + len, (size_t)s->limits.tlv_max - bytes);
-		m->index[m->count] = *at;
-		m->batch[m->count++] = (struct om_proto_str){m->uris[*at], (uint32_t)len};
+		m->index[count] = i;
+		m->batch[count++] = (struct om_proto_str){m->uris[i], (uint32_t)len};
 	}
-	m->open = m->count;
+	*at = i;
+	m->begun = OM_MAX(m->begun, i);
+	m->count = m->open = count;
+	memset(m->answered, 0, count * sizeof(*m->answered));
+}
+
+/* The frame is over before all of it was answered. */
+static void many_unanswered(struct many *m)
+{
+	for (size_t i = 0; i < m->count; i++)
+		if (!m->answered[i])
+			m->results[m->index[i]].status = PENDING;
 }
 
 /* Send what is pending, frame by frame. */
@@ -192,10 +213,12 @@ static int many_pass(objm_t *s, struct many *m, size_t n, uint32_t flags)
 		req.uris = m->batch;
 		req.uris_count = m->count;
 		r = objm_call(s, &req);
-		if (r < 0)
+		if (r >= 0 && m->open > 0)
+			r = objm_fail(s, -OBJM_STATUS_PROTO_ERROR, "GET: the server left URIs without an answer");
+		if (r < 0) {
+			many_unanswered(m);
 			return r;
-		if (m->open > 0)
-			return objm_fail(s, -OBJM_STATUS_PROTO_ERROR, "GET: the server left URIs without an answer");
+		}
 	}
 	return 0;
 }
@@ -221,10 +244,10 @@ static void conclude(struct many *m, size_t n, int status)
 
 	for (i = 0; i < m->begun; i++) {
 		if (m->results[i].status == PENDING)
-			m->results[i].status = status;
+			many_failed(&m->results[i], status);
 	}
 	for (; i < n; i++)
-		m->results[i] = (struct objm_result){.status = status, .fd = -1};
+		many_failed(&m->results[i], status);
 }
 
 static int get_many(objm_t *s, struct many *m, size_t n, uint32_t flags)
@@ -255,7 +278,8 @@ int objm_get_many(objm_t *s, const char *const *uris, size_t n, uint32_t flags, 
 {
 	size_t index[OM_PROTO_URIS_MAX];
 	struct om_proto_str batch[OM_PROTO_URIS_MAX];
-	struct many m = {.uris = uris, .results = ret_results, .index = index, .batch = batch};
+	bool answered[OM_PROTO_URIS_MAX];
+	struct many m = {.uris = uris, .results = ret_results, .index = index, .batch = batch, .answered = answered};
 
 	objm_enter(s);
 	return objm_leave(s, get_many(s, &m, n, flags));

@@ -158,28 +158,40 @@ int objm_io_send(struct objm_io *io, struct iovec *iov, unsigned iovcnt, const i
 	return 0;
 }
 
+/* Queue `n` descriptors, for which there is room. */
+static void queue_put(struct objm_io *io, const unsigned char *fds, size_t n)
+{
+	while (n > 0) {
+		unsigned at = (io->fd_first + io->fd_count) % OBJM_IO_FDS_QUEUE;
+		size_t k = OM_MIN(n, (size_t)(OBJM_IO_FDS_QUEUE - at));
+
+		memcpy(&io->fds[at], fds, k * sizeof(int));
+		io->fd_count += (unsigned)k;
+		fds += k * sizeof(int);
+		n -= k;
+	}
+}
+
 /* Queue the descriptors of a message; those that cannot be told whose they are, or are too many, are closed. */
 static int queue_fds(struct objm_io *io, struct msghdr *msg)
 {
 	struct cmsghdr *c;
-	size_t i, n;
+	size_t i, n, fit;
 	int fd, r = 0;
 
 	for (c = CMSG_FIRSTHDR(msg); c; c = CMSG_NXTHDR(msg, c)) {
 		if (c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS)
 			continue;
 		n = (c->cmsg_len - CMSG_LEN(0)) / sizeof(int);
-		for (i = 0; i < n; i++) {
+		fit = io->fds_lost || r < 0 ? 0 : OM_MIN(n, (size_t)(OBJM_IO_FDS_QUEUE - io->fd_count));
+		io->fds_in += n;
+		queue_put(io, CMSG_DATA(c), fit);
+		if (fit < n && !io->fds_lost)
+			r = -OBJM_STATUS_PROTO_ERROR;
+		for (i = fit; i < n; i++) {
 			memcpy(&fd, CMSG_DATA(c) + i * sizeof(int), sizeof(fd));
-			io->fds_in++;
-			if (io->fd_count == OBJM_IO_FDS_QUEUE)
-				r = -OBJM_STATUS_PROTO_ERROR;
-			if (r < 0 || io->fds_lost) {
-				(void)close(fd);
-				io->fds_dropped++;
-			} else {
-				io->fds[(io->fd_first + io->fd_count++) % OBJM_IO_FDS_QUEUE] = fd;
-			}
+			(void)close(fd);
+			io->fds_dropped++;
 		}
 	}
 	/* Those that arrived came first, in order, and belong to the first frames: they stay usable. */
@@ -320,9 +332,9 @@ int objm_io_take_fd(struct objm_io *io, int *ret_fd)
 {
 	if (io->fd_count == 0)
 		return io->fds_lost ? -OBJM_STATUS_LIMIT_EXCEEDED : -OBJM_STATUS_PROTO_ERROR;
-	*ret_fd = io->fds[io->fd_first];
-	io->fd_first = (io->fd_first + 1) % OBJM_IO_FDS_QUEUE;
-	io->fd_count--;
+	*ret_fd = io->fds[io->fd_first++];
+	if (--io->fd_count == 0 || io->fd_first == OBJM_IO_FDS_QUEUE)
+		io->fd_first = 0; /* an empty queue begins where it did before: in the processor's cache */
 	return 0;
 }
 

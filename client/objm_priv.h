@@ -111,9 +111,9 @@ struct objm_req {
 	int (*frame)(void *arg, const struct objm_frame *f);
 	/*
 	 * GET: an answer that is an object and one descriptor and no more (om_proto_get_answer_read()) comes here instead, for
-	 * speed. `fd` is the handler's. 0, or negative: the answer makes no sense. NULL: all go through `frame`.
+	 * speed. `obj` is for objm_info_wire(), `fd` is the handler's. 0, or negative: the answer makes no sense. NULL: all go through `frame`.
 	 */
-	int (*object)(void *arg, int index, const struct om_proto_obj *obj, int fd);
+	int (*object)(void *arg, int index, const uint8_t *obj, int fd);
 	void *arg;
 	bool many; /* the frames have a status each; the call's own is of the exchange */
 	/* Written by objm_call(). */
@@ -182,8 +182,10 @@ const char *objm_quote(const char *uri, char buf[OBJM_QUOTE_MAX]);
 bool objm_backoff(unsigned n, uint64_t until_ns);
 uint64_t objm_retry_until(const objm_t *s);
 
-/** An object as the wire describes it; nothing else of *ret_info is written. */
+/** An object as the wire describes it; the rest of *ret_info is cleared. */
 void objm_info_obj(const struct om_proto_obj *o, struct objm_info *ret_info);
+/** The same from the OBJ of an answer, OM_PROTO_OBJ_BYTES bytes. */
+void objm_info_wire(const uint8_t *obj, struct objm_info *ret_info);
 /** What a response's body tells of an object. */
 void objm_info_fill(const struct om_proto_body *body, struct objm_info *ret_info);
 /**

@@ -576,7 +576,8 @@ unsigned om_proto_get_uris(const struct om_proto_ext *ext, struct om_proto_str *
  * @param buf    OM_PROTO_GET_ANSWER_MAX bytes
  * @return bytes written: with INDEX always OM_PROTO_GET_ANSWER_MAX, without always OM_PROTO_GET_ANSWER
  */
-#define OM_PROTO_GET_ANSWER (OM_PROTO_EXT_HDR + OM_PROTO_TLV_HDR + 64u)
+#define OM_PROTO_OBJ_BYTES 64u
+#define OM_PROTO_GET_ANSWER (OM_PROTO_EXT_HDR + OM_PROTO_TLV_HDR + OM_PROTO_OBJ_BYTES)
 #define OM_PROTO_GET_ANSWER_MAX (OM_PROTO_GET_ANSWER + OM_PROTO_TLV_HDR + 2u)
 size_t om_proto_get_answer(uint32_t id, uint16_t flags, int index, const struct om_proto_obj *obj, uint8_t *buf);
 /**
@@ -584,11 +585,14 @@ size_t om_proto_get_answer(uint32_t id, uint16_t flags, int index, const struct 
  * @param id  of the request
  * @param ret_flags  MORE or nothing
  * @param ret_index  of the URI in its request; -1: the answer has no INDEX
+ * @param ret_obj    its OBJ, inside `buf`, for om_proto_obj_decode()
  * @return bytes of the frame; 0: the first `len` bytes at `buf` are not, or not yet, exactly such an answer: decode it the long way,
  *         which would say the same of what is one
  */
 size_t om_proto_get_answer_read(const uint8_t *buf, size_t len, uint32_t id, uint16_t *ret_flags, int *ret_index,
-				struct om_proto_obj *ret_obj);
+				const uint8_t **ret_obj);
+/** The data of an OBJ, OM_PROTO_OBJ_BYTES of them. */
+void om_proto_obj_decode(const uint8_t *data, struct om_proto_obj *ret_obj);
 
 /** The data of one TOUCHED, whose length is in its range. */
 void om_proto_touched_decode(const struct om_proto_str *data, struct om_proto_touched *ret);

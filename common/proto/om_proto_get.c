@@ -58,7 +58,7 @@ size_t om_proto_get_answer(uint32_t id, uint16_t flags, int index, const struct 
 }
 
 size_t om_proto_get_answer_read(const uint8_t *buf, size_t len, uint32_t id, uint16_t *ret_flags, int *ret_index,
-				struct om_proto_obj *ret_obj)
+				const uint8_t **ret_obj)
 {
 	static const uint8_t begin[4] = { OM_PROTO_T_EXT, OM_PROTO_OP_GET | OM_PROTO_OP_RESPONSE, OBJM_STATUS_OK, 1 };
 	const uint8_t *p = buf + OM_PROTO_EXT_HDR + OM_PROTO_TLV_HDR;
@@ -81,6 +81,8 @@ size_t om_proto_get_answer_read(const uint8_t *buf, size_t len, uint32_t id, uin
 		*ret_index = -1;
 	}
 	*ret_flags = flags;
-	om_proto_obj_get(p, ret_obj);
+	*ret_obj = p;
 	return n;
 }
+
+void om_proto_obj_decode(const uint8_t *data, struct om_proto_obj *ret_obj) { om_proto_obj_get(data, ret_obj); }

@@ -369,6 +369,23 @@ static void test_read_into_a_buffer(void **state)
 	assert_int_equal(objm_read_alloc(s, "/r", 4, &p, &n, NULL), -OBJM_STATUS_TOO_LARGE);
 }
 
+/* A result says nothing of what lay in its memory before. */
+static void written_in_full(const struct objm_result *r)
+{
+	static const struct objm_info none;
+	struct objm_info rest = r->info;
+
+	if (r->status == 0) {
+		assert_true(rest.id != 0 && rest.mtime_ns != 0 && rest.rev != 0);
+		rest.id = rest.size = rest.mtime_ns = rest.gen = 0;
+		rest.rev = rest.bucket = 0;
+		rest.tier = rest.home = 0;
+	} else {
+		assert_int_equal(r->fd, -1);
+	}
+	assert_memory_equal(&rest, &none, sizeof(none));
+}
+
 static void test_get_many(void **state)
 {
 	enum { N = 600 };
@@ -385,11 +402,13 @@ static void test_get_many(void **state)
 			OK(objm_put_buf(s, names[i], names[i], strlen(names[i]), NULL, NULL));
 	}
 	uris[5] = "";
+	memset(res, 0x5a, sizeof(res));
 	OK(objm_get_many(s, uris, N, 0, res));
 	assert_int_equal(f->frames_in_get_max, 253);
 	for (i = 0; i < N; i++) {
 		char b[16] = "";
 
+		written_in_full(&res[i]);
 		if (i == 5) {
 			assert_int_equal(res[i].status, -OBJM_STATUS_INVALID_REQUEST);
 			assert_int_equal(res[i].fd, -1);
@@ -404,7 +423,9 @@ static void test_get_many(void **state)
 		}
 	}
 	OK(objm_get_many(s, uris, 0, 0, res));
+	memset(res, 0x5a, sizeof(res));
 	OK(objm_get_many(s, uris + 1, 1, 0, res));
+	written_in_full(&res[0]);
 	close(res[0].fd);
 	/* A server that takes fewer. */
 	f->uris_max = 1;

@@ -46,6 +46,7 @@ static void test_answer(void **state)
 /* Whatever the short way takes, the long way takes and says the same of it. @return what the short way said */
 static size_t read_both(const uint8_t *p, size_t len, uint32_t id)
 {
+	const uint8_t *data = NULL;
 	struct om_proto_obj obj;
 	struct om_proto_body body;
 	struct om_proto_out out;
@@ -53,10 +54,12 @@ static size_t read_both(const uint8_t *p, size_t len, uint32_t id)
 	size_t need, n;
 	int index = -2;
 
-	n = om_proto_get_answer_read(p, len, id, &flags, &index, &obj);
+	n = om_proto_get_answer_read(p, len, id, &flags, &index, &data);
 	if (n == 0)
 		return 0;
 	assert_in_range(n, 1, len);
+	assert_true(data >= p && (size_t)(data - p) <= n - OM_PROTO_OBJ_BYTES);
+	om_proto_obj_decode(data, &obj);
 	assert_int_equal(om_proto_out_decode(OM_PROTO_V2, true, OM_PROTO_CAP_EXTENSION, p, len, &out, &need), n);
 	assert_int_equal(out.kind, OM_PROTO_OUT_EXT);
 	assert_int_equal(out.u.ext.op, OM_PROTO_OP_GET | OM_PROTO_OP_RESPONSE);
