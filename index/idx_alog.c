@@ -105,6 +105,36 @@ void idx_alogw_sample(struct idx_alogw *log, uint32_t segment, uint32_t slot)
 	log->skip = log->rng % (2 * log->every - 1);
 }
 
+static void add_all(struct idx_alogw *log, uint32_t segment, const uint32_t *slots, unsigned n)
+{
+	const uint64_t rest = (uint64_t)(segment & 0xffff) << 32 | UINT64_C(1) << 48;
+
+	for (unsigned k; n > 0; slots += k, n -= k) {
+		k = OM_MIN(n, IDX_ALOG_BATCH - log->pending);
+		for (unsigned i = 0; i < k; i++)
+			log->batch[log->pending + i] = slots[i] | rest;
+		log->pending += k;
+		if (log->pending == IDX_ALOG_BATCH)
+			idx_alogw_flush(log);
+	}
+}
+
+void idx_alogw_add_many(struct idx_alogw *log, uint32_t segment, const uint32_t *slots, unsigned n)
+{
+	unsigned i = 0;
+
+	if (log->every == 1) {
+		add_all(log, segment, slots, n);
+		return;
+	}
+	for (; n - i > log->skip; i++) {
+		i += log->skip;
+		log->skip = 0;
+		idx_alogw_sample(log, segment, slots[i]);
+	}
+	log->skip -= n - i;
+}
+
 int idx_alogr_attach(int fd, struct idx_alogr *ret_log)
 {
 	struct om_seg seg;

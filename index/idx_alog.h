@@ -61,6 +61,8 @@ int idx_alogw_attach(int fd, uint32_t every, struct idx_alogw *ret_log) OM_MUST_
 void idx_alogw_detach(struct idx_alogw *log);
 /** One access. Almost always a counter and a store in the caller's own struct. */
 static inline void idx_alogw_add(struct idx_alogw *log, uint32_t segment, uint32_t slot);
+/** One access to each of `n` slots. */
+void idx_alogw_add_many(struct idx_alogw *log, uint32_t segment, const uint32_t *slots, unsigned n);
 /** `n` accesses at once (reported by a client cache); never sampled; n above IDX_ALOG_WEIGHT_MAX is cut. */
 void idx_alogw_add_n(struct idx_alogw *log, uint32_t segment, uint32_t slot, uint32_t n);
 /** Publish what is pending: when idle, and at least about once a second. */

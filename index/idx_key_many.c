@@ -1,8 +1,8 @@
 /*
  * idx_key_many.c: keys of many URIs at once, see idx_key.h. Runs in workers, on the GET path.
  *
- * SipHash is a chain in which each step waits for the one before: a processor has time to do eight side by side. The library does
- * one. This is the same function in eight lanes of vectors, with the library's results (tests/unit/index/test_key.c compares them);
+ * SipHash is a chain in which each step waits for the one before: a processor has time to do sixteen side by side. The library does
+ * one. This is the same function in sixteen lanes of vectors, with the library's results (tests/unit/index/test_key.c compares them);
  * the compiler makes it for what the processor has, and the loader chooses.
  */
 #include "index/idx_key.h"
@@ -11,7 +11,7 @@
 
 #include "common/proto/om_proto.h"
 
-#define LANES 8u
+#define LANES 16u
 #define BLOCK 8u     /* bytes that SipHash takes at once */
 #define LONGEST 255u /* bytes of a URI that goes into a lane */
 

@@ -103,7 +103,7 @@ void idxr_detach(struct idxr *idx)
 
 bool idxr_complete(const struct idxr *idx) { return acquire(&header(idx)->complete) != 0; }
 
-int idxr_get(const struct idxr *idx, const struct idx_key *key, struct idx_ent *ret_ent, uint32_t *ret_slot)
+static inline int get(const struct idxr *idx, const struct idx_key *key, struct idx_ent *ret_ent, uint32_t *ret_slot)
 {
 	/* Before the search: an index completed while we searched does not make our miss a final one. */
 	bool complete = idxr_complete(idx);
@@ -131,6 +131,18 @@ int idxr_get(const struct idxr *idx, const struct idx_key *key, struct idx_ent *
 	return complete ? -OBJM_STATUS_NOT_FOUND : -OBJM_STATUS_BUSY;
 }
 
+int idxr_get(const struct idxr *idx, const struct idx_key *key, struct idx_ent *ret_ent, uint32_t *ret_slot)
+{
+	return get(idx, key, ret_ent, ret_slot);
+}
+
+void idxr_find_many(const struct idxr *idx, const struct idx_key *keys, unsigned n, struct idx_ent *ret_ents, uint32_t *ret_slots)
+{
+	for (unsigned i = 0; i < n; i++)
+		if (get(idx, &keys[i], &ret_ents[i], &ret_slots[i]) < 0)
+			ret_slots[i] = IDXR_NO_SLOT;
+}
+
 void idxr_prefetch(const struct idxr *idx, const struct idx_key *key)
 {
 	__builtin_prefetch(slot_at(idx, idx_key_home(key, idx->slots)), 0, 3);
@@ -143,7 +155,7 @@ void idxr_get_many(const struct idxr *idx, const struct idx_key *keys, unsigned 
 	for (unsigned i = 0; i < n; i++)
 		idxr_prefetch(idx, &keys[i]);
 	for (unsigned i = 0; i < n; i++)
-		ret_status[i] = idxr_get(idx, &keys[i], &ret_ents[i], ret_slots ? &ret_slots[i] : NULL);
+		ret_status[i] = get(idx, &keys[i], &ret_ents[i], ret_slots ? &ret_slots[i] : NULL);
 }
 
 int idxr_slot(const struct idxr *idx, uint64_t n, struct idxr_slot *ret_slot)

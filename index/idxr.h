@@ -99,6 +99,14 @@ void idxr_prefetch(const struct idxr *idx, const struct idx_key *key);
 void idxr_get_many(const struct idxr *idx, const struct idx_key *keys, unsigned n, int *ret_status,
 		   struct idx_ent *ret_ents, uint32_t *ret_slots);
 
+/**
+ * Look up `n` keys whose lines are on their way (idxr_prefetch()), for whom every miss is the same.
+ * @param ret_ents   n entries, written where something was found
+ * @param ret_slots  n slot numbers; IDXR_NO_SLOT: idxr_get() would say something other than 0
+ */
+#define IDXR_NO_SLOT UINT32_MAX
+void idxr_find_many(const struct idxr *idx, const struct idx_key *keys, unsigned n, struct idx_ent *ret_ents, uint32_t *ret_slots);
+
 /** True if a miss is authoritative. idxr_get() looks at this itself, and before it searches; one who asks afterwards may
  * take a miss in the unfinished index for a final one. */
 bool idxr_complete(const struct idxr *idx);

@@ -49,6 +49,7 @@ __attribute__((visibility("default"))) const char *__tsan_default_suppressions(v
 #define WRK_FDCACHE_GRACE_OVER() ((void)0)
 #endif
 
+#define WRK_FDCACHE_PART 64u /* keys whose cache misses overlap */
 #define WRK_FDE_MAGIC 0x6564662du
 
 struct wrk_fde { /* what a look-up touches lies in the first cache line */
@@ -200,16 +201,20 @@ struct wrk_fde *wrk_fdcache_get(struct wrk_fdcache *c, const struct wrk_fdkey *k
 	return e;
 }
 
-void wrk_fdcache_get_many(struct wrk_fdcache *c, const struct wrk_fdkey *keys, unsigned n, struct wrk_fde **ret)
+/* A part of get_many(). @return how many were found */
+static unsigned wrk_fdcache_get_part(struct wrk_fdcache *c, const struct wrk_fdkey *keys, unsigned n, struct wrk_fde **ret)
 {
+	_Atomic(struct wrk_fde *) *at[WRK_FDCACHE_PART];
 	unsigned found = 0;
 
-	for (unsigned i = 0; i < n; i++)
-		__builtin_prefetch(&c->bucket[wrk_fdcache_slot(c, &keys[i])]);
+	for (unsigned i = 0; i < n; i++) {
+		at[i] = &c->bucket[wrk_fdcache_slot(c, &keys[i])];
+		__builtin_prefetch(at[i]);
+	}
 	urcu_memb_read_lock();
 	for (unsigned i = 0; i < n; i++) {
-		ret[i] = keys[i].id ? atomic_load_explicit(&c->bucket[wrk_fdcache_slot(c, &keys[i])], memory_order_acquire) : NULL;
-		__builtin_prefetch(ret[i]);
+		ret[i] = keys[i].id ? atomic_load_explicit(at[i], memory_order_acquire) : NULL;
+		__builtin_prefetch(ret[i], 1);
 	}
 	for (unsigned i = 0; i < n; i++) {
 		struct wrk_fde *e = ret[i];
@@ -225,6 +230,15 @@ void wrk_fdcache_get_many(struct wrk_fdcache *c, const struct wrk_fdkey *keys, u
 	}
 	WRK_FDCACHE_RELEASE();
 	urcu_memb_read_unlock();
+	return found;
+}
+
+void wrk_fdcache_get_many(struct wrk_fdcache *c, const struct wrk_fdkey *keys, unsigned n, struct wrk_fde **ret)
+{
+	unsigned found = 0;
+
+	for (unsigned i = 0; i < n; i += WRK_FDCACHE_PART)
+		found += wrk_fdcache_get_part(c, keys + i, OM_MIN(n - i, WRK_FDCACHE_PART), ret + i);
 	if (found)
 		om_count(OM_C_FD_CACHE_HIT, found);
 }

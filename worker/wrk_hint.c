@@ -79,7 +79,8 @@ static void wrk_hint_next(struct wrk_loop *loop, struct wrk_hint *h, int sock)
 			wrk_hint_phase(h, WRK_HINT_REST, WRK_HINT_KEEP);
 		return;
 	case WRK_HINT_TRY:
-		if (h->sum_ns < h->plain_ns - h->plain_ns / 20) { /* a twentieth: less is not worth a wake-up for each answer */
+		/* a twentieth: less is not worth a wake-up for each answer */
+		if (h->sum_ns * WRK_HINT_TRIAL < (h->plain_ns - h->plain_ns / 20) * h->n) {
 			wrk_hint_phase(h, WRK_HINT_ON, WRK_HINT_KEEP);
 		} else {
 			wrk_hint_off(loop, h);
@@ -87,6 +88,12 @@ static void wrk_hint_next(struct wrk_loop *loop, struct wrk_hint *h, int sock)
 		}
 		return;
 	}
+}
+
+/* So much slower, so soon: the rest of the trial would cost more than it tells. */
+static bool wrk_hint_vain(const struct wrk_hint *h)
+{
+	return h->phase == WRK_HINT_TRY && h->n >= WRK_HINT_TRIAL / 4 && h->sum_ns * WRK_HINT_TRIAL > h->plain_ns * h->n / 4 * 5;
 }
 
 void wrk_hint_read(struct wrk_loop *loop, struct wrk_hint *h, int sock, uint64_t now_ns)
@@ -102,6 +109,6 @@ void wrk_hint_read(struct wrk_loop *loop, struct wrk_hint *h, int sock, uint64_t
 		return;
 	}
 	h->slow = 0;
-	if (wrk_hint_count(h, period))
+	if (wrk_hint_count(h, period) || wrk_hint_vain(h))
 		wrk_hint_next(loop, h, sock);
 }

@@ -63,34 +63,42 @@ static void wrk_hot_look(const struct wrk_conn *c, unsigned n)
 	const struct wrk *w = c->w;
 	uint64_t now_s = 0;
 
-	for (unsigned i = 0; i < n; i++) {
-		struct idx_ent *e = &wrk_hot.ent[i];
-		bool found;
-
+	for (unsigned i = 0; i < n; i++)
 		wrk_hot.gen[i] = idx_gen_load(w->gens, idx_key_bucket(&wrk_hot.key[i]));
-		found = idxr_get(&w->idx, &wrk_hot.key[i], e, &wrk_hot.slot[i]) == 0 && !wrk_hot_expired(e, &now_s);
+	idxr_find_many(&w->idx, wrk_hot.key, n, wrk_hot.ent, wrk_hot.slot);
+	for (unsigned i = 0; i < n; i++) {
+		const struct idx_ent *e = &wrk_hot.ent[i];
+		bool found = wrk_hot.slot[i] != IDXR_NO_SLOT && !wrk_hot_expired(e, &now_s);
+
 		wrk_hot.fdkey[i] = found ? (struct wrk_fdkey){ .id = e->id, .uid = c->uid, .tier = e->tier } : (struct wrk_fdkey){ 0 };
 	}
 	wrk_fdcache_get_many(w->fdcache, wrk_hot.fdkey, n, wrk_hot.fde);
 }
 
-/* A descriptor of what was found: `fde`, or a new one. @return false: that takes more than a moment, or more than one try */
-static bool wrk_hot_fd(const struct wrk_conn *c, struct wrk_fde *fde, const struct idx_ent *e, struct wrk_out_fd *ret)
+/* A new descriptor of what was found. @return false: that takes more than a moment, or more than one try */
+static __attribute__((noinline)) bool wrk_hot_fd_new(const struct wrk_conn *c, const struct idx_ent *e, struct wrk_out_fd *ret)
 {
 	const struct wrk_fdkey key = { .id = e->id, .uid = c->uid, .tier = e->tier };
+	struct wrk_fde *fde = NULL;
 	int fd;
 
-	if (!fde) {
-		if (wrk_open_now(c->w, e->tier, e->id, &fd) < 0)
-			return false;
-		om_count(OM_C_FD_CACHE_MISS, 1);
-		if (wrk_fdcache_wants(c->w->fdcache, &key))
-			fde = wrk_fdcache_add(c->w->fdcache, &key, fd, wrk_fdcache_large(e->size));
-		if (!fde) {
-			*ret = (struct wrk_out_fd){ .fd = fd, .own = true, .large = wrk_fdcache_large(e->size) };
-			return true;
-		}
-	}
+	if (wrk_open_now(c->w, e->tier, e->id, &fd) < 0)
+		return false;
+	om_count(OM_C_FD_CACHE_MISS, 1);
+	if (wrk_fdcache_wants(c->w->fdcache, &key))
+		fde = wrk_fdcache_add(c->w->fdcache, &key, fd, wrk_fdcache_large(e->size));
+	if (fde)
+		*ret = (struct wrk_out_fd){ .fd = wrk_fdcache_fd(fde), .ref = fde };
+	else
+		*ret = (struct wrk_out_fd){ .fd = fd, .own = true, .large = wrk_fdcache_large(e->size) };
+	return true;
+}
+
+/* `fde`, or a new one. */
+static inline bool wrk_hot_fd(const struct wrk_conn *c, struct wrk_fde *fde, const struct idx_ent *e, struct wrk_out_fd *ret)
+{
+	if (OM_UNLIKELY(!fde))
+		return wrk_hot_fd_new(c, e, ret);
 	*ret = (struct wrk_out_fd){ .fd = wrk_fdcache_fd(fde), .ref = fde };
 	return true;
 }
@@ -100,8 +108,7 @@ static void wrk_hot_count(struct wrk *w, const uint32_t *slots, unsigned n)
 	om_count_own(OM_C_GET_HIT, n);
 	if (w->reqlog_every)
 		w->reqlog_left -= n; /* not to 0: wrk_hot_unlogged() */
-	for (unsigned i = 0; i < n; i++)
-		idx_alogw_add(&w->alog, w->idx.segment, slots[i]);
+	idx_alogw_add_many(&w->alog, w->idx.segment, slots, n);
 }
 
 static size_t wrk_hot_encode(uint8_t *p, uint32_t id, uint16_t flags, int index, const struct idx_ent *e, uint32_t bucket,

@@ -12,15 +12,29 @@
 #include "common/om_counter.h"
 
 #define WRK_OUT_BATCH 64u /* messages to one sendmmsg */
+#define WRK_OUT_AHEAD 8u
 #define WRK_OUT_PLAIN_MAX 15u /* blocks to one attempt at compressing that fails */
+
+/* Give the next `n` descriptors back. Their entries have left the first cache while the kernel took them: several come at once. */
+static void wrk_out_drop_all(struct wrk_out *o, unsigned n)
+{
+	const struct wrk_out_fd *fds = &o->fds[o->fd_start];
+
+	for (unsigned i = 0; i < OM_MIN(n, WRK_OUT_AHEAD); i++)
+		__builtin_prefetch(fds[i].ref, 1);
+	for (unsigned i = 0; i < n; i++) {
+		if (i + WRK_OUT_AHEAD < n)
+			__builtin_prefetch(fds[i + WRK_OUT_AHEAD].ref, 1);
+		wrk_out_fd_drop(o->cache, &fds[i]);
+	}
+}
 
 /* Take a message that has left, or `n` bytes of it, off the front. */
 static void wrk_out_sent(struct wrk_out *o, struct wrk_out_msg *m, uint32_t n, unsigned *ret_fds)
 {
 	if (!m->started) {
 		m->started = true;
-		for (unsigned i = 0; i < m->nfds; i++)
-			wrk_out_fd_drop(o->cache, &o->fds[o->fd_start + i]);
+		wrk_out_drop_all(o, m->nfds);
 		o->fd_start += m->nfds;
 		*ret_fds += m->nfds;
 		m->nfds = 0;

@@ -53,6 +53,27 @@ static void in_order_and_in_batches(void **state)
 	close_pair(&p);
 }
 
+static void many_are_as_one_by_one(void **state)
+{
+	static const unsigned parts[] = {1, 0, 62, 3, 64, 130, 253, 7};
+	struct idx_alog_access a[IDX_ALOG_CAP];
+	uint32_t slots[253], next = 0, seen = 0;
+	struct pair p;
+
+	(void)state;
+	open_pair(&p, 1);
+	for (unsigned i = 0; i < OM_ARRAY_SIZE(parts); i++) {
+		for (unsigned j = 0; j < parts[i]; j++)
+			slots[j] = next + j;
+		idx_alogw_add_many(&p.w, 0x30007, slots, parts[i]);
+		next += parts[i];
+		for (unsigned j = 0, n = idx_alogr_read(&p.r, a, IDX_ALOG_CAP); j < n; j++, seen++)
+			assert_true(a[j].slot == seen && a[j].segment == 7 && a[j].weight == 1);
+		assert_int_equal(seen, next - next % IDX_ALOG_BATCH); /* whole batches are published */
+	}
+	close_pair(&p);
+}
+
 static void overrun_is_counted(void **state)
 {
 	static struct idx_alog_access a[IDX_ALOG_CAP];
@@ -73,17 +94,21 @@ static void overrun_is_counted(void **state)
 	close_pair(&p);
 }
 
-static void sampling_is_fair(void **state)
+static void sampled(bool many)
 {
+	static const uint32_t slots[40] = {0, 1, 2, 3, 4, 0, 1, 2, 3, 4, 0, 1, 2, 3, 4, 0, 1, 2, 3, 4,
+					   0, 1, 2, 3, 4, 0, 1, 2, 3, 4, 0, 1, 2, 3, 4, 0, 1, 2, 3, 4};
 	static struct idx_alog_access a[IDX_ALOG_CAP];
 	uint64_t weight[5] = {0}, total = 0;
 	const unsigned rounds = 1000000;
 	struct pair p;
 
-	(void)state;
 	open_pair(&p, 16);
 	for (unsigned i = 0; i < rounds; i++) { /* five slots in a fixed turn: a fixed gap would favour one */
-		idx_alogw_add(&p.w, 1, i % 5);
+		if (many && i % 40 == 0)
+			idx_alogw_add_many(&p.w, 1, slots, 40);
+		else if (!many)
+			idx_alogw_add(&p.w, 1, i % 5);
 		if (i % 10000 == 0)
 			for (unsigned j = 0, n = idx_alogr_read(&p.r, a, IDX_ALOG_CAP); j < n; j++)
 				weight[a[j].slot] += a[j].weight;
@@ -98,6 +123,13 @@ static void sampling_is_fair(void **state)
 	}
 	assert_true(total > rounds * 98ull / 100 && total < rounds * 102ull / 100);
 	close_pair(&p);
+}
+
+static void sampling_is_fair(void **state)
+{
+	(void)state;
+	sampled(false);
+	sampled(true);
 }
 
 static void nonsense_from_a_worker(void **state)
@@ -227,6 +259,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(in_order_and_in_batches),
+		cmocka_unit_test(many_are_as_one_by_one),
 		cmocka_unit_test(overrun_is_counted),
 		cmocka_unit_test(sampling_is_fair),
 		cmocka_unit_test(nonsense_from_a_worker),

@@ -166,15 +166,35 @@ static void test_hint_trial(void **state)
 	reads(WRK_HINT_KEEP, 40000, 28000);
 	assert_int_equal(hint.phase, WRK_HINT_PLAIN); /* again from the start */
 	assert_false(wrk_hint_apart(&hint));
-	reads(WRK_HINT_TRIAL, 9000, 12000);
+	reads(WRK_HINT_TRIAL, 9000, 11000);
 	assert_int_equal(hint.phase, WRK_HINT_TRY);
-	reads(WRK_HINT_TRIAL, 9000, 12000);
+	reads(WRK_HINT_TRIAL, 9000, 11000);
 	assert_int_equal(hint.phase, WRK_HINT_REST);
 	assert_false(wrk_hint_apart(&hint));
-	reads(WRK_HINT_KEEP, 9000, 12000);
+	reads(WRK_HINT_KEEP, 9000, 11000);
 	reads(WRK_HINT_TRIAL, 10000, 9600); /* better, and not by enough */
 	reads(WRK_HINT_TRIAL, 10000, 9600);
 	assert_int_equal(hint.phase, WRK_HINT_REST);
+	hint_end();
+}
+
+/* Hints that cost much go before their trial is over, and not at the first slow read. */
+static void test_hint_vain(void **state)
+{
+	(void)state;
+	hint_begin();
+	reads(2 * WRK_HINT_TRIAL, 10000, 15000);
+	assert_int_equal(hint.phase, WRK_HINT_TRY);
+	reads(WRK_HINT_TRIAL / 4 - 1, 10000, 15000);
+	assert_true(wrk_hint_apart(&hint));
+	reads(1, 10000, 15000);
+	assert_int_equal(hint.phase, WRK_HINT_REST);
+	assert_false(wrk_hint_apart(&hint));
+	reads(WRK_HINT_KEEP + WRK_HINT_TRIAL, 10000, 8000);
+	assert_int_equal(hint.phase, WRK_HINT_TRY);
+	reads(1, 10000, 30000);
+	reads(WRK_HINT_TRIAL - 1, 10000, 8000);
+	assert_int_equal(hint.phase, WRK_HINT_ON);
 	hint_end();
 }
 
@@ -243,6 +263,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_timers, begin, end),
 		cmocka_unit_test_setup_teardown(test_busy_poll, begin, end),
 		cmocka_unit_test_setup_teardown(test_hint_trial, begin, end),
+		cmocka_unit_test_setup_teardown(test_hint_vain, begin, end),
 		cmocka_unit_test_setup_teardown(test_hint_slow, begin, end),
 		cmocka_unit_test_setup_teardown(test_hint_wakes, begin, end),
 		cmocka_unit_test_setup_teardown(test_hint_bound, begin, end),
