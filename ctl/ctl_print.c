@@ -20,7 +20,9 @@ void ctl_print_TIER_LIST(const json_t *reply)
 	size_t i;
 
 	json_array_foreach(tiers, i, t)
-		if ((files = json_object_get(json_object_get(t, "rebuild"), "files")))
+		if (json_is_true(json_object_get(t, "read_only_filesystem")))
+			(void)json_object_set_new(t, "state", json_string("read-only (filesystem)"));
+		else if ((files = json_object_get(json_object_get(t, "rebuild"), "files")))
 			(void)json_object_set_new(t, "state", json_sprintf("%s, %" JSON_INTEGER_FORMAT " files",
 									   json_string_value(json_object_get(t, "state")),
 									   json_integer_value(files)));

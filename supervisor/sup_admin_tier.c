@@ -40,6 +40,7 @@ json_t *sup_admin_tiers(const struct sup_engine_stat *st, bool full)
 			sup_admin_put(o, "perf_factor", json_real(t->perf_factor));
 			sup_admin_put(o, "durability", json_string(om_conf_durability_name(t->durability)));
 			sup_admin_put(o, "draining", json_boolean(t->draining));
+			sup_admin_put(o, "read_only_filesystem", json_boolean(t->frozen));
 			sup_admin_put(o, "path", sup_admin_text(t->path ? t->path : ""));
 			sup_admin_put(o, "flags", flags_json(t->flags));
 			sup_admin_put(o, "rebuild", t->rebuilding ? json_pack("{s:o}", "files", sup_admin_num(t->rebuilt_files)) : json_null());

@@ -59,6 +59,7 @@ struct sup_engine_tier_stat {
 	double perf_factor;	 /* beside memory's 1: configured, measured at start, or the type's usual one */
 	bool rebuilding;
 	bool draining; /* by order: takes no new objects */
+	bool frozen; /* its filesystem is read-only */
 	uint8_t durability; /* enum om_durability */
 	uint64_t rebuilt_files; /* so far */
 	uint64_t in_bytes, out_bytes; /* of objects that came onto the tier (puts, moves, copies) and left it, since the start */

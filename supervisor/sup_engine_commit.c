@@ -405,7 +405,8 @@ static void run_batch(struct sup_batch *b)
 	if (err < 0) {
 		om_log(OM_MSG_CATALOG, "tier %s: %u changes were not committed: %s: %s", b->t->conf->name, b->n,
 		       om_status_text(err), idx_cat_message());
-		if (err == -OBJM_STATUS_STORAGE || err == -OBJM_STATUS_CORRUPT)
+		/* read-only: tierd looks whether it can be used as that (sup_tier_ro.c) */
+		if (err == -OBJM_STATUS_STORAGE || err == -OBJM_STATUS_CORRUPT || err == -OBJM_STATUS_READ_ONLY)
 			sup_tier_fail(b->t, om_status_text(err));
 		for (struct sup_op *op = b->ops; op; op = op->next) {
 			op->status = err;

@@ -88,6 +88,9 @@ static int plan_drop(struct sup_engine *e, struct sup_op *op, const struct idx_e
 	if (op->why == OM_DROP_EVICT &&
 	    (!(cur->flags & OM_OBJ_EVICTABLE) || (cur->flags & OM_OBJ_PINNED) || cur->home != op->rec.tier))
 		return -OBJM_STATUS_INVALID_REQUEST;
+	const struct sup_tier *home = sup_msg_tier(e, cur->home);
+	if (home && atomic_load(&home->frozen)) /* that would make no room */
+		return -OBJM_STATUS_READ_ONLY;
 	sup_op_plan_deletes(e, op, cur, NULL);
 	sup_op_plan_tombs(e, op);
 	return op->n_stages ? 0 : -OBJM_STATUS_UNAVAILABLE;
@@ -98,7 +101,7 @@ static int plan_gone(struct sup_engine *e, struct sup_op *op, const struct idx_e
 {
 	struct sup_tier *t = sup_msg_tier(e, op->rec.tier);
 
-	if (!t || !t->cat || sup_tier_state(t) == OM_TIERS_FAILED)
+	if (!t || !t->cat || sup_tier_state(t) == OM_TIERS_FAILED || atomic_load(&t->frozen))
 		return -OBJM_STATUS_UNAVAILABLE;
 	op->rec.rev = cur->rev;
 	op->home = cur->home != cur->tier ? sup_msg_tier(e, cur->home) : NULL;

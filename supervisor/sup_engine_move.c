@@ -76,9 +76,12 @@ static int target_fit(const struct sup_tier *t)
 	}
 }
 
-static int source_fit(const struct sup_tier *t)
+static int source_fit(const struct sup_tier *t, uint8_t kind)
 {
 	int state = sup_tier_state(t);
+
+	if (kind == OM_MOVE_HOME && atomic_load(&t->frozen))
+		return -OBJM_STATUS_READ_ONLY; /* its record could not be taken away */
 
 	return t->cat && (state == OM_TIERS_READY || state == OM_TIERS_READONLY) ? 0 : -OBJM_STATUS_UNAVAILABLE;
 }
@@ -116,7 +119,7 @@ static int begin_fit(struct sup_engine *e, const struct om_op_move *m, const str
 	if (!from || !to)
 		return -OBJM_STATUS_INVALID_REQUEST;
 	if ((err = version_fit(cur, m->id, m->rev, from, m->kind)) < 0 || (err = kind_fit(cur, from, to, m->kind)) < 0 ||
-	    (err = target_fit(to)) < 0 || (err = sup_tier_known_to(to, lcy) ? 0 : -OBJM_STATUS_UNAVAILABLE) < 0 || (err = source_fit(from)) < 0)
+	    (err = target_fit(to)) < 0 || (err = sup_tier_known_to(to, lcy) ? 0 : -OBJM_STATUS_UNAVAILABLE) < 0 || (err = source_fit(from, m->kind)) < 0)
 		return err;
 	if ((key && sup_key_busy(key)) || *move_slot(e, m->id) || e->n_moves >= SUP_MOVES_MAX || e->stale_asked ||
 	    (atomic_load(&e->tombs_apply) && atomic_load(&to->has_tombs)) || /* readers would leave it out there */
@@ -290,7 +293,7 @@ bool sup_move_plan(struct sup_engine *e, struct sup_op *op)
 	if (op->status == 0)
 		op->status = target_fit(m->to);
 	if (op->status == 0)
-		op->status = source_fit(m->from);
+		op->status = source_fit(m->from, m->kind);
 	if (op->status < 0)
 		return false;
 	if (m->kind == OM_MOVE_COPY)

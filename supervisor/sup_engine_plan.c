@@ -59,18 +59,27 @@ void sup_op_plan_deletes(struct sup_engine *e, struct sup_op *op, const struct i
 		}
 }
 
-/* They are told when they come back. */
+/* What goes from the copy of a read-only tier's catalog must go from its own, too. */
+static bool leaves_frozen(const struct sup_op *op, const struct sup_tier *t)
+{
+	for (unsigned i = 0; i < op->n_stages && atomic_load(&t->frozen); i++)
+		if (op->stages[i].tier == t && op->stages[i].act == SUP_ACT_DEL)
+			return true;
+	return false;
+}
+
+/* They are told when they come back, or can be written again. */
 void sup_op_plan_tombs(struct sup_engine *e, struct sup_op *op)
 {
 	for (unsigned i = 0; i < e->n_tiers; i++) {
 		struct sup_tier *t = &e->tiers[i];
-		if (!t->hides && !t->away && !(holds_records(t) && (t->owes_rebuild || t->dirty)))
+		if (!t->hides && !t->away && !(holds_records(t) && (t->owes_rebuild || t->dirty)) && !leaves_frozen(op, t))
 			continue;
 		op->tombs |= 1u << i;
 		atomic_store(&t->has_tombs, true);
 		atomic_store(&t->tombs_idle, false); /* before it can be recorded: who clears them looks at this */
 	}
-	op->tomb_id = op->kind == SUP_OP_PUT ? op->rec.id - 1 : e->id_next - 1;
+	op->tomb_id = op->kind == SUP_OP_PUT ? op->rec.id - 1 : op->kind == SUP_OP_STALE ? op->rec.id : e->id_next - 1;
 	if (op->tombs && !op->tomb_counted) { /* a tier that comes back reads its tombstones when these have been recorded */
 		op->tomb_counted = true;
 		op->tomb_epoch = e->epoch & 1;
@@ -146,6 +155,8 @@ bool sup_op_plan(struct sup_engine *e, struct sup_op *op)
 		if (!op->dead && !(have && (cur.id > op->rec.id || elsewhere(&cur, &op->rec))))
 			return false; /* it has gone meanwhile */
 		sup_op_add_stage(op, e->tier_by_no[op->rec.tier], SUP_ACT_DEL, false);
+		if (leaves_frozen(op, e->tier_by_no[op->rec.tier]))
+			sup_op_plan_tombs(e, op);
 		return true;
 	case SUP_OP_BACK:
 		sup_back_plan(e, op);

@@ -271,7 +271,7 @@ static void start_rebuild(struct sup_engine *e, struct sup_tier *t)
 {
 	if (t->scan_mode >= 0)
 		return;
-	if (t->away || !t->cat)
+	if (t->away || !t->cat || atomic_load(&t->frozen))
 		return;
 	t->verify = true;
 	t->owes_rebuild = true;

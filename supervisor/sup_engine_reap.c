@@ -119,7 +119,11 @@ void sup_reap_add(struct sup_engine *e, struct sup_tier *t, uint64_t id, uint64_
 	*r = (struct sup_removal){ .id = id, .bytes = sup_room_of(size), .tier = t, .kind = (uint8_t)kind };
 	t->acct.removals += r->bytes;
 	busy_add(e, r);
-	if (comes_late(e, r))
+	if (atomic_load(&t->frozen)) { /* when it can be written again: sup_reap_again() */
+		r->next = e->rm_failed;
+		e->rm_failed = r;
+		e->n_rm_failed++;
+	} else if (comes_late(e, r))
 		push_late(e, r);
 	else
 		push(e, r);
@@ -169,7 +173,7 @@ void sup_reap_done(struct sup_engine *e, struct sup_tier *t, uint64_t id, int st
 		return;
 	}
 	if (status < 0) {
-		bool waits = r->tier->away || !r->tier->cat || !sup_tier_known_to(r->tier, &e->child[SUP_CHILD_LIFECYCLE]);
+		bool waits = r->tier->away || atomic_load(&r->tier->frozen) || !r->tier->cat || !sup_tier_known_to(r->tier, &e->child[SUP_CHILD_LIFECYCLE]);
 		if (!waits) /* else the next lifecycle process knows the tier: sup_reap_again() */
 			om_log(OM_MSG_REAP, "tier %s: file %016llx cannot be removed: %s; the next start tries again", t->conf->name,
 		       (unsigned long long)id, om_status_text(status));
@@ -208,7 +212,7 @@ void sup_reap_again(struct sup_engine *e)
 {
 	for (struct sup_removal **p = &e->rm_failed; *p;) {
 		struct sup_removal *r = *p;
-		if (!r->tier->cat || r->tier->away || r->tier->hides) {
+		if (!r->tier->cat || r->tier->away || r->tier->hides || atomic_load(&r->tier->frozen)) {
 			p = &r->next;
 			continue;
 		}
@@ -489,7 +493,8 @@ void sup_reap_tombs(struct sup_engine *e)
 
 	for (unsigned i = 0; i < e->n_tiers; i++) {
 		struct sup_tier *t = &e->tiers[i];
-		bool done = t->cat && !t->away && !t->back && !t->hides && !t->owes_rebuild && !t->dirty && !(atomic_load(&e->tombs_hit) & 1u << i);
+		bool done = t->cat && !t->away && !t->back && !t->hides && !t->owes_rebuild && !t->dirty && !atomic_load(&t->frozen) &&
+			    !(atomic_load(&e->tombs_hit) & 1u << i);
 		if (!done)
 			continue;
 		atomic_store(&t->tombs_idle, true);
@@ -504,7 +509,8 @@ void sup_reap_filled(struct sup_engine *e)
 {
 	for (size_t i = 0; i < e->n_recover; i++) {
 		struct sup_removal *r = e->recover[i];
-		if (r->kind != SUP_RM_VOID && r->tier->hides) { /* a record that was not read may name it */
+		/* a record that was not read may name it; or nothing can be removed now */
+		if (r->kind != SUP_RM_VOID && (r->tier->hides || atomic_load(&r->tier->frozen))) {
 			r->next = e->rm_failed;
 			e->rm_failed = r;
 			e->n_rm_failed++;

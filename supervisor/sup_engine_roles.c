@@ -67,6 +67,8 @@ unsigned sup_engine_tiers(const struct sup_engine *e, struct om_boot_tier ret[st
 			.type = t->conf->type, .state = (uint8_t)(t->cat ? sup_tier_state(t) : OM_TIERS_ABSENT),
 			.durability = sup_tier_live(t).durability, .draining = atomic_load(&t->draining), .perf_factor = sup_tier_factor(t),
 		};
+		if (atomic_load(&t->frozen)) /* nothing can come or go */
+			ret[i].flags &= ~(uint32_t)(OM_TIERF_WRITABLE | OM_TIERF_MIGRATION_SRC | OM_TIERF_MIGRATION_DST);
 		(void)snprintf(ret[i].name, sizeof(ret[i].name), "%s", t->conf->name);
 		bool there = ret[i].state != OM_TIERS_ABSENT;
 		ret_dirs[i][0] = there ? fcntl(t->objectsfd, F_DUPFD_CLOEXEC, 3) : -1;

@@ -13,7 +13,7 @@ void sup_scan_start(struct sup_engine *e)
 		struct sup_tier *t = &e->tiers[i];
 		if (!t->cat || t->scan_mode >= 0)
 			continue;
-		if (t->away || t->back || t->hides)
+		if (t->away || t->back || t->hides || atomic_load(&t->frozen))
 			continue;
 		if (t->owes_rebuild) {
 			t->scan_to = e->id_next; /* what is put from now on is nobody's to find */
@@ -71,7 +71,7 @@ void sup_scan_check_end(struct sup_engine *e, struct sup_tier *t)
 		       (unsigned long long)found);
 	t->scan_mode = -1;
 	for (unsigned i = 0; i < e->n_tiers; i++)
-		open |= e->tiers[i].scan_mode >= 0 || !e->tiers[i].cat || e->tiers[i].hides;
+		open |= e->tiers[i].scan_mode >= 0 || !e->tiers[i].cat || e->tiers[i].hides || atomic_load(&e->tiers[i].frozen);
 	if (!open)
 		e->recovered = true; /* ids are settled up to this run */
 }

@@ -46,6 +46,7 @@ void sup_engine_stat(struct sup_engine *e, struct sup_engine_stat *ret)
 		pthread_mutex_unlock(&e->dirs_lock);
 		s->objects = atomic_load(&t->objects);
 		s->draining = atomic_load(&t->draining);
+		s->frozen = s->state != OM_TIERS_ABSENT && atomic_load(&t->frozen);
 		s->durability = sup_tier_live(t).durability;
 		s->rebuilding = s->state == OM_TIERS_REBUILDING;
 		s->rebuilt_files = atomic_load(&t->scan_found);
@@ -62,6 +63,8 @@ int sup_engine_rebuild(struct sup_engine *e, const char *tier)
 		return -OBJM_STATUS_NOT_FOUND;
 	if (!t->cat)
 		return -OBJM_STATUS_UNAVAILABLE;
+	if (atomic_load(&t->frozen))
+		return -OBJM_STATUS_READ_ONLY;
 	if (sup_tier_state(t) == OM_TIERS_REBUILDING)
 		return -OBJM_STATUS_BUSY;
 	if (sup_tier_state(t) == OM_TIERS_FAILED)

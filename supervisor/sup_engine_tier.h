@@ -89,7 +89,9 @@ struct sup_tier {
 	_Atomic bool hidden;	 /* its catalog still has what was removed while it was away: readers leave it out */
 	_Atomic bool draining;	 /* by order: takes no new objects */
 	_Atomic bool forgotten;	 /* by order: not looked for any more */
+	_Atomic bool frozen;	 /* its filesystem is read-only; its catalog is a copy (sup_tier_ro.c). Changes only while it comes */
 	_Atomic uint64_t back_flight; /* ops of the reading under way */
+	bool turns;		 /* tierd: it goes to be opened again at once */
 	bool away;		 /* publisher: nothing is lent to its committer any more */
 	bool closing, coming, back, back_last; /* publisher */
 	unsigned lent;		 /* publisher: ops at the committer */
@@ -162,16 +164,13 @@ void sup_tier_sized(struct sup_tier *t, uint64_t whole_bytes);
 void sup_tier_memory(struct sup_engine *e, const struct om_conf *conf);
 /* Any thread. */
 static inline int sup_tier_state(const struct sup_tier *t) { return atomic_load_explicit(&t->state, memory_order_relaxed); }
+static inline bool sup_tier_may_write(const struct sup_tier *t)
+{
+	return (atomic_load(&t->flags) & OM_TIERF_WRITABLE) && !atomic_load(&t->frozen);
+}
 /* It takes no new objects for no other reason than that it is being drained. */
-static inline bool sup_tier_drained(const struct sup_tier *t)
-{
-	return (atomic_load(&t->flags) & OM_TIERF_WRITABLE) && atomic_load(&t->draining);
-}
-
-static inline bool sup_tier_writable(const struct sup_tier *t)
-{
-	return (atomic_load(&t->flags) & OM_TIERF_WRITABLE) && !atomic_load(&t->draining);
-}
+static inline bool sup_tier_drained(const struct sup_tier *t) { return sup_tier_may_write(t) && atomic_load(&t->draining); }
+static inline bool sup_tier_writable(const struct sup_tier *t) { return sup_tier_may_write(t) && !atomic_load(&t->draining); }
 void sup_tier_fail(struct sup_tier *t, const char *why);
 /* Give the ballast file up: true if there was one. Committer. */
 bool sup_tier_ballast_drop(struct sup_tier *t);
@@ -179,6 +178,13 @@ bool sup_tier_ballast_drop(struct sup_tier *t);
 void sup_tier_catalog_size(struct sup_tier *t);
 /* Bytes that the filesystem takes beyond `used`, and did not at start; UINT64_MAX: cannot be known. Main loop. */
 uint64_t sup_tier_unaccounted(const struct sup_tier *t, uint64_t used);
+
+/* sup_tier_ro.c: is its filesystem read-only, by what it says (costs nothing) or by trying? Copy its catalog to state_dir (ret_dir), or say why not; such a copy goes. Blocks on disks. */
+#define SUP_RO_DIR_MAX 4200u
+bool sup_tier_ro_said(int rootfd);
+bool sup_tier_ro_tried(int rootfd);
+bool sup_tier_ro_catalog(const struct sup_engine *e, const struct sup_tier *t, char ret_dir[static SUP_RO_DIR_MAX], char *why, size_t cap);
+void sup_tier_ro_drop(const struct sup_engine *e, const struct sup_tier *t);
 
 /* sup_engine_roles.c: by its name; NULL: there is none. Main loop. */
 struct sup_tier *sup_tier_named(struct sup_engine *e, const char *name);

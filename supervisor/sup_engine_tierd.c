@@ -30,6 +30,7 @@ struct sight {
 	int error;
 	dev_t dev;
 	ino_t ino, mark;
+	bool ro;
 };
 
 struct sup_tierd {
@@ -83,12 +84,14 @@ static struct sight look_at(const struct sup_tier *t)
 	s.ino = st.st_ino;
 	(void)snprintf(path, sizeof(path), "%s/%s", t->conf->path, IDX_TIER_MARK_NAME);
 	s.mark = lstat(path, &st) == 0 ? st.st_ino : 0;
+	OM_AUTO_FD fd = open(t->conf->path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	s.ro = fd >= 0 && sup_tier_ro_said(fd);
 	return s;
 }
 
 static bool same_sight(const struct sight *a, const struct sight *b)
 {
-	return a->known == b->known && a->error == b->error && a->dev == b->dev && a->ino == b->ino && a->mark == b->mark;
+	return a->known == b->known && a->error == b->error && a->dev == b->dev && a->ino == b->ino && a->mark == b->mark && a->ro == b->ro;
 }
 
 /* Why a tier that is open is not there any more; NULL: it is. */
@@ -110,6 +113,22 @@ static const char *gone(const struct sup_tier *t, char *buf, size_t cap)
 	    dir.st_dev != named.st_dev || dir.st_ino != named.st_ino)
 		return "its directory objects/ is gone";
 	return NULL;
+}
+
+/* Its filesystem can be written no more, or again: the tier goes and comes, each time with the catalog for it. */
+static void turn(struct sup_engine *e, struct sup_tier *t)
+{
+	bool frozen = atomic_load(&t->frozen), ro = sup_tier_ro_said(t->rootfd);
+
+	if (!ro && (frozen || sup_tier_state(t) == OM_TIERS_FAILED))
+		ro = sup_tier_ro_tried(t->rootfd);
+	if (t->is_volatile || ro == frozen)
+		return;
+	t->turns = true;
+	atomic_store(&t->phase, SUP_PHASE_LEAVING);
+	om_log(OM_MSG_NOTE, "tier %s (%s): its filesystem %s: it is opened again", t->conf->name, t->conf->path,
+	       frozen ? "can be written again" : "has become read-only");
+	sup_tierd_mail(e, SUP_MAIL_AWAY, t, NULL);
 }
 
 static void leave(struct sup_engine *e, struct sup_tier *t, const char *why)
@@ -231,6 +250,9 @@ static void close_tier(struct sup_tierd *d, struct sup_tier *t)
 	d->failed[t->ix] = (struct sight){ .known = false };
 	(void)om_fault(OM_FAULT_TIER_CLOSED);
 	atomic_store(&t->phase, SUP_PHASE_ABSENT);
+	if (t->turns) /* it is there */
+		sup_tierd_order(e, SUP_ORDER_OPEN, t, false, 0);
+	t->turns = false;
 }
 
 static void forget(struct sup_tierd *d, struct sup_tier *t, bool lost, uint64_t cookie)
@@ -292,6 +314,8 @@ static void look_all(struct sup_tierd *d)
 		const char *why = phase == SUP_PHASE_PRESENT ? gone(t, buf, sizeof(buf)) : NULL;
 		if (why)
 			leave(e, t, why);
+		else if (phase == SUP_PHASE_PRESENT)
+			turn(e, t);
 		if (phase != SUP_PHASE_ABSENT || t->forgotten)
 			continue;
 		struct sight now = look_at(t);

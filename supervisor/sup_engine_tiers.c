@@ -122,6 +122,7 @@ static void take_over(struct sup_tier *t, struct sup_tier *n)
 	atomic_store(&t->objects, atomic_load(&n->objects));
 	atomic_store(&t->cat_bytes, atomic_load(&n->cat_bytes));
 	t->owes_rebuild = n->owes_rebuild;
+	atomic_store(&t->frozen, atomic_load(&n->frozen));
 	t->ballast = n->ballast;
 	sup_owner_tier(e, t, &n->owned);
 }

@@ -243,7 +243,11 @@ static void check_tier(struct flight *f, const struct om_conf_backend *b)
 		PROBLEM("tier %s: %s: %s; it would be absent", b->name, b->path, strerror(errno));
 		return;
 	}
-	if (be_probe(fd, b->type, b->allow_swap, &probe, why, sizeof(why)) < 0) {
+	int err = be_probe(fd, b->type, b->allow_swap, &probe, why, sizeof(why));
+	if (err == -OBJM_STATUS_READ_ONLY && b->type != OM_TIER_MEMORY) {
+		NOTE("tier %s (%s): its filesystem is read-only: it would serve what it holds and take nothing", b->name, b->path);
+		why[0] = '\0';
+	} else if (err < 0) {
 		PROBLEM("tier %s (%s): %s; it would be absent", b->name, b->path, why);
 		return;
 	}

@@ -147,6 +147,8 @@ static bool open_catalog(struct sup_engine *e, struct sup_tier *t, const struct 
 {
 	const char *fs = om_fs_remote(t->conf->index_path);
 	struct idx_cat_params p = { .dir = t->conf->index_path, .tier = id->number };
+	bool frozen = atomic_load(&t->frozen);
+	char copy[SUP_RO_DIR_MAX], said[224];
 	struct idx_cat_info info;
 
 	if (fs) {
@@ -157,14 +159,20 @@ static bool open_catalog(struct sup_engine *e, struct sup_tier *t, const struct 
 	}
 	if (t->is_volatile)
 		p.flags |= IDX_CAT_VOLATILE;
+	if (!frozen)
+		sup_tier_ro_drop(e, t);
+	else if (!sup_tier_ro_catalog(e, t, copy, said, sizeof(said)))
+		return absent(t, "its catalog cannot be opened", said);
+	else
+		p.dir = copy;
 	memcpy(p.secret, sup_engine_secret(e), sizeof(p.secret));
 	memcpy(p.tier_id, id->tier_id, sizeof(p.tier_id));
 	memcpy(p.install_id, idx_state_identity(e->state)->install_id, sizeof(p.install_id));
 	struct idx_cat *cat = NULL;
 	int err = idx_cat_open(&p, &cat);
-	if (err == 0 && !t->conf->persist_index && !t->is_volatile)
+	if (err == 0 && !t->conf->persist_index && !t->is_volatile && !frozen)
 		err = make_again(&p, &cat);
-	if (err == -OBJM_STATUS_CORRUPT || (err == -OBJM_STATUS_PRECONDITION_FAILED && adopt)) {
+	if (!frozen && (err == -OBJM_STATUS_CORRUPT || (err == -OBJM_STATUS_PRECONDITION_FAILED && adopt))) {
 		om_log(OM_MSG_CATALOG, "tier %s: %s: it is set aside and made again from the files", t->conf->name, idx_cat_message());
 		err = idx_cat_set_aside(p.dir);
 		if (err == 0)
@@ -175,6 +183,10 @@ static bool open_catalog(struct sup_engine *e, struct sup_tier *t, const struct 
 	t->cat = cat;
 	idx_cat_info(t->cat, &info);
 	t->owes_rebuild = !info.complete && !is_new;
+	if (frozen && t->owes_rebuild) {
+		idx_cat_close(OM_TAKE_PTR(t->cat));
+		return absent(t, "its catalog is not whole", "it can only be made again once the filesystem can be written");
+	}
 	if (is_new && !info.complete) {
 		struct idx_cat_txn *txn;
 		err = idx_cat_txn_begin(t->cat, &txn);
@@ -374,8 +386,12 @@ static bool open_all(struct sup_engine *e, struct sup_tier *t)
 
 	if (!open_dirs(t))
 		return false;
-	if (be_probe(t->rootfd, t->conf->type, t->conf->allow_swap, &probe, why, sizeof(why)) < 0)
+	int err = be_probe(t->rootfd, t->conf->type, t->conf->allow_swap, &probe, why, sizeof(why));
+	atomic_store(&t->frozen, err == -OBJM_STATUS_READ_ONLY && !t->is_volatile && sup_tier_ro_tried(t->rootfd));
+	if (err < 0 && !atomic_load(&t->frozen))
 		return absent(t, "it cannot be used", why);
+	if (atomic_load(&t->frozen))
+		why[0] = '\0';
 	if (probe.swap_exposed)
 		om_log(OM_MSG_TIER_SWAP, "tier %s (%s): swap is on and the filesystem is not mounted noswap: ephemeral bytes may reach a "
 		       "disk (allow_swap)", t->conf->name, t->conf->path);
@@ -384,7 +400,7 @@ static bool open_all(struct sup_engine *e, struct sup_tier *t)
 	if (!identify(e, t, adopt, &id, &is_new))
 		return false;
 	if (be_dir_prepare(t->rootfd, &t->objectsfd, &t->stagingfd) < 0)
-		return absent(t, "cannot make objects/ and staging/", strerror(errno));
+		return absent(t, "cannot open objects/ and staging/, or make them", strerror(errno));
 	if (t->is_volatile && be_dir_init(&t->be, t->objectsfd, t->stagingfd, probe.caps, 0) < 0)
 		return absent(t, "cannot open its directories", strerror(errno));
 	t->no = id.number;
@@ -397,7 +413,8 @@ static bool open_all(struct sup_engine *e, struct sup_tier *t)
 	if (!open_catalog(e, t, &id, is_new, adopt))
 		return false;
 	read_totals(t);
-	make_ballast(t);
+	if (!atomic_load(&t->frozen))
+		make_ballast(t);
 	sup_tier_catalog_size(t);
 	find_base(t);
 	return true;
@@ -419,13 +436,17 @@ void sup_tier_open(struct sup_engine *e, struct sup_tier *t)
 			t->no = row.number;
 		om_close(&t->objectsfd);
 		om_close(&t->stagingfd);
+		atomic_store(&t->frozen, false);
 		atomic_store(&t->state, OM_TIERS_ABSENT);
 		return;
 	}
 	int state = t->owes_rebuild ? OM_TIERS_REBUILDING : OM_TIERS_READY;
-	if (state == OM_TIERS_READY && !(atomic_load(&t->flags) & OM_TIERF_WRITABLE))
+	if (state == OM_TIERS_READY && !sup_tier_may_write(t))
 		state = OM_TIERS_READONLY;
 	atomic_store(&t->state, state);
+	if (atomic_load(&t->frozen))
+		om_log(OM_MSG_TIER_READONLY, "tier %s (%s): its filesystem is read-only: it serves what it holds and takes nothing; what is deleted or "
+		       "replaced goes from its files when it can be written again, which is noticed by itself", t->conf->name, t->conf->path);
 	om_log(OM_MSG_TIER_READY, "tier %s (%s, %s): %llu objects, %llu bytes of %llu", t->conf->name, t->conf->path,
 	       om_tier_type_name(t->conf->type), (unsigned long long)atomic_load(&t->objects),
 	       (unsigned long long)atomic_load(&t->used_bytes), (unsigned long long)atomic_load(&t->capacity_bytes));
