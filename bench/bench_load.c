@@ -35,7 +35,9 @@ struct gate {
 
 /* What to ask for is the generator's business and should not cost its client time. */
 struct names {
-	struct bench_item *items; /* by object; NULL: too many */
+	struct spot {
+		uint32_t at, len; /* in `text` */
+	} *spots;		  /* by object; NULL: too many. Small, because the clients' caches hold them, too */
 	char *text;
 };
 
@@ -58,22 +60,22 @@ struct load {
 
 static bool make_names(const struct bench_opts *o, struct names *ret)
 {
-	char *at;
+	uint32_t at = 0;
 
 	if (o->objects > NAMES_MAX)
 		return true;
-	ret->items = calloc(o->objects, sizeof(*ret->items));
-	at = ret->text = malloc(o->objects * BENCH_URI_MAX);
-	for (uint64_t i = 0; at && ret->items && i < o->objects; i++) {
-		ret->items[i] = (struct bench_item){.number = i, .uri = at, .uri_len = bench_uri(o, i, at)};
-		at += ret->items[i].uri_len + 1; /* one behind the other: as a program has its names, not a page each */
+	ret->spots = calloc(o->objects, sizeof(*ret->spots));
+	ret->text = malloc(o->objects * BENCH_URI_MAX);
+	for (uint64_t i = 0; ret->text && ret->spots && i < o->objects; i++) {
+		ret->spots[i] = (struct spot){.at = at, .len = bench_uri(o, i, ret->text + at)};
+		at += ret->spots[i].len + 1; /* one behind the other: as a program has its names, not a page each */
 	}
-	return at && ret->items;
+	return ret->text && ret->spots;
 }
 
 static void free_names(struct names *n)
 {
-	free(n->items);
+	free(n->spots);
 	free(n->text);
 }
 
@@ -81,11 +83,12 @@ static void name(struct load *l, unsigned i, uint64_t number)
 {
 	struct bench_item *item = &l->batch->items[i];
 
-	if (l->names->items) {
-		*item = l->names->items[number];
+	item->number = number;
+	if (l->names->spots) {
+		item->uri = l->names->text + l->names->spots[number].at;
+		item->uri_len = l->names->spots[number].len;
 		return;
 	}
-	item->number = number;
 	item->uri = l->batch->uris[i];
 	item->uri_len = bench_uri(l->o, number, l->batch->uris[i]);
 }
@@ -388,7 +391,7 @@ static int load(const struct bench_opts *o, const char *what, double puts, bool 
 {
 	const struct bench_driver *driver = driver_of(o), *store;
 	struct bench_pick *pick = NULL;
-	struct names names = {.items = NULL};
+	struct names names = {.spots = NULL};
 	int r = BENCH_OK;
 
 	if (!driver)

@@ -12,7 +12,7 @@ static int build(objm_t *s, const struct objm_req *req)
 	struct om_proto_ext ext = {
 		.op = req->op, .flags = req->flags, .id = s->next_id, .payload_len = req->payload_len};
 	struct om_proto_wr wr;
-	size_t at, i, want = 16384;
+	size_t at, want = 16384;
 	uint8_t *p;
 	int n;
 
@@ -27,8 +27,7 @@ static int build(objm_t *s, const struct objm_req *req)
 		}
 		om_proto_wr_init(&wr, s->tx, s->tx_cap);
 		at = om_proto_ext_open(&wr);
-		for (i = 0; i < req->uris_count; i++)
-			om_proto_tlv_put(&wr, OM_PROTO_TAG_URI, req->uris[i].p, req->uris[i].len);
+		om_proto_uris_put(&wr, req->uris, req->uris_count);
 		om_proto_body_put(&wr, &req->body);
 		n = om_proto_ext_close(&wr, at, &ext);
 		if (n != -OBJM_STATUS_TOO_LARGE || want >= OM_PROTO_MSG_MAX)

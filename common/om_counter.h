@@ -71,13 +71,13 @@ static inline void om_count_own(enum om_counter c, uint64_t n)
 	_Atomic uint64_t *p = &om_counter_self->v[c];
 	atomic_store_explicit(p, atomic_load_explicit(p, memory_order_relaxed) + n, memory_order_relaxed);
 }
-/* A GET was answered from this tier; one thread of the process counts. */
-static inline void om_count_tier(unsigned tier)
+/* `n` GETs were answered from this tier; one thread of the process counts. */
+static inline void om_count_tier(unsigned tier, uint64_t n)
 {
 	if (tier >= OM_TIERS_MAX)
 		return;
 	_Atomic uint64_t *p = &om_counter_self->tier_gets[tier];
-	atomic_store_explicit(p, atomic_load_explicit(p, memory_order_relaxed) + 1, memory_order_relaxed);
+	atomic_store_explicit(p, atomic_load_explicit(p, memory_order_relaxed) + n, memory_order_relaxed);
 }
 static inline void om_gauge(enum om_counter c, uint64_t v)
 {

@@ -23,7 +23,7 @@ void wrk_answer_lost(struct wrk_req *r)
 void wrk_answer_count(const struct wrk_req *r, int status)
 {
 	if (r->op == OM_PROTO_OP_GET && status == 0)
-		om_count_tier(r->ent.tier);
+		om_count_tier(r->ent.tier, 1);
 	if (r->op == OM_PROTO_OP_GET)
 		om_count_own(status == 0 ? OM_C_GET_HIT : status == -OBJM_STATUS_NOT_FOUND ? OM_C_GET_MISS : OM_C_GET_ERROR, 1);
 }

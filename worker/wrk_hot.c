@@ -186,7 +186,7 @@ static unsigned wrk_hot_singles(struct wrk_conn *c, struct wrk_req_item *items, 
 		struct wrk_req_item *it = &items[k];
 
 		it->fde = NULL;
-		om_count_tier(it->ent.tier);
+		om_count_tier(it->ent.tier, 1);
 		(void)wrk_hot_encode(p + k * OM_PROTO_GET_ANSWER, it->in.u.ext.id, 0, -1, &it->ent, idx_key_bucket(&it->key), it->gen);
 		wrk_hot.slot[k] = it->slot;
 	}
@@ -217,7 +217,8 @@ static void wrk_hot_keys(const struct wrk *w, const struct om_proto_str *uris, u
 static bool wrk_hot_part(struct wrk_conn *c, uint32_t id, const struct om_proto_str *uris, unsigned first, unsigned n, unsigned *left)
 {
 	uint8_t *p = wrk_out_room(&c->out, (size_t)n * OM_PROTO_GET_ANSWER_MAX);
-	unsigned k = 0;
+	unsigned k = 0, counted = 0;
+	uint8_t tier = 0;
 
 	if (!p) { /* the long way says it */
 		memset(wrk_hot.done + first, 0, n);
@@ -232,11 +233,16 @@ static bool wrk_hot_part(struct wrk_conn *c, uint32_t id, const struct om_proto_
 		wrk_hot.done[first + i] = hot;
 		if (!hot)
 			continue;
-		om_count_tier(e->tier);
-		(void)wrk_hot_encode(p + k * OM_PROTO_GET_ANSWER_MAX, id, --*left ? OM_PROTO_F_MORE : 0, (int)(first + i), e,
-				     idx_key_bucket(&wrk_hot.key[i]), wrk_hot.gen[i]);
+		if (e->tier != tier) { /* it rarely is another one */
+			om_count_tier(tier, k - counted);
+			tier = e->tier;
+			counted = k;
+		}
+		p += wrk_hot_encode(p, id, --*left ? OM_PROTO_F_MORE : 0, (int)(first + i), e, idx_key_bucket(&wrk_hot.key[i]),
+				    wrk_hot.gen[i]);
 		wrk_hot.slot[k++] = wrk_hot.slot[i];
 	}
+	om_count_tier(tier, k - counted);
 	wrk_hot_count(c->w, wrk_hot.slot, k);
 	return k == 0 || wrk_hot_queue(c, OM_PROTO_GET_ANSWER_MAX, k);
 }

@@ -570,6 +570,9 @@ void om_proto_req_body_why(const struct om_proto_ext *ext, char ret[static OM_PR
  */
 unsigned om_proto_get_uris(const struct om_proto_ext *ext, struct om_proto_str *ret_uris, unsigned max);
 
+/** URI TLVs into a request, as om_proto_tlv_put() of one after the other. */
+void om_proto_uris_put(struct om_proto_wr *wr, const struct om_proto_str *uris, size_t n);
+
 /**
  * And its answer: a whole OK frame with OBJ and one descriptor, the same bytes that om_proto_ext_encode() makes.
  * @param index  of the URI in its request; negative: it had one (no INDEX in the answer)

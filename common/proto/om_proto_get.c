@@ -31,28 +31,71 @@ unsigned om_proto_get_uris(const struct om_proto_ext *ext, struct om_proto_str *
 	return n;
 }
 
+/* Names are short: what they cost is the call. */
+static inline void copy(uint8_t *to, const char *from, size_t n)
+{
+	uint64_t a, b;
+	uint32_t c, d;
+
+	if (n >= 8 && n <= 16) {
+		memcpy(&a, from, 8);
+		memcpy(&b, from + n - 8, 8);
+		memcpy(to, &a, 8);
+		memcpy(to + n - 8, &b, 8);
+	} else if (n >= 4 && n < 8) {
+		memcpy(&c, from, 4);
+		memcpy(&d, from + n - 4, 4);
+		memcpy(to, &c, 4);
+		memcpy(to + n - 4, &d, 4);
+	} else {
+		memcpy(to, from, n);
+	}
+}
+
+void om_proto_uris_put(struct om_proto_wr *wr, const struct om_proto_str *uris, size_t n)
+{
+	uint8_t *p = wr->err ? NULL : wr->buf + wr->len, *end = wr->buf + wr->cap;
+	size_t i;
+
+	for (i = 0; p && i < n; i++) {
+		size_t len = uris[i].len;
+
+		if (len == 0 || len > OM_URI_MAX || (size_t)(end - p) < OM_PROTO_TLV_HDR + len)
+			break;
+		om_be32_put(p, (uint32_t)OM_PROTO_TAG_URI << 16 | (uint32_t)len);
+		copy(p + OM_PROTO_TLV_HDR, uris[i].p, len);
+		p += OM_PROTO_TLV_HDR + len;
+	}
+	if (p)
+		wr->len = (size_t)(p - wr->buf);
+	if (p && i < n)
+		om_proto_tlv_put(wr, OM_PROTO_TAG_URI, uris[i].p, uris[i].len); /* says why not */
+}
+
+/*
+ * The head of an answer in numbers: type, operation, status, descriptors, flags, 0 in the first eight bytes; id and length in the
+ * next; no payload; the tag and the length of OBJ.
+ */
+#define HEAD ((uint64_t)OM_PROTO_T_EXT << 56 | (uint64_t)(OM_PROTO_OP_GET | OM_PROTO_OP_RESPONSE) << 48 | \
+	      (uint64_t)OBJM_STATUS_OK << 40 | UINT64_C(1) << 32)
+#define HEAD_FLAGS(flags) ((uint64_t)(flags) << 16)
+#define HEAD_OBJ ((uint32_t)OM_PROTO_TAG_OBJ << 16 | OM_PROTO_OBJ_LEN)
+#define TAIL_INDEX ((uint32_t)OM_PROTO_TAG_INDEX << 16 | 2u)
+
 size_t om_proto_get_answer(uint32_t id, uint16_t flags, int index, const struct om_proto_obj *obj, uint8_t *buf)
 {
 	uint8_t *p = buf + OM_PROTO_EXT_HDR + OM_PROTO_TLV_HDR;
 	size_t len = index < 0 ? OM_PROTO_GET_ANSWER : OM_PROTO_GET_ANSWER_MAX;
 
-	buf[0] = OM_PROTO_T_EXT;
-	buf[1] = OM_PROTO_OP_GET | OM_PROTO_OP_RESPONSE;
-	buf[2] = OBJM_STATUS_OK;
-	buf[3] = 1; /* descriptors */
-	om_be16_put(buf + 4, flags);
-	om_be16_put(buf + 6, 0);
-	om_be32_put(buf + 8, id);
-	om_be32_put(buf + 12, (uint32_t)(len - OM_PROTO_EXT_HDR));
+	om_be64_put(buf, HEAD | HEAD_FLAGS(flags));
+	om_be64_put(buf + 8, (uint64_t)id << 32 | (len - OM_PROTO_EXT_HDR));
 	om_be64_put(buf + 16, 0);
-	om_be16_put(buf + OM_PROTO_EXT_HDR, OM_PROTO_TAG_OBJ);
-	om_be16_put(buf + OM_PROTO_EXT_HDR + 2, OM_PROTO_OBJ_LEN);
+	om_be32_put(buf + OM_PROTO_EXT_HDR, HEAD_OBJ);
 	om_proto_obj_put(p, obj);
 	if (index < 0)
 		return len;
 	p += OM_PROTO_OBJ_LEN;
-	om_be16_put(p, OM_PROTO_TAG_INDEX);
-	om_be16_put(p + 2, 2);
+	om_be32_put(p, TAIL_INDEX);
 	om_be16_put(p + 4, (uint16_t)index);
 	return len;
 }
@@ -60,27 +103,28 @@ size_t om_proto_get_answer(uint32_t id, uint16_t flags, int index, const struct 
 size_t om_proto_get_answer_read(const uint8_t *buf, size_t len, uint32_t id, uint16_t *ret_flags, int *ret_index,
 				const uint8_t **ret_obj)
 {
-	static const uint8_t begin[4] = { OM_PROTO_T_EXT, OM_PROTO_OP_GET | OM_PROTO_OP_RESPONSE, OBJM_STATUS_OK, 1 };
 	const uint8_t *p = buf + OM_PROTO_EXT_HDR + OM_PROTO_TLV_HDR;
-	uint16_t flags;
+	uint64_t head, rest;
 	size_t n;
 
-	if (len < OM_PROTO_GET_ANSWER || memcmp(buf, begin, sizeof(begin)) != 0 || om_be16_get(buf + 6) ||
-	    om_be32_get(buf + 8) != id || om_be64_get(buf + 16) || om_be16_get(buf + OM_PROTO_EXT_HDR) != OM_PROTO_TAG_OBJ ||
-	    om_be16_get(buf + OM_PROTO_EXT_HDR + 2) != OM_PROTO_OBJ_LEN)
+	if (len < OM_PROTO_GET_ANSWER)
 		return 0;
-	flags = om_be16_get(buf + 4);
-	n = OM_PROTO_EXT_HDR + (size_t)om_be32_get(buf + 12);
-	if ((flags & ~OM_PROTO_F_MORE) || (n != OM_PROTO_GET_ANSWER && (n != OM_PROTO_GET_ANSWER_MAX || len < n)))
+	head = om_be64_get(buf);
+	rest = om_be64_get(buf + 8);
+	if ((head & ~HEAD_FLAGS(OM_PROTO_F_MORE)) != HEAD || rest >> 32 != id || om_be64_get(buf + 16) ||
+	    om_be32_get(buf + OM_PROTO_EXT_HDR) != HEAD_OBJ)
+		return 0;
+	n = OM_PROTO_EXT_HDR + (size_t)(uint32_t)rest;
+	if (n != OM_PROTO_GET_ANSWER && (n != OM_PROTO_GET_ANSWER_MAX || len < n))
 		return 0;
 	if (n == OM_PROTO_GET_ANSWER_MAX) {
-		if (om_be16_get(p + OM_PROTO_OBJ_LEN) != OM_PROTO_TAG_INDEX || om_be16_get(p + OM_PROTO_OBJ_LEN + 2) != 2)
+		if (om_be32_get(p + OM_PROTO_OBJ_LEN) != TAIL_INDEX)
 			return 0;
 		*ret_index = om_be16_get(p + OM_PROTO_OBJ_LEN + 4);
 	} else {
 		*ret_index = -1;
 	}
-	*ret_flags = flags;
+	*ret_flags = head == HEAD ? 0 : OM_PROTO_F_MORE;
 	*ret_obj = p;
 	return n;
 }

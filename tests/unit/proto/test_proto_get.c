@@ -104,6 +104,41 @@ static void test_answer_read(void **state)
 	}
 }
 
+/* URIs in one go are the same bytes, and the same refusals, as one TLV after the other. */
+static void test_uris_put(void **state)
+{
+	static const uint32_t lens[] = { 1, 2, 3, 4, 5, 7, 8, 9, 15, 16, 17, 24, 255, OM_URI_MAX, 0, OM_URI_MAX + 1 };
+	static uint8_t one[8192], all[8192];
+	struct om_proto_str uris[OM_ARRAY_SIZE(lens)];
+
+	(void)state;
+	for (uint32_t i = 0; i < sizeof(buf); i++)
+		buf[i] = (uint8_t)(i * 7 + i / 256);
+	for (size_t from = 0; from < OM_ARRAY_SIZE(lens); from++) {
+		for (size_t cap = 0; cap < sizeof(one); cap = cap < 100 ? cap + 1 : cap * 5 / 4) {
+			struct om_proto_wr a, b;
+			size_t n = 0;
+
+			for (size_t i = from; i < OM_ARRAY_SIZE(lens); i++)
+				uris[n++] = (struct om_proto_str){ (const char *)buf + 4096 * i, lens[i] };
+			memset(one, 0x5a, sizeof(one));
+			memset(all, 0x5a, sizeof(all));
+			om_proto_wr_init(&a, one, cap);
+			om_proto_wr_init(&b, all, cap);
+			a.len = b.len = OM_MIN(cap, (size_t)3);
+			for (size_t i = 0; i < n; i++)
+				om_proto_tlv_put(&a, OM_PROTO_TAG_URI, uris[i].p, uris[i].len);
+			om_proto_uris_put(&b, uris, n);
+			assert_int_equal(a.err, b.err);
+			assert_int_equal(a.len, b.len);
+			assert_memory_equal(one, all, sizeof(one)); /* nothing behind the end either */
+			om_proto_uris_put(&b, uris, n); /* an error stays */
+			assert_int_equal(a.err, b.err);
+			assert_int_equal(a.len, b.len);
+		}
+	}
+}
+
 struct tlv {
 	uint16_t tag;
 	uint32_t len;
@@ -192,6 +227,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_answer),
 		cmocka_unit_test(test_answer_read),
+		cmocka_unit_test(test_uris_put),
 		cmocka_unit_test(test_uris),
 	};
 
