@@ -154,6 +154,7 @@ static struct sup_engine *engine_new(const struct om_conf *conf, const struct su
 	e->rm_late_end = &e->rm_late;
 	atomic_init(&e->late_ns, SUP_LATE_NS);
 	atomic_init(&e->late_from, SUP_LATE_FROM);
+	atomic_init(&e->rm_max, SUP_REAP_QUEUE_MAX);
 	e->jobs_end = &e->jobs;
 	pthread_mutex_init(&e->seg_lock, NULL);
 	pthread_mutex_init(&e->inbox_lock, NULL);

@@ -239,6 +239,7 @@ struct sup_engine {
 	uint64_t late_bytes, late_second;
 	_Atomic uint64_t late_ns; /* SUP_LATE_NS; a test has another */
 	_Atomic unsigned late_from; /* SUP_LATE_FROM, the same */
+	_Atomic uint64_t rm_max;    /* SUP_REAP_QUEUE_MAX, the same */
 	unsigned late_now, late_before;	       /* removals that came in this second, and in the one before */
 	struct sup_removal *rm_flight;	       /* at the lifecycle process */
 	struct sup_removal *rm_failed;	       /* given up until the next start */

@@ -354,7 +354,7 @@ static bool intake_held(const struct sup_engine *e, const struct sup_child *c)
 		return true;
 	if (c->role == OM_ROLE_LIFECYCLE)
 		return e->n_ops - e->n_sets > 4 * SUP_BATCH_MAX; /* scans go at the committers' pace; SETs wait for what is read here */
-	return e->stalled || e->n_rm > SUP_REAP_QUEUE_MAX || (e->id_next == e->id_end && !e->id2_end);
+	return e->stalled || e->n_rm > atomic_load(&e->rm_max) || (e->id_next == e->id_end && !e->id2_end);
 }
 
 static bool take_ring(struct sup_engine *e, unsigned place)

@@ -2,7 +2,10 @@
  * test_engine_room.c: what tiers hold and promise: nothing beyond their capacity, whoever asks in whatever order; who waits for
  * room gets it first.
  */
+#include <limits.h>
+
 #include "engine_moves.h"
+#include "supervisor/sup_engine_int.h"
 
 #define MB (UINT64_C(1) << 20)
 
@@ -219,6 +222,50 @@ static void test_waiter_dies(void **state)
 	assert_int_equal(reserve(x, "memory", 1, 200 * MB), 0);
 }
 
+/* Nobody removes files: deletes are taken until as many removals wait as may, then changes wait in their ring, and nothing grows. */
+static void test_removals_are_bounded(void **state)
+{
+	struct world *x = *state;
+	enum { MAX = 8, ALL = SUP_REAP_WINDOW + MAX + 40 };
+	struct om_op_delete d = { .hdr.type = OM_OP_DELETE };
+	char uri[32];
+	unsigned done;
+
+	atomic_store(&x->e->rm_max, MAX);
+	atomic_store(&x->e->late_from, UINT_MAX); /* none rests before it is asked for */
+	for (unsigned i = 0; i < ALL; i++) {
+		(void)snprintf(uri, sizeof(uri), "/r/%04u", i);
+		(void)put(x, uri, "disk", 0);
+	}
+	wait_complete(x);
+	x->l.idle = true;
+	for (done = 0; done < SUP_REAP_WINDOW + MAX + 1; done++) { /* each is published before the next is sent */
+		(void)snprintf(uri, sizeof(uri), "/r/%04u", done);
+		assert_int_equal(del(x, uri), 0);
+	}
+	struct sup_engine_stat st;
+	uint64_t one = x->w.req + 1;
+	for (; done < ALL; done++) {
+		(void)snprintf(uri, sizeof(uri), "/r/%04u", done);
+		d.uri_len = (uint16_t)strlen(uri);
+		put_msg(&x->w, &d, sizeof(d), uri, NULL, 0);
+	}
+	for (int i = 0; i < 200; i++, usleep(1000)) { /* the bound holds for as long as nothing is removed */
+		size_t len;
+		assert_int_equal(om_ring_get(&x->w.ring, msg.b, sizeof(msg.b), &len), -OBJM_STATUS_WOULD_BLOCK);
+	}
+	sup_engine_stat(x->e, &st);
+	assert_true(st.pending_removals >= SUP_REAP_WINDOW + MAX && st.pending_removals <= SUP_REAP_WINDOW + MAX + 1);
+	x->l.idle = false;
+	for (; one <= x->w.req; one++) { /* and all of them are answered once files go again */
+		next(x);
+		assert_int_equal(msg.hdr.type, OM_OP_VERDICT);
+		assert_int_equal(((struct om_op_verdict *)(void *)msg.b)->status, 0);
+	}
+	wait_complete(x);
+	WORLD_UNTIL(x, (sup_engine_stat(x->e, &st), st.pending_removals == 0));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -229,6 +276,7 @@ int main(void)
 		T(test_waits_for_room),
 		T(test_waits_no_longer),
 		T(test_waiter_dies),
+		T(test_removals_are_bounded),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
