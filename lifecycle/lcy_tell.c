@@ -116,10 +116,12 @@ static void next_move(const struct lcy *l, uint32_t slot, const struct idx_ent *
 
 	if (e->expiry_s && e->expiry_s <= now_s)
 		(void)snprintf(ret, len, "it has expired and is removed");
-	else if (e->home < OM_TIERS_MAX && l->tiers[e->home].drain)
-		(void)snprintf(ret, len, "tier %s is being drained: it moves to another one", lcy_tier_name(l, e->home));
+	else if ((e->flags & OM_OBJ_PINNED) && e->home < OM_TIERS_MAX && l->tiers[e->home].drain)
+		(void)snprintf(ret, len, "it stays, though tier %s is being drained: it is pinned, so unpin it", lcy_tier_name(l, e->home));
 	else if (e->flags & OM_OBJ_PINNED)
 		(void)snprintf(ret, len, "it stays: it is pinned");
+	else if (e->home < OM_TIERS_MAX && l->tiers[e->home].drain)
+		(void)snprintf(ret, len, "tier %s is being drained: it moves to another one", lcy_tier_name(l, e->home));
 	else if (lcy_plan_judge(l, slot, e, v->heat, now_ns, now_s, &cand))
 		(void)snprintf(ret, len, "it is %s (%.3f) than %s (%.3f): it moves to tier %s %s, among the %s %u",
 			       v->heat > c->hot_threshold ? "hotter" : "colder", v->heat,
@@ -135,6 +137,17 @@ static void next_move(const struct lcy *l, uint32_t slot, const struct idx_ent *
 		(void)snprintf(ret, len, "nothing: its heat is between the thresholds, or no other tier would take it");
 }
 
+/* What ends it, whatever else happens. */
+static void next_end(const struct lcy *l, const struct idx_ent *e, char *text, size_t cap)
+{
+	size_t n = strlen(text);
+
+	if (e->expiry_s > l->now_s)
+		n += (size_t)snprintf(text + n, cap - n, "; it expires in %llu s", (unsigned long long)(e->expiry_s - l->now_s));
+	if ((e->flags & OM_OBJ_EVICTABLE) && !(e->flags & OM_OBJ_PINNED) && !(e->expiry_s && e->expiry_s <= l->now_s))
+		(void)snprintf(text + n, cap - n, "; it may be removed when its tier needs room");
+}
+
 json_t *lcy_tell_explain(struct lcy *l, uint32_t slot, const struct idx_ent *e)
 {
 	const struct lcy_job *job = lcy_moves_find(&l->moves, e->id);
@@ -143,7 +156,8 @@ json_t *lcy_tell_explain(struct lcy *l, uint32_t slot, const struct idx_ent *e)
 
 	(void)idx_heat_get(&l->heat, slot, l->now_s, e->since_s, &v);
 	why_here(l, e, why, sizeof(why));
-	next_move(l, slot, e, &v, next, sizeof(next));
+	next_move(l, slot, e, &v, next, sizeof(next) - 128);
+	next_end(l, e, next, sizeof(next));
 	if (job)
 		(void)snprintf(working, sizeof(working), job->kind == LCY_JOB_DROP ? "it is being removed from tier %s%.0s" : "it is on its way from tier %s to tier %s",
 			       lcy_tier_name(l, job->from), lcy_tier_name(l, job->to));

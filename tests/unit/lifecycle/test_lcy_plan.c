@@ -364,6 +364,8 @@ static void test_drain(void **state)
 	assert_non_null(strstr(w->answer, "\"objects_left\":1"));
 	assert_non_null(strstr(w->answer, "\"moved\":29"));
 	assert_non_null(strstr(w->answer, "\"stuck\":1"));
+	assert_int_equal(world_task(w, OM_TASK_EXPLAIN, name(7), 0, 0), 0);
+	assert_non_null(strstr(w->answer, "it is pinned, so unpin it"));
 	/* a new process goes on with it; also after a restart of the daemon */
 	world_restart(w, false);
 	assert_true(w->l.tiers[FAST].drain);
@@ -438,6 +440,9 @@ static void test_tasks(void **state)
 	assert_int_equal(world_task(w, OM_TASK_EXPLAIN, "/a", 0, 0), 0);
 	assert_non_null(strstr(w->answer, "hotter"));
 	assert_non_null(strstr(w->answer, "tier fast"));
+	(void)world_put(w, "/evict", KB, FAST, OM_OBJ_EVICTABLE, w->clock_s + 77);
+	assert_int_equal(world_task(w, OM_TASK_EXPLAIN, "/evict", 0, 0), 0);
+	assert_non_null(strstr(w->answer, "it expires in 77 s; it may be removed when its tier needs room"));
 	assert_int_equal(world_task(w, OM_TASK_EXPLAIN, "/none", 0, 0), -OBJM_STATUS_NOT_FOUND);
 	assert_int_equal(world_task(w, OM_TASK_EXPLAIN, NULL, 0, 0), -OBJM_STATUS_INVALID_REQUEST);
 
