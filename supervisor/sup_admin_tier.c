@@ -89,6 +89,8 @@ int sup_admin_run_TIER_REBUILD(struct sup_admin_call *call)
 		return sup_admin_no_tier(call, name);
 	if (err == -OBJM_STATUS_UNAVAILABLE)
 		return sup_admin_say(call, err, "tier \"%.64s\" is not there", name);
+	if (err == -OBJM_STATUS_READ_ONLY)
+		return sup_admin_say(call, err, "tier \"%.64s\": its filesystem is read-only, and so is its catalog", name);
 	if (err == -OBJM_STATUS_BUSY)
 		return sup_admin_say(call, err, "a rebuild of tier \"%.64s\" is under way; objmctl tier list shows its progress", name);
 	if (err == 0)
@@ -105,6 +107,7 @@ static void on_order(void *arg, const struct sup_engine_answer *a)
 	struct sup_admin_call *call = arg;
 	const char *name = sup_admin_str(call, "name");
 
+	call->todo = ""; /* the texts say what helps; the statuses' own advice is for objects */
 	if (a->status < 0 && a->text_len)
 		(void)sup_admin_say(call, a->status, "tier \"%.64s\": %.*s", name, (int)OM_MIN(a->text_len, (size_t)300), a->text);
 	else if (a->status == -OBJM_STATUS_TIMEOUT)
@@ -118,9 +121,11 @@ static int order(struct sup_admin_call *call, enum sup_engine_order what)
 	const char *name = sup_admin_str(call, "name");
 	int err = sup_engine_tier_order(call->sup->engine, name, what, sup_admin_flag(call, "lost"), ORDER_WAIT_MS, on_order, call);
 
-	if (err == -OBJM_STATUS_NOT_FOUND)
+	if (err == -OBJM_STATUS_NOT_FOUND) {
+		call->todo = "";
 		return sup_admin_say(call, err, "there is no tier \"%.64s\"; a new one goes into %.200s, then reload", name,
 				     call->sup->conf->file);
+	}
 	if (err < 0)
 		return err;
 	sup_admin_put(call->reply, "tier", sup_admin_text(name));

@@ -61,6 +61,7 @@ missing() { objm get "$1" 2>&1 >/dev/null | grep -q "no such object"; }
 	serves /d/2 new
 	missing /d/none
 	fails 1 "there already" objmctl tier add disk
+	[ "$(objmctl tier add disk 2>&1 | grep -c version)" = 0 ] # which is said of objects
 	fails 1 'no tier "nosuch"' objmctl tier add nosuch
 	printf x | objm put /d/3 -
 	serves /d/3 x

@@ -55,6 +55,7 @@ holds() {
 	[ "$(objm stat --json /d/3 | json "s['tier']")" = second ]
 	holds
 	[ "$(tier disk removal_bytes)" -gt 0 ]
+	fails 1 "filesystem is read-only" objmctl tier rebuild disk
 	fails 1 "read-only" objmctl migrate /d/1 second
 	fails 1 "read-only" objmctl migrate /d/3 disk
 	fails 1 "read only" objm set --ttl 100 /d/1
