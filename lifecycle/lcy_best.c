@@ -53,11 +53,14 @@ void lcy_best_add(struct lcy_best *b, const struct lcy_cand *cand)
 	}
 }
 
+/* Equal ones in the order of their ids: what was put together mostly lies together. */
 static int by_score(const void *a, const void *b)
 {
 	const struct lcy_cand *x = a, *y = b;
 
-	return x->score > y->score ? -1 : x->score < y->score;
+	if (x->score > y->score || x->score < y->score)
+		return x->score > y->score ? -1 : 1;
+	return (x->id > y->id) - (x->id < y->id);
 }
 
 void lcy_best_sort(struct lcy_best *b)

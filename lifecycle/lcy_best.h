@@ -36,7 +36,7 @@ static inline bool lcy_best_wants(const struct lcy_best *b, double score)
 }
 /** Keep it if it is among the best; without memory it is lost, and found again by the next scan. */
 void lcy_best_add(struct lcy_best *b, const struct lcy_cand *cand);
-/** Highest score first; nothing can be added until it is cleared. */
+/** Highest score first, among equal ones the lowest id; nothing can be added until it is cleared. */
 void lcy_best_sort(struct lcy_best *b);
 
 #endif
