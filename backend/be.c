@@ -46,6 +46,8 @@ int be_link(struct be *be, struct be_file *file, uint64_t id, const struct om_re
 
 int be_sync(struct be *be, struct be_file *const *files, unsigned n) { return be->ops->sync(be, files, n); }
 
+int be_held(const struct be *be, const struct be_file *file) { return be->ops->here && file->id ? file->fd : -1; }
+
 int be_cut(const struct be *be, struct be_file *file) { return be->ops->cut(be, file); }
 
 int be_usage(const struct be *be, struct be_usage *ret) { return be->ops->usage(be, ret); }
@@ -72,6 +74,11 @@ int be_scan(struct be *be, uint64_t id_from, uint64_t id_to, be_scan_fn *fn, voi
 int be_describe(const struct be *be, uint64_t id, uint8_t buf[static BE_ATTR_MAX], struct be_found *ret)
 {
 	return be->ops->describe(be, id, buf, ret);
+}
+
+int be_describe_fd(const struct be *be, int fd, uint64_t id, uint8_t buf[static BE_ATTR_MAX], struct be_found *ret)
+{
+	return be->ops->describe_fd ? be->ops->describe_fd(be, fd, id, buf, ret) : be->ops->describe(be, id, buf, ret);
 }
 
 int be_clone(const struct be *be, int from_fd, struct be_file *ret_file)

@@ -73,6 +73,8 @@ struct be_ops {
 	int (*attr)(const struct be *be, uint64_t id, const struct om_rec *rec, enum be_when when);
 	int (*attr_sync)(struct be *be); /* NULL: BE_LATER is not asked for */
 	int (*describe)(const struct be *be, uint64_t id, uint8_t *buf, struct be_found *ret);
+	int (*describe_fd)(const struct be *be, int fd, uint64_t id, uint8_t *buf, struct be_found *ret); /* NULL: describe() does */
+	bool here; /* a file's own descriptor reads what the tier holds under its id */
 	/* NULL: never possible */
 	int (*clone)(const struct be *be, int from_fd, struct be_file *ret_file);
 };
@@ -209,6 +211,8 @@ int be_sync(struct be *be, struct be_file *const *files, unsigned n) OM_MUST_USE
 uint64_t be_allocated(const struct be_file *file);
 /** Cut a file whose writer went too far to length 0 (its writer can still write: cut again). */
 int be_cut(const struct be *be, struct be_file *file);
+/** After be_link(): a descriptor, borrowed, that reads what the tier now holds under the id; -1: be_open() it. */
+int be_held(const struct be *be, const struct be_file *file);
 /** Close what is open; what has no name is gone with it (a temporary name is left to the lifecycle process). */
 void be_drop(struct be_file *file);
 
@@ -283,6 +287,8 @@ int be_scan(struct be *be, uint64_t id_from, uint64_t id_to, be_scan_fn *fn, voi
  * @return 0, see ret->has_attr; -OBJM_STATUS_NOT_FOUND: no such file; others of om_status_errno()
  */
 int be_describe(const struct be *be, uint64_t id, uint8_t buf[static BE_ATTR_MAX], struct be_found *ret) OM_MUST_USE;
+/** The same of one that is open: `fd` of be_open(), borrowed. */
+int be_describe_fd(const struct be *be, int fd, uint64_t id, uint8_t buf[static BE_ATTR_MAX], struct be_found *ret) OM_MUST_USE;
 
 /**
  * Remove what staging/ holds and nobody uses: names of files that have their real name, files that no process has open, files

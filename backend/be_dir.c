@@ -70,6 +70,7 @@ static int dir_usage(const struct be *be, struct be_usage *ret)
 
 static const struct be_ops dir_ops = {
 	.name = "dir",
+	.here = true,
 	.open = dir_open,
 	.begin = be_dir_begin,
 	.begin_own = be_dir_begin_own,
@@ -86,6 +87,7 @@ static const struct be_ops dir_ops = {
 	.attr = be_dir_attr,
 	.attr_sync = be_dir_attr_sync,
 	.describe = be_dir_describe,
+	.describe_fd = be_dir_describe_fd,
 	.clone = be_dir_clone,
 };
 

@@ -44,6 +44,7 @@ int be_dir_sync(struct be *be, struct be_file *const *files, unsigned n) OM_MUST
 int be_dir_remove(struct be *be, uint64_t id, struct be_batch *batch) OM_MUST_USE;
 int be_dir_remove_sync(struct be *be, struct be_batch *batch) OM_MUST_USE;
 int be_dir_clone(const struct be *be, int from_fd, struct be_file *ret_file) OM_MUST_USE;
+int be_dir_describe_fd(const struct be *be, int fd, uint64_t id, uint8_t *buf, struct be_found *ret) OM_MUST_USE;
 int be_dir_describe(const struct be *be, uint64_t id, uint8_t *buf, struct be_found *ret) OM_MUST_USE;
 int be_dir_attr(const struct be *be, uint64_t id, const struct om_rec *rec, enum be_when when) OM_MUST_USE;
 int be_dir_attr_sync(struct be *be) OM_MUST_USE;

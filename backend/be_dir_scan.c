@@ -34,24 +34,24 @@ static bool dir_number(const char *name, uint64_t *ret)
 	return true;
 }
 
-static ssize_t read_side(int dirfd, uint64_t id, uint8_t *buf, size_t cap)
+static ssize_t read_side(int objects_fd, uint64_t id, uint8_t *buf, size_t cap)
 {
 	char path[OM_OBJ_PATH_MAX];
 
 	be_dir_side_path(id, path);
-	OM_AUTO_FD fd = openat(dirfd, strchr(path, '/') + 1, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+	OM_AUTO_FD fd = openat(objects_fd, path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
 	return fd < 0 ? -1 : pread(fd, buf, cap, 0);
 }
 
 /* What the file says of itself, into f; `buf` must outlive f. */
-static void read_attr(int dirfd, int fd, uint8_t *buf, size_t cap, struct be_found *f)
+static void read_attr(int objects_fd, int fd, uint8_t *buf, size_t cap, struct be_found *f)
 {
 	uint64_t id = f->id, size = f->rec.size;
 	ssize_t n = fgetxattr(fd, BE_ATTR_NAME, buf, cap);
 	struct om_rec rec;
 
 	if (n < 0)
-		n = read_side(dirfd, id, buf, cap);
+		n = read_side(objects_fd, id, buf, cap);
 	if (n < 0) {
 		f->why = "it has no attribute and no side file";
 		return;
@@ -69,23 +69,32 @@ static void read_attr(int dirfd, int fd, uint8_t *buf, size_t cap, struct be_fou
 	f->has_attr = true;
 }
 
-/* @return 0; -OBJM_STATUS_NOT_FOUND: no such file, or none of ours; a status of om_status_errno() */
-static int describe(int dirfd, const char *name, uint64_t id, uint8_t *buf, struct be_found *ret)
+int be_dir_describe_fd(const struct be *be, int fd, uint64_t id, uint8_t *buf, struct be_found *ret)
 {
 	struct stat st;
-	OM_AUTO_FD fd = openat(dirfd, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
 
 	*ret = (struct be_found){ .id = id, .rec.id = id };
-	if (fd < 0 || fstat(fd, &st) < 0) {
-		ret->why = "it cannot be opened";
+	if (fstat(fd, &st) < 0) {
+		ret->why = "it cannot be read";
 		return be_dir_errno();
 	}
 	if (!S_ISREG(st.st_mode))
 		return -OBJM_STATUS_NOT_FOUND;
 	ret->rec.size = (uint64_t)st.st_size;
 	ret->rec.mtime_ns = (uint64_t)st.st_mtim.tv_sec * 1000000000u + (uint64_t)st.st_mtim.tv_nsec;
-	read_attr(dirfd, fd, buf, BE_ATTR_MAX, ret);
+	read_attr(be->objects_fd, fd, buf, BE_ATTR_MAX, ret);
 	return 0;
+}
+
+/* @return 0; -OBJM_STATUS_NOT_FOUND: no such file, or none of ours; a status of om_status_errno() */
+static int describe(const struct be *be, int dirfd, const char *name, uint64_t id, uint8_t *buf, struct be_found *ret)
+{
+	OM_AUTO_FD fd = openat(dirfd, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+
+	if (fd >= 0)
+		return be_dir_describe_fd(be, fd, id, buf, ret);
+	*ret = (struct be_found){ .id = id, .rec.id = id, .why = "it cannot be opened" };
+	return be_dir_errno();
 }
 
 static int found(struct scan *s, int dirfd, const char *name, uint64_t id)
@@ -94,19 +103,15 @@ static int found(struct scan *s, int dirfd, const char *name, uint64_t id)
 	struct be_found f;
 
 	/* not there: removed meanwhile */
-	return describe(dirfd, name, id, buf, &f) == -OBJM_STATUS_NOT_FOUND ? 0 : s->fn(s->arg, &f);
+	return describe(s->be, dirfd, name, id, buf, &f) == -OBJM_STATUS_NOT_FOUND ? 0 : s->fn(s->arg, &f);
 }
 
 int be_dir_describe(const struct be *be, uint64_t id, uint8_t *buf, struct be_found *ret)
 {
 	char path[OM_OBJ_PATH_MAX];
 
-	om_obj_dir(id, path);
-	OM_AUTO_FD dir = openat(be->objects_fd, path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-	if (dir < 0)
-		return be_dir_errno();
 	om_obj_path(id, path);
-	return describe(dir, strchr(path, '/') + 1, id, buf, ret);
+	return describe(be, be->objects_fd, path, id, buf, ret);
 }
 
 /* A side file whose object is not there: half of a PUT that died, or of a removal. Young ones may be half of one that

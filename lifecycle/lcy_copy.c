@@ -246,13 +246,13 @@ static int open_waiting(const struct be *be, uint64_t id, int *ret_fd)
 }
 
 /*
- * The new file. A small one is written through the page cache at once: a full disk says so there, and reserving it first costs the
- * filesystem a transaction more, and another one when the bytes reach what was reserved. A large one is reserved whole, so that
+ * The new file. One that is written in a single call is written at once: a full disk says so there, and reserving it first costs the
+ * filesystem a transaction more, and another one when the bytes reach what was reserved. A larger one is reserved whole, so that
  * a full disk says so before the work; a sparse one stays sparse.
  */
 static int begin(struct lcy_copy *c, uint64_t size, struct be_file *f)
 {
-	return size < LCY_COPY_DIRECT ? be_begin_own(c->to, f) : be_begin(c->to, c->sparse ? 0 : size, f);
+	return size <= LCY_COPY_CHUNK ? be_begin_own(c->to, f) : be_begin(c->to, c->sparse ? 0 : size, f);
 }
 
 static int copy_into(struct lcy_copy *c, int fd, uint64_t size, struct be_file *f, bool *ret_reading)
@@ -296,12 +296,12 @@ static bool share_blocks(struct lcy_copy *c, int fd, struct be_file *f)
 int lcy_copy_object(struct lcy_copy *c, uint64_t id, uint64_t size, struct be_file *ret_file, bool *ret_reading)
 {
 	struct be_file f = BE_FILE_INIT;
-	OM_AUTO_FD fd = -1;
+	OM_AUTO_FD fd = om_take_fd(&c->from_fd);
 	struct stat st;
 
 	*ret_reading = true;
 	c->shared = false;
-	int rc = open_waiting(c->from, id, &fd);
+	int rc = fd >= 0 ? 0 : open_waiting(c->from, id, &fd);
 	if (rc < 0)
 		return rc;
 	if (fstat(fd, &st) < 0)
@@ -330,15 +330,17 @@ int lcy_copy_object(struct lcy_copy *c, uint64_t id, uint64_t size, struct be_fi
 	return 0;
 }
 
-int lcy_copy_verify(struct lcy_copy *c, uint64_t id, uint64_t size)
+int lcy_copy_verify(struct lcy_copy *c, const struct be_file *file, uint64_t id, uint64_t size)
 {
 	uint8_t sum[BE_SUM_BYTES];
-	OM_AUTO_FD fd = -1;
+	OM_AUTO_FD own = -1;
 	bool reading;
-	int rc = open_waiting(c->to, id, &fd);
+	int fd = be_held(c->to, file), rc = fd >= 0 ? 0 : open_waiting(c->to, id, &own);
 
 	if (rc < 0)
 		return rc;
+	if (fd < 0)
+		fd = own;
 	/* From the disk, not from what the kernel still holds of our writing; and that is of no more use. */
 	if (!c->to_memory)
 		(void)posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED);

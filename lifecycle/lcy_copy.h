@@ -31,6 +31,7 @@ struct lcy_copy {
 	struct lcy_rate *rate;	     /* NULL: no bound */
 	struct lcy_yield_seat *seat; /* NULL: at full speed, whoever is served */
 	const _Atomic bool *stop;    /* true: end with -OBJM_STATUS_GONE; NULL: never */
+	int from_fd;		     /* in: the source of the next lcy_copy_object(), which closes it; -1: it opens it */
 	uint64_t behind;	     /* own: bytes written since they were last written out */
 	void *buf;		     /* LCY_COPY_CHUNK bytes, aligned to 4096; the thread's own */
 	bool no_clone;		     /* in: known not to be possible between these two; out: found out now */
@@ -49,9 +50,9 @@ int lcy_copy_object(struct lcy_copy *c, uint64_t id, uint64_t size, struct be_fi
 
 /**
  * Read back what `to` holds under the id, after it is durable, and compare it with c->sum. Not needed for one that is shared: its
- * blocks are the very blocks that were the source's.
+ * blocks are the very blocks that were the source's. `file` is what was linked in under that id, and still open.
  * @return 0; -OBJM_STATUS_CORRUPT: it differs; others of om_status_errno()
  */
-int lcy_copy_verify(struct lcy_copy *c, uint64_t id, uint64_t size) OM_MUST_USE;
+int lcy_copy_verify(struct lcy_copy *c, const struct be_file *file, uint64_t id, uint64_t size) OM_MUST_USE;
 
 #endif

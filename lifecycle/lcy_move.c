@@ -7,13 +7,20 @@
 
 void lcy_moves_init(struct lcy_moves *m, const struct lcy_moves_conf *conf)
 {
+	pthread_condattr_t attr;
+
 	memset(m, 0, sizeof(*m));
 	m->conf = *conf;
-	for (struct lcy_jobs *const *q = (struct lcy_jobs *const[]){ &m->allowed, &m->todo, &m->copies, &m->names, &m->done, NULL }; *q; q++)
+	for (struct lcy_jobs *const *q = (struct lcy_jobs *const[]){ &m->allowed, &m->todo, &m->copies, &m->synced, &m->names, &m->done, NULL }; *q; q++)
 		(*q)->last = &(*q)->first;
+	for (unsigned i = 0; i < OM_TIERS_MAX; i++)
+		m->made[i].last = &m->made[i].first;
 	lcy_yield_init(&m->yield, om_cpus());
 	pthread_mutex_init(&m->lock, NULL);
-	pthread_cond_init(&m->wake, NULL);
+	pthread_condattr_init(&attr);
+	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+	pthread_cond_init(&m->wake, &attr);
+	pthread_condattr_destroy(&attr);
 	pthread_cond_init(&m->wake_names, NULL);
 }
 
@@ -41,6 +48,7 @@ int lcy_moves_start(struct lcy_moves *m)
 		t->copy.rate = &m->rate;
 		t->copy.seat = &t->seat;
 		t->copy.stop = &m->stop;
+		t->copy.from_fd = -1;
 		t->copy.buf = aligned_alloc(4096, LCY_COPY_CHUNK);
 		if (!t->copy.buf)
 			return -OBJM_STATUS_OUT_OF_MEMORY;
@@ -51,9 +59,12 @@ int lcy_moves_start(struct lcy_moves *m)
 	return 0;
 }
 
-static void job_fini(struct lcy_job *job)
+static void job_fini(struct lcy_moves *m, struct lcy_job *job)
 {
 	be_drop(&job->file);
+	if (job->source_fd >= 0)
+		atomic_fetch_sub(&m->n_open, 1);
+	om_close(&job->source_fd);
 	free(job->names);
 	free(job);
 }
@@ -76,7 +87,7 @@ void lcy_moves_stop(struct lcy_moves *m)
 	}
 	for (unsigned i = 0; i < LCY_JOBS_MAX; i++)
 		if (m->job[i])
-			job_fini(m->job[i]);
+			job_fini(m, m->job[i]);
 	lcy_yield_fini(&m->yield);
 	pthread_mutex_destroy(&m->lock);
 	pthread_cond_destroy(&m->wake);
@@ -91,6 +102,7 @@ struct lcy_job *lcy_moves_new(struct lcy_moves *m)
 	if (!job)
 		return NULL;
 	job->file = BE_FILE_INIT;
+	job->source_fd = -1;
 	job->other = OM_TIER_NONE;
 	while (m->job[job->at])
 		job->at++;
@@ -105,15 +117,7 @@ void lcy_moves_free(struct lcy_moves *m, struct lcy_job *job)
 {
 	m->job[job->at] = NULL;
 	m->n_jobs--;
-	job_fini(job);
-}
-
-void lcy_jobs_add(struct lcy_jobs *q, struct lcy_job *job)
-{
-	job->next = NULL;
-	*q->last = job;
-	q->last = &job->next;
-	q->n++;
+	job_fini(m, job);
 }
 
 /* The names of a move are the movers' work where a slow disk has to be asked: drops make room, and do not wait behind it. */
@@ -136,6 +140,7 @@ void lcy_moves_allowed(struct lcy_moves *m)
 	*m->copies.last = m->allowed.first;
 	m->copies.last = m->allowed.last;
 	m->copies.n += m->allowed.n;
+	m->copies.bytes += m->allowed.bytes;
 	pthread_cond_broadcast(&m->wake);
 	pthread_mutex_unlock(&m->lock);
 	m->allowed = (struct lcy_jobs){ .last = &m->allowed.first };

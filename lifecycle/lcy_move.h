@@ -25,9 +25,15 @@
 
 #define LCY_JOBS_MAX 2048u	  /* under way at once, at the most: some are named, others copied, others committed */
 #define LCY_MOVERS 8u
-#define LCY_BATCH_FILES 128u	  /* copies that are made durable together, at most */
+#define LCY_BATCH_FILES 256u	  /* copies that are made durable together, at most */
 #define LCY_BATCH_NAMES 32u	  /* names that are read, then asked for together */
-#define LCY_BATCH_BYTES (UINT64_C(8) << 20)
+#define LCY_RUN_FILES 16u	  /* small ones that one thread copies, or reads back, in a row */
+#define LCY_LARGE_MOVERS 3u	  /* threads that copy large ones at once: one that reads, writes, waits for each keeps two disks busy */
+#define LCY_SYNC_FILES 128u	  /* copies, or bytes of them, from which on they are made durable without waiting for more */
+#define LCY_SYNC_BYTES (UINT64_C(16) << 20)
+#define LCY_SYNC_WAIT_NS UINT64_C(100000000) /* so long fewer wait while others are being copied */
+#define LCY_OPEN_MAX 1024u	  /* sources that stay open from the reading of their name to their copy */
+#define LCY_HELD_FILES 512u	  /* copies begun and not committed: each holds a descriptor */
 
 enum lcy_job_kind { LCY_JOB_MOVE, LCY_JOB_DROP, LCY_JOB_NAME };
 /* Why: what is done when it has ended depends on it. */
@@ -61,6 +67,7 @@ struct lcy_job {
 	bool begun; /* MOVE_BEGIN was allowed: it must be committed or aborted */
 	char *names; /* strings of `found`; NULL: it has none */
 	struct be_found found; /* what the file says of itself */
+	int source_fd; /* MOVE: the source, if it is open; -1 */
 	struct be_file file;
 	uint8_t sum[BE_SUM_BYTES];
 	bool shared, sparse;
@@ -70,6 +77,7 @@ struct lcy_job {
 struct lcy_jobs {
 	struct lcy_job *first, **last;
 	unsigned n;
+	uint64_t bytes;
 };
 
 struct lcy_moves;
@@ -103,6 +111,7 @@ struct lcy_moves {
 	struct lcy_rate rate;
 	struct lcy_yield yield;
 	_Atomic bool stop;
+	_Atomic unsigned n_open; /* jobs with a source_fd */
 	/* loop's thread */
 	struct lcy_job *job[LCY_JOBS_MAX];
 	uint32_t serial;
@@ -114,6 +123,12 @@ struct lcy_moves {
 	pthread_cond_t wake, wake_names;
 	struct lcy_jobs todo;	/* names for movers: of moves from a disk */
 	struct lcy_jobs copies; /* for movers */
+	struct lcy_jobs made[OM_TIERS_MAX]; /* by target: copied, to be made durable */
+	struct lcy_jobs synced; /* durable, to be read back and committed */
+	uint64_t made_ns[OM_TIERS_MAX]; /* CLOCK_MONOTONIC: the first of `made` came, at the latest */
+	uint32_t syncing; /* tiers that a thread makes durable now */
+	unsigned copying, copying_large; /* threads */
+	unsigned held; /* jobs from their copy to their commit */
 	struct lcy_jobs names;	/* for the thread that only reads names */
 	struct lcy_jobs done;
 };

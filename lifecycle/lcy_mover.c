@@ -36,11 +36,26 @@ static int keep_names(struct lcy_job *job)
 	return 0;
 }
 
+/* The source of a move is opened once, if it is to be copied soon: while clients are served that may take a while, and what they delete
+ * meanwhile would not give its room back. */
+static bool keeps_open(struct lcy_moves *m, const struct lcy_job *job)
+{
+	return job->kind == LCY_JOB_MOVE && lcy_yield_share(&m->yield) == LCY_YIELD_ALL && atomic_load(&m->n_open) < LCY_OPEN_MAX;
+}
+
 static int describe(struct lcy_mover *t, struct lcy_job *job, uint8_t tier)
 {
-	if (tier >= OM_TIERS_MAX || !t->all->tier_on[tier])
+	struct lcy_moves *m = t->all;
+	int rc;
+
+	if (tier >= OM_TIERS_MAX || !m->tier_on[tier])
 		return -OBJM_STATUS_UNAVAILABLE;
-	int rc = be_describe(&t->be[tier], job->id, t->attr, &job->found);
+	if (keeps_open(m, job) && be_open(&t->be[tier], job->id, &job->source_fd) == 0) {
+		atomic_fetch_add(&m->n_open, 1);
+		rc = be_describe_fd(&t->be[tier], job->source_fd, job->id, t->attr, &job->found);
+	} else {
+		rc = be_describe(&t->be[tier], job->id, t->attr, &job->found);
+	}
 	if (rc == 0 && !job->found.has_attr)
 		rc = -OBJM_STATUS_CORRUPT;
 	if (rc == 0)
@@ -98,6 +113,9 @@ static int make_file(struct lcy_mover *t, struct lcy_job *job)
 
 	(void)om_fault(OM_FAULT_MOVE_BEGUN);
 	set_copy(t, job);
+	if (job->source_fd >= 0)
+		atomic_fetch_sub(&t->all->n_open, 1);
+	t->copy.from_fd = om_take_fd(&job->source_fd);
 	int rc = lcy_copy_object(&t->copy, job->id, job->found.rec.size, &job->file, &reading);
 	job->by_source = rc < 0 && reading;
 	job->by_target = rc < 0 && !reading;
@@ -127,7 +145,7 @@ static bool verify(struct lcy_mover *t, struct lcy_job *job)
 	set_copy(t, job);
 	lcy_yield_point(&t->seat);
 	if (!job->shared)
-		rc = lcy_copy_verify(&t->copy, job->id, job->found.rec.size);
+		rc = lcy_copy_verify(&t->copy, &job->file, job->id, job->found.rec.size);
 	be_drop(&job->file);
 	if (rc == 0)
 		return true;
@@ -147,133 +165,77 @@ static void commit(struct lcy_mover *t, struct lcy_job *job)
 		(void)om_fault(OM_FAULT_MOVE_SUBMITTED);
 }
 
-/*
- * Make, then sync together, then read back, then commit: each step for all of the batch. All go to the same tier. That the commits are
- * asked for together lets the supervisor's committers do them together.
- */
-static void copy_batch(struct lcy_mover *t, struct lcy_job **batch, unsigned n)
-{
-	struct lcy_moves *m = t->all;
-	struct be_file *files[LCY_BATCH_FILES];
-	unsigned made = 0, good = 0;
-	int rc = 0;
+/* ---- the steps ---- */
 
-	for (unsigned i = 0; i < n; i++) {
+static void read_names(struct lcy_mover *t, struct lcy_batch *b)
+{
+	for (unsigned i = 0; i < b->n; i++) {
 		lcy_yield_point(&t->seat);
-		rc = make_file(t, batch[i]);
-		if (rc < 0) {
-			give_up(t, batch[i], rc);
-			continue;
-		}
-		files[made] = &batch[i]->file;
-		batch[made++] = batch[i];
+		read_name(t, b->job[i]);
 	}
-	if (made == 0)
-		return;
-	uint8_t to = batch[0]->to;
+}
+
+static void copy_files(struct lcy_mover *t, struct lcy_batch *b)
+{
+	unsigned made = 0;
+
+	for (unsigned i = 0; i < b->n; i++) {
+		lcy_yield_point(&t->seat);
+		int rc = make_file(t, b->job[i]);
+		if (rc < 0)
+			give_up(t, b->job[i], rc);
+		else
+			b->job[made++] = b->job[i];
+	}
+	b->n = made;
+}
+
+static void sync_files(struct lcy_mover *t, struct lcy_batch *b)
+{
+	struct be_file *files[LCY_BATCH_FILES];
+
+	for (unsigned i = 0; i < b->n; i++)
+		files[i] = &b->job[i]->file;
 	lcy_yield_point(&t->seat);
-	rc = m->tier_memory[to] ? 0 : be_sync(&t->be[to], files, made);
-	for (unsigned i = 0; i < made; i++) {
-		if (rc < 0) {
-			batch[i]->by_target = batch[i]->unsynced = true;
-			give_up(t, batch[i], rc);
-		} else if (verify(t, batch[i])) {
-			batch[good++] = batch[i];
-		}
+	int rc = be_sync(&t->be[b->tier], files, b->n);
+	if (rc == 0)
+		return;
+	for (unsigned i = 0; i < b->n; i++) {
+		b->job[i]->by_target = b->job[i]->unsynced = true;
+		give_up(t, b->job[i], rc);
 	}
+	b->n = 0;
+}
+
+/* That the commits of what was read back together are asked for together lets the supervisor's committers do them together. */
+static void finish_files(struct lcy_mover *t, struct lcy_batch *b)
+{
+	unsigned good = 0;
+
+	for (unsigned i = 0; i < b->n; i++)
+		if (verify(t, b->job[i]))
+			b->job[good++] = b->job[i];
 	for (unsigned i = 0; i < good; i++)
-		commit(t, batch[i]);
-}
-
-/* ---- the queues ---- */
-
-static struct lcy_job *take(struct lcy_jobs *q)
-{
-	struct lcy_job *job = q->first;
-
-	if (job) {
-		q->first = job->next;
-		if (!q->first)
-			q->last = &q->first;
-		job->next = NULL;
-		q->n--;
-	}
-	return job;
-}
-
-/* Names first, as long as they last: copies gather meanwhile, and go together. But what is large does not gain by it, and while
- * clients are served, small batches are what is wanted. */
-static bool copies_now(struct lcy_moves *m)
-{
-	unsigned enough = lcy_yield_share(&m->yield) != LCY_YIELD_ALL ? LCY_YIELD_FILES : LCY_BATCH_FILES;
-
-	return m->copies.n && (!m->todo.n || m->copies.n >= enough || m->copies.first->found.rec.size >= LCY_COPY_DIRECT);
-}
-
-/* Small copies for the same tier, from the front of the queue; half of what is there, so that another thread has work too. */
-static unsigned take_copies(struct lcy_moves *m, struct lcy_job **batch)
-{
-	bool yields = lcy_yield_share(&m->yield) != LCY_YIELD_ALL;
-	unsigned most = OM_MIN(OM_MAX(m->copies.n / 2, LCY_BATCH_FILES / 4), yields ? LCY_YIELD_FILES : LCY_BATCH_FILES), n = 1;
-	uint64_t bytes, most_bytes = yields ? LCY_YIELD_BYTES : LCY_BATCH_BYTES;
-
-	batch[0] = take(&m->copies);
-	bytes = batch[0]->found.rec.size;
-	while (n < most && bytes < most_bytes && m->copies.n && m->copies.first->to == batch[0]->to &&
-	       m->copies.first->found.rec.size <= most_bytes - bytes) {
-		bytes += m->copies.first->found.rec.size;
-		batch[n++] = take(&m->copies);
-	}
-	return n;
-}
-
-static unsigned take_names(struct lcy_moves *m, struct lcy_jobs *q, struct lcy_job **batch)
-{
-	unsigned most = lcy_yield_share(&m->yield) != LCY_YIELD_ALL ? LCY_YIELD_FILES : LCY_BATCH_NAMES, n = 0;
-
-	while (n < most && q->n)
-		batch[n++] = take(q);
-	return n;
-}
-
-/* Waits for work. 0: the end. */
-static unsigned take_work(struct lcy_mover *t, struct lcy_job **batch, bool *ret_copies)
-{
-	struct lcy_moves *m = t->all;
-	unsigned n = 0;
-
-	pthread_mutex_lock(&m->lock);
-	while (n == 0 && !atomic_load(&m->stop)) {
-		*ret_copies = !t->names_only && copies_now(m);
-		n = *ret_copies ? take_copies(m, batch) : take_names(m, t->names_only ? &m->names : &m->todo, batch);
-		if (n == 0)
-			pthread_cond_wait(t->names_only ? &m->wake_names : &m->wake, &m->lock);
-	}
-	if (atomic_load(&m->stop))
-		n = 0; /* what was taken is freed with the table */
-	pthread_mutex_unlock(&m->lock);
-	return n;
+		commit(t, b->job[i]);
+	b->n = 0;
 }
 
 void *lcy_mover_main(void *arg)
 {
+	static void (*const step[])(struct lcy_mover *, struct lcy_batch *) = {
+		[LCY_WORK_NAMES] = read_names, [LCY_WORK_COPY] = copy_files, [LCY_WORK_SYNC] = sync_files, [LCY_WORK_VERIFY] = finish_files,
+	};
 	struct lcy_mover *t = arg;
-	struct lcy_job *batch[LCY_BATCH_FILES];
-	bool copies = false;
-	unsigned n;
+	struct lcy_batch b;
 
 	static_assert(LCY_BATCH_NAMES <= LCY_BATCH_FILES, "one array for both");
 	if (!t->names_only) /* requests go first: a worker that wakes up does not wait for the end of a copy's turn */
 		(void)setpriority(PRIO_PROCESS, (id_t)gettid(), MOVER_NICE);
-	while ((n = take_work(t, batch, &copies)) > 0) {
+	while (lcy_work_take(t, &b)) {
 		lcy_yield_enter(&t->seat);
-		if (copies)
-			copy_batch(t, batch, n);
-		for (unsigned i = 0; i < n && !copies; i++) {
-			lcy_yield_point(&t->seat);
-			read_name(t, batch[i]);
-		}
+		step[b.work](t, &b);
 		lcy_yield_leave(&t->seat);
+		lcy_work_done(t, &b);
 	}
 	return NULL;
 }

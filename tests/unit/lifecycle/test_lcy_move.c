@@ -21,13 +21,15 @@ struct sent {
 	char uri[OM_URI_MAX + 1];
 };
 
+#define SENT_MAX 2048u /* said and not read yet */
+
 struct fix {
 	struct be_test tier[3];
 	struct be_store store;
 	struct lcy_moves m;
 	int wakefd;
 	pthread_mutex_t lock;
-	struct sent sent[256];
+	struct sent sent[SENT_MAX];
 	unsigned n_sent, taken;
 	/* ended jobs */
 	unsigned ended;
@@ -44,7 +46,7 @@ static int fake_send(void *arg, const struct iovec *iov, int n)
 	assert_int_equal(n, 2);
 	assert_int_equal(h->len, iov[0].iov_len + iov[1].iov_len);
 	pthread_mutex_lock(&f->lock);
-	struct sent *s = &f->sent[f->n_sent++ % 256];
+	struct sent *s = &f->sent[f->n_sent++ % SENT_MAX];
 	*s = (struct sent){ .type = h->type, .req = h->req };
 	if (h->type == OM_OP_DROP) {
 		const struct om_op_drop *d = iov[0].iov_base;
@@ -133,7 +135,7 @@ static struct sent *next_sent(struct fix *f)
 		bool there = f->taken < f->n_sent;
 		pthread_mutex_unlock(&f->lock);
 		if (there)
-			return &f->sent[f->taken++ % 256];
+			return &f->sent[f->taken++ % SENT_MAX];
 		wait_some(f);
 	}
 }
@@ -343,12 +345,14 @@ static void test_sparse(void **state)
 	}
 }
 
-/* Many small ones: a batch shares its syncs; each is asked for and committed by itself. */
+/* Many small ones: they share their syncs; each is asked for and committed by itself. More than may be open at once go through, too. */
 static void test_many(void **state)
 {
 	struct fix *f = *state;
-	enum { N = 100 };
+	enum { N = LCY_HELD_FILES + 100 };
 	char bytes[32];
+
+	static_assert(N <= LCY_JOBS_MAX, "all of them are under way");
 
 	for (unsigned i = 0; i < N; i++) {
 		(void)snprintf(bytes, sizeof(bytes), "object %u", i);
@@ -399,6 +403,17 @@ static void test_refused(void **state)
 	assert_int_equal(f->n_sent, 3);
 }
 
+static struct sent *begin_and_remove(struct fix *f, uint64_t id)
+{
+	struct be_batch b = { 0 };
+
+	put_sized(&f->tier[DISK], id, "hello", 5, "/o");
+	lcy_moves_go(&f->m, move_job(f, id, DISK, SSD, OM_MOVE_HOME));
+	struct sent *s = next_sent(f);
+	assert_int_equal(be_remove(&f->tier[DISK].be, id, &b), 0);
+	return s;
+}
+
 static void test_source_gone(void **state)
 {
 	struct fix *f = *state;
@@ -408,17 +423,31 @@ static void test_source_gone(void **state)
 	assert_int_equal(f->status[0], -OBJM_STATUS_NOT_FOUND);
 	assert_true(f->by_source);
 	assert_int_equal(f->n_sent, 0);
-	/* between MOVE_BEGIN and the copy */
-	put_sized(&f->tier[DISK], 78, "hello", 5, "/o");
-	lcy_moves_go(&f->m, move_job(f, 78, DISK, SSD, OM_MOVE_HOME));
-	struct sent *s = next_sent(f);
-	struct be_batch b = { 0 };
-	assert_int_equal(be_remove(&f->tier[DISK].be, 78, &b), 0);
+	/* between MOVE_BEGIN and the copy: what is held open is carried on, the supervisor judges whether it still counts */
+	struct sent *s = begin_and_remove(f, 78);
+	assert_int_equal(f->m.n_open, 1);
+	verdict(f, s, 0);
+	s = next_sent(f);
+	assert_int_equal(s->type, OM_OP_MOVE_COMMIT);
+	verdict(f, s, -OBJM_STATUS_PRECONDITION_FAILED);
+	wait_ended(f, 2);
+	assert_true(be_test_is(&f->tier[SSD], 78, "hello"));
+	assert_int_equal(f->m.n_open, 0);
+	/* refused: it does not stay open */
+	s = begin_and_remove(f, 79);
+	verdict(f, s, -OBJM_STATUS_PRECONDITION_FAILED);
+	wait_ended(f, 3);
+	assert_int_equal(f->m.n_open, 0);
+	/* while clients are served nothing is held open, so that what they delete gives its room back */
+	lcy_yield_conf(&f->m.yield, 0.4 / f->m.yield.cpus);
+	lcy_yield_turn(&f->m.yield, 0, LCY_YIELD_FEW, false);
+	s = begin_and_remove(f, 80);
+	assert_int_equal(f->m.n_open, 0);
 	verdict(f, s, 0);
 	s = next_sent(f);
 	assert_int_equal(s->type, OM_OP_MOVE_ABORT);
-	wait_ended(f, 2);
-	assert_int_equal(f->status[1], -OBJM_STATUS_NOT_FOUND);
+	wait_ended(f, 4);
+	assert_int_equal(f->status[3], -OBJM_STATUS_NOT_FOUND);
 	assert_true(f->by_source && !f->by_target);
 }
 

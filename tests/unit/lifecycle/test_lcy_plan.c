@@ -380,6 +380,25 @@ static void test_drain(void **state)
 	assert_int_equal(world_task(w, OM_TASK_DRAIN, NULL, 9, 1), -OBJM_STATUS_NOT_FOUND);
 }
 
+/* The large ones first; the others as they were put, which is how they lie on the disk, and not as the index has them. */
+static void test_drain_order(void **state)
+{
+	struct world *w = *state;
+	const struct lcy_plan *p = &w->l.plan;
+	enum { N = 60 };
+
+	for (unsigned i = 0; i < N; i++)
+		(void)world_put(w, name(i), (10 + i % 7) * KB, FAST, 0, 0);
+	(void)world_put(w, "/large", 300 * KB, FAST, 0, 0);
+	assert_int_equal(world_task(w, OM_TASK_DRAIN, NULL, FAST, 1), 0);
+	world_settle(w);
+	assert_int_equal(w->moves, N + 1);
+	assert_int_equal(p->n_acts, N + 1);
+	assert_int_equal(p->acts[0].size, 300 * KB);
+	for (unsigned i = 2; i <= N; i++)
+		assert_true(p->acts[i - 1].id < p->acts[i].id);
+}
+
 /* What is on its way is counted once, by the supervisor from MOVE_BEGIN on: more than are under way at once go to a tier that has
  * room for just these, in one look, without a pause. */
 static void test_room_counted_once(void **state)
@@ -617,7 +636,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		T(test_cycle), T(test_no_flapping), T(test_rests), T(test_batch_all), T(test_batch), T(test_pause), T(test_flags), T(test_memory_without_ephemeral), T(test_expired), T(test_room_order),
-		T(test_room_nothing), T(test_room_copies), T(test_cache_shares), T(test_replaced), T(test_drain), T(test_room_counted_once), T(test_drain_again), T(test_tasks),
+		T(test_room_nothing), T(test_room_copies), T(test_cache_shares), T(test_replaced), T(test_drain), T(test_drain_order), T(test_room_counted_once), T(test_drain_again), T(test_tasks),
 		T(test_task_slow), T(test_task_again), T(test_heat_kept), T(test_target_refuses),
 	};
 
