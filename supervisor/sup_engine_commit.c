@@ -12,7 +12,7 @@
 #include "common/om_fault.h"
 #include "supervisor/sup_engine_int.h"
 
-#define ENOUGH (SUP_BATCH_MAX / 2) /* ops that a commit does not wait for more with */
+#define ENOUGH SUP_BATCH_MAX /* ops that a commit does not wait for more with */
 
 /* The tier has gone: back at once, as if its committer had failed. */
 static void commit_refused(struct sup_tier *t, struct sup_op *op)
@@ -85,25 +85,29 @@ void sup_commit_kick(struct sup_engine *e)
 	}
 }
 
+static struct timespec after_ms(const struct timespec *began, unsigned ms)
+{
+	long ns = began->tv_nsec + (long)ms * 1000000L;
+
+	return (struct timespec){ .tv_sec = began->tv_sec + ns / 1000000000L, .tv_nsec = ns % 1000000000L };
+}
+
 /*
- * Moves come in a stream, and each commit costs a sync or two of a disk, whatever is in it: while there are moves alone, more of
- * them are waited for. Under lock.
+ * Moves come in a stream, and each commit costs a sync or two of a disk, on which others are being copied, whatever is in it: while there are
+ * moves alone, more of them are waited for; the longer, if there are others under way that are not here yet. Under lock.
  */
 static void gather(struct sup_tier *t)
 {
-	struct timespec until;
+	struct timespec began, until;
 
 	if (t->is_volatile)
 		return;
-	(void)clock_gettime(CLOCK_MONOTONIC, &until);
-	until.tv_nsec += SUP_GATHER_MS * 1000000L;
-	if (until.tv_nsec >= 1000000000L) {
-		until.tv_nsec -= 1000000000L;
-		until.tv_sec++;
-	}
-	while (!t->n_urgent && t->n_todo < ENOUGH && !t->stop)
+	(void)clock_gettime(CLOCK_MONOTONIC, &began);
+	while (!t->n_urgent && t->n_todo < ENOUGH && !t->stop) {
+		until = after_ms(&began, t->n_todo < atomic_load(&t->e->n_moves) ? SUP_GATHER_MORE_MS : SUP_GATHER_MS);
 		if (pthread_cond_timedwait(&t->wake, &t->lock, &until) == ETIMEDOUT)
 			return;
+	}
 }
 
 /* Waits for work; false: stop. */

@@ -49,6 +49,7 @@
 #define SUP_SETTLE_MS 200u
 #define SUP_SETTLE_WANTED_MS 10u /* where a move waits for one of them */
 #define SUP_GATHER_MS 3u	    /* so long a commit of moves alone waits for more of them */
+#define SUP_GATHER_MORE_MS 20u	    /* and so long where more are under way than it has */
 
 struct sup_rooms;
 
@@ -221,7 +222,7 @@ struct sup_engine {
 	struct sup_move *moves[SUP_MOVE_BUCKETS];
 	struct sup_rooms *rooms;
 	_Atomic uint32_t room_wait_ms, rooms_max, full_ppm; /* of the configuration; main loop writes */
-	unsigned n_moves;
+	_Atomic unsigned n_moves; /* changed by the publisher; committers read it */
 	bool stale_asked; /* leftovers of a crash are being looked up; until then no move begins */
 	uint64_t n_ops; /* under way, waiting included */
 	struct sup_watch *watch; /* recent changes */
