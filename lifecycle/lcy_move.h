@@ -7,7 +7,8 @@
  *
  *	job      thread                                     then
  *	MOVE     reads URI and attribute of the source      MOVE_BEGIN; on its verdict
- *		 copies, links, syncs (small ones together), reads back   MOVE_COMMIT; on its verdict: ended
+ *		 copies, links; syncs with others; reads back (any   MOVE_COMMIT; on its verdict: ended
+ *		 mover does the next step: lcy_work.c)
  *	DROP     reads the URI                              DROP; on its verdict: ended
  *	NAME     reads the URI                              ended
  *
