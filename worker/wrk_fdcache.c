@@ -1,18 +1,20 @@
 /*
  * wrk_fdcache.c: the descriptor cache (process objmapper-worker, any of its threads).
  *
- * A hash table with chains. Readers walk a chain inside an RCU read-side section and then take a reference, which fails on
- * an entry whose last one is gone; writers (insert, evict, drop) hold a mutex and never free: the descriptor is closed with
- * the last reference, the memory freed by liburcu's helper thread after a grace period.
- * Publication goes through C11 atomics instead of liburcu's inline assembly, so that TSan can follow it.
+ * A hash table with chains, which belongs to the loop's thread: it alone looks up, inserts, evicts, drops. So a look-up, and a
+ * reference that it takes or gives back, is a plain load and a plain count: with a locked instruction each, 253 of them to a message,
+ * these two were a fifth of what the worker itself spends on a GET.
+ * One other thread may look for files without a name (sweep): it takes entries off the list under the mutex, with a counted reference,
+ * and leaves the dead ones to the loop (tidy).
  *
  * Eviction is SIEVE: entries in order of their insertion, one bit "used since the hand passed", a hand that walks from the
  * oldest to the newest, clears bits and evicts the first entry without one. A hit writes nothing but that bit, once.
  * Before it stands a doorkeeper: a full cache takes only keys that missed shortly before.
  *
- * ORDER  insert: entry filled; bucket head (release). Look-up: head and next (acquire). Unlink: previous next (release);
- *        the entry's own next stays, so a reader standing on it walks on. References: increment only from non-zero
- *        (acquire), decrement (acq_rel); the one that reaches zero hands the entry to call_rcu.
+ * REFERENCES  held: the loop's own, a plain count. refs: one of the loop's side, which it gives up when the entry is out of the table
+ *             and nothing is held any more, and one for the sweep while it looks; the last one closes the descriptor and frees.
+ * ORDER       sweep finds an entry on the list, under the mutex, so before the loop has taken it out, so before the loop's side gives
+ *             its reference up: refs is not 0 then. refs: increment relaxed (under the mutex), decrement acq_rel.
  */
 #include "worker/wrk_fdcache.h"
 
@@ -56,25 +58,26 @@ struct wrk_fde { /* what a look-up touches lies in the first cache line */
 	_Alignas(OM_CACHELINE) uint32_t magic;
 	int fd;
 	struct wrk_fdkey key;
-	_Atomic uint32_t refs;
-	_Atomic bool used;	       /* since the hand passed */
-	bool linked;		       /* in the table; under the mutex */
+	uint32_t held;	      /* the loop's references */
+	bool used;	      /* since the hand passed */
+	bool linked;	      /* in the table */
 	bool large;
-	_Atomic(struct wrk_fde *) next; /* chain */
+	struct wrk_fde *next; /* chain */
+	_Atomic uint32_t refs;
 	struct wrk_fde *newer, *older; /* order of insertion; under the mutex */
-	struct wrk_fdcache *cache;
-	struct rcu_head rcu;
+	bool dead;		       /* on the list of the dead, with the sweep's reference; under the mutex */
+	struct wrk_fde *next_dead;
 };
 
 struct wrk_fdcache {
 	unsigned max;
 	uint64_t mask;
-	_Atomic uint32_t *asked; /* hashes of what was asked and not there, each in the place of an older one; mask + 1 of them */
+	uint32_t *asked; /* hashes of what was asked and not there, each in the place of an older one; mask + 1 of them */
 	pthread_mutex_t lock;
 	_Atomic unsigned count;
-	_Atomic unsigned dying; /* entries waiting for their grace period */
 	struct wrk_fde *newest, *oldest, *hand, *sweep;
-	_Atomic(struct wrk_fde *) bucket[];
+	struct wrk_fde *dead; /* found by the sweep */
+	struct wrk_fde *bucket[];
 };
 
 static uint64_t wrk_fdcache_hash(const struct wrk_fdkey *key)
@@ -96,45 +99,6 @@ static bool wrk_fdcache_same(const struct wrk_fdkey *a, const struct wrk_fdkey *
 
 /* ---- references */
 
-static bool wrk_fde_ref(struct wrk_fde *e)
-{
-	uint32_t n = atomic_load_explicit(&e->refs, memory_order_relaxed);
-
-	while (n)
-		if (atomic_compare_exchange_weak_explicit(&e->refs, &n, n + 1, memory_order_acquire, memory_order_relaxed))
-			return true;
-	return false;
-}
-
-static void wrk_fde_free(struct rcu_head *head)
-{
-	struct wrk_fde *e = caa_container_of(head, struct wrk_fde, rcu);
-	struct wrk_fdcache *c;
-
-	WRK_FDCACHE_GRACE_OVER();
-	c = e->cache;
-	OM_ASSERT(e->magic == WRK_FDE_MAGIC && e->fd < 0);
-	e->magic = 0;
-	free(e);
-	(void)atomic_fetch_sub_explicit(&c->dying, 1, memory_order_release);
-}
-
-void wrk_fdcache_put(struct wrk_fdcache *c, struct wrk_fde *e)
-{
-	if (atomic_fetch_sub_explicit(&e->refs, 1, memory_order_acq_rel) != 1)
-		return;
-	OM_ASSERT(e->magic == WRK_FDE_MAGIC && !e->linked);
-	/* Nobody can get a reference any more, so the descriptor goes now: waiting for the grace period would let thousands
-	 * pile up. Only the memory, which a reader may still be looking at, has to wait. */
-	if (OM_UNLIKELY(e->large))
-		(void)wrk_fdcache_close(om_take_fd(&e->fd));
-	else
-		om_close(&e->fd);
-	(void)atomic_fetch_add_explicit(&c->dying, 1, memory_order_relaxed);
-	WRK_FDCACHE_RELEASE();
-	urcu_memb_call_rcu(&e->rcu, wrk_fde_free);
-}
-
 struct wrk_fd_late {
 	struct rcu_head rcu;
 	int fd;
@@ -149,15 +113,11 @@ static void wrk_fd_late_close(struct rcu_head *head)
 	free(l);
 }
 
-bool wrk_fdcache_close(int fd)
+/* By the helper thread. @return false: no memory for that, it was closed here */
+static bool wrk_fd_close_late(int fd)
 {
-	struct wrk_fd_late *l = NULL;
-	struct statx st;
+	struct wrk_fd_late *l = malloc(sizeof(*l));
 
-	/* what is known here: a network filesystem must not be asked */
-	if (statx(fd, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, STATX_NLINK | STATX_BLOCKS, &st) == 0 && st.stx_nlink == 0 &&
-	    wrk_fdcache_large(st.stx_blocks * 512u))
-		l = malloc(sizeof(*l));
 	if (!l) {
 		(void)close(fd);
 		return false;
@@ -166,6 +126,49 @@ bool wrk_fdcache_close(int fd)
 	WRK_FDCACHE_RELEASE();
 	urcu_memb_call_rcu(&l->rcu, wrk_fd_late_close);
 	return true;
+}
+
+bool wrk_fdcache_close(int fd)
+{
+	struct statx st;
+
+	/* what is known here: a network filesystem must not be asked */
+	if (statx(fd, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, STATX_NLINK | STATX_BLOCKS, &st) == 0 && st.stx_nlink == 0 &&
+	    wrk_fdcache_large(st.stx_blocks * 512u))
+		return wrk_fd_close_late(fd);
+	(void)close(fd);
+	return false;
+}
+
+/* Any thread: one of `refs` less. */
+static void wrk_fde_unref(struct wrk_fde *e)
+{
+	if (atomic_fetch_sub_explicit(&e->refs, 1, memory_order_acq_rel) != 1)
+		return;
+	OM_ASSERT(e->magic == WRK_FDE_MAGIC && !e->linked && !e->held);
+	if (OM_UNLIKELY(e->dead)) /* the last descriptor, perhaps: whatever its filesystem does about that is not for the loop */
+		(void)wrk_fd_close_late(om_take_fd(&e->fd));
+	else if (OM_UNLIKELY(e->large))
+		(void)wrk_fdcache_close(om_take_fd(&e->fd));
+	else
+		om_close(&e->fd);
+	e->magic = 0;
+	free(e);
+}
+
+/* It is out of the table: the loop's side lets go of it, now or with what is held last. */
+static void wrk_fde_give_up(struct wrk_fde *e)
+{
+	if (!e->held)
+		wrk_fde_unref(e);
+}
+
+void wrk_fdcache_put(struct wrk_fdcache *c, struct wrk_fde *e)
+{
+	(void)c;
+	OM_ASSERT(e->held > 0);
+	if (--e->held == 0 && OM_UNLIKELY(!e->linked))
+		wrk_fde_unref(e);
 }
 
 int wrk_fdcache_fd(const struct wrk_fde *e)
@@ -178,25 +181,21 @@ int wrk_fdcache_fd(const struct wrk_fde *e)
 
 static struct wrk_fde *wrk_fdcache_find(struct wrk_fdcache *c, const struct wrk_fdkey *key)
 {
-	struct wrk_fde *e = atomic_load_explicit(&c->bucket[wrk_fdcache_slot(c, key)], memory_order_acquire);
+	struct wrk_fde *e = c->bucket[wrk_fdcache_slot(c, key)];
 
 	while (e && !wrk_fdcache_same(&e->key, key))
-		e = atomic_load_explicit(&e->next, memory_order_acquire);
+		e = e->next;
 	return e;
 }
 
 struct wrk_fde *wrk_fdcache_get(struct wrk_fdcache *c, const struct wrk_fdkey *key)
 {
-	struct wrk_fde *e;
+	struct wrk_fde *e = wrk_fdcache_find(c, key);
 
-	urcu_memb_read_lock();
-	e = wrk_fdcache_find(c, key);
-	if (e && !wrk_fde_ref(e))
-		e = NULL;
-	WRK_FDCACHE_RELEASE();
-	urcu_memb_read_unlock();
-	if (e && !atomic_load_explicit(&e->used, memory_order_relaxed))
-		atomic_store_explicit(&e->used, true, memory_order_relaxed);
+	if (e) {
+		e->held++;
+		e->used = true;
+	}
 	om_count(e ? OM_C_FD_CACHE_HIT : OM_C_FD_CACHE_MISS, 1);
 	return e;
 }
@@ -204,32 +203,29 @@ struct wrk_fde *wrk_fdcache_get(struct wrk_fdcache *c, const struct wrk_fdkey *k
 /* A part of get_many(). @return how many were found */
 static unsigned wrk_fdcache_get_part(struct wrk_fdcache *c, const struct wrk_fdkey *keys, unsigned n, struct wrk_fde **ret)
 {
-	_Atomic(struct wrk_fde *) *at[WRK_FDCACHE_PART];
+	struct wrk_fde **at[WRK_FDCACHE_PART];
 	unsigned found = 0;
 
 	for (unsigned i = 0; i < n; i++) {
 		at[i] = &c->bucket[wrk_fdcache_slot(c, &keys[i])];
 		__builtin_prefetch(at[i]);
 	}
-	urcu_memb_read_lock();
 	for (unsigned i = 0; i < n; i++) {
-		ret[i] = keys[i].id ? atomic_load_explicit(at[i], memory_order_acquire) : NULL;
+		ret[i] = keys[i].id ? *at[i] : NULL;
 		__builtin_prefetch(ret[i], 1);
 	}
 	for (unsigned i = 0; i < n; i++) {
 		struct wrk_fde *e = ret[i];
 
 		while (e && !wrk_fdcache_same(&e->key, &keys[i]))
-			e = atomic_load_explicit(&e->next, memory_order_acquire);
-		if (e && !wrk_fde_ref(e))
-			e = NULL;
-		if (e && !atomic_load_explicit(&e->used, memory_order_relaxed))
-			atomic_store_explicit(&e->used, true, memory_order_relaxed);
+			e = e->next;
 		ret[i] = e;
-		found += e != NULL;
+		if (!e)
+			continue;
+		e->held++;
+		e->used = true;
+		found++;
 	}
-	WRK_FDCACHE_RELEASE();
-	urcu_memb_read_unlock();
 	return found;
 }
 
@@ -243,7 +239,7 @@ void wrk_fdcache_get_many(struct wrk_fdcache *c, const struct wrk_fdkey *keys, u
 		om_count(OM_C_FD_CACHE_HIT, found);
 }
 
-/* ---- changing the table; all with the mutex held */
+/* ---- changing the table: the loop's thread, with the mutex held for the sweep's sake */
 
 static void wrk_fdcache_list_in(struct wrk_fdcache *c, struct wrk_fde *e)
 {
@@ -272,17 +268,16 @@ static void wrk_fdcache_list_out(struct wrk_fdcache *c, struct wrk_fde *e)
 		c->oldest = e->newer;
 }
 
-/* The table's reference passes to the caller, who gives it back without the mutex. */
+/* The caller gives it up, without the mutex. */
 static void wrk_fdcache_unlink(struct wrk_fdcache *c, struct wrk_fde *e)
 {
-	_Atomic(struct wrk_fde *) *at = &c->bucket[wrk_fdcache_slot(c, &e->key)];
-	struct wrk_fde *p;
+	struct wrk_fde **at = &c->bucket[wrk_fdcache_slot(c, &e->key)];
 
-	while ((p = atomic_load_explicit(at, memory_order_relaxed)) != e) {
-		OM_ASSERT(p);
-		at = &p->next;
+	while (*at != e) {
+		OM_ASSERT(*at);
+		at = &(*at)->next;
 	}
-	atomic_store_explicit(at, atomic_load_explicit(&e->next, memory_order_relaxed), memory_order_release);
+	*at = e->next;
 	wrk_fdcache_list_out(c, e);
 	e->linked = false;
 	om_gauge(OM_C_FD_CACHE, atomic_fetch_sub_explicit(&c->count, 1, memory_order_relaxed) - 1);
@@ -292,11 +287,8 @@ static struct wrk_fde *wrk_fdcache_victim(struct wrk_fdcache *c)
 {
 	struct wrk_fde *e = c->hand ? c->hand : c->oldest;
 
-	/* Ends: each step clears a bit, and readers can set them again at most once a pass; two passes bound it. */
-	for (uint64_t left = 2 * (uint64_t)c->max; e && left > 0; left--) {
-		if (!atomic_load_explicit(&e->used, memory_order_relaxed))
-			break;
-		atomic_store_explicit(&e->used, false, memory_order_relaxed);
+	while (e && e->used) { /* ends: each step clears a bit */
+		e->used = false;
 		e = e->newer ? e->newer : c->oldest;
 	}
 	if (e)
@@ -311,18 +303,23 @@ bool wrk_fdcache_wants(struct wrk_fdcache *c, const struct wrk_fdkey *key)
 
 	if (atomic_load_explicit(&c->count, memory_order_relaxed) < c->max)
 		return true;
-	/* Two threads, or two keys, may meet here: a wrong answer costs an entry, or the lack of one. */
-	if (atomic_load_explicit(&c->asked[h & c->mask], memory_order_relaxed) == mark)
+	/* Two keys may meet here: a wrong answer costs an entry, or the lack of one. */
+	if (c->asked[h & c->mask] == mark)
 		return true;
-	atomic_store_explicit(&c->asked[h & c->mask], mark, memory_order_relaxed);
+	c->asked[h & c->mask] = mark;
 	return false;
 }
 
 struct wrk_fde *wrk_fdcache_add(struct wrk_fdcache *c, const struct wrk_fdkey *key, int fd, bool large)
 {
-	struct wrk_fde *e = aligned_alloc(OM_CACHELINE, sizeof(*e)), *old, *victim = NULL;
-	_Atomic(struct wrk_fde *) *head = &c->bucket[wrk_fdcache_slot(c, key)];
+	struct wrk_fde **head = &c->bucket[wrk_fdcache_slot(c, key)], *e = wrk_fdcache_find(c, key), *victim = NULL;
 
+	if (e) {
+		(void)close(fd);
+		e->held++;
+		return e;
+	}
+	e = aligned_alloc(OM_CACHELINE, sizeof(*e));
 	if (!e)
 		return NULL;
 	memset(e, 0, sizeof(*e));
@@ -330,62 +327,55 @@ struct wrk_fde *wrk_fdcache_add(struct wrk_fdcache *c, const struct wrk_fdkey *k
 	e->fd = fd;
 	e->large = large;
 	e->key = *key;
-	e->cache = c;
-	atomic_init(&e->refs, 2); /* the table's and the caller's */
+	e->held = 1; /* the caller's */
+	atomic_init(&e->refs, 1);
 	(void)pthread_mutex_lock(&c->lock);
-	old = wrk_fdcache_find(c, key);
-	if (old && wrk_fde_ref(old)) { /* linked, so the table's reference keeps it: this cannot fail */
-		(void)pthread_mutex_unlock(&c->lock);
-		free(e);
-		(void)close(fd);
-		return old;
-	}
 	if (atomic_load_explicit(&c->count, memory_order_relaxed) >= c->max) {
 		victim = wrk_fdcache_victim(c);
 		wrk_fdcache_unlink(c, victim);
 		om_count(OM_C_FD_CACHE_EVICT, 1);
 	}
-	atomic_init(&e->next, atomic_load_explicit(head, memory_order_relaxed));
 	e->linked = true;
 	wrk_fdcache_list_in(c, e);
 	om_gauge(OM_C_FD_CACHE, atomic_fetch_add_explicit(&c->count, 1, memory_order_relaxed) + 1);
-	atomic_store_explicit(head, e, memory_order_release); /* everything above before a reader can find it */
+	e->next = *head;
+	*head = e;
 	(void)pthread_mutex_unlock(&c->lock);
 	if (victim)
-		wrk_fdcache_put(c, victim);
+		wrk_fde_give_up(victim);
 	return e;
+}
+
+static void wrk_fdcache_out(struct wrk_fdcache *c, struct wrk_fde *e)
+{
+	(void)pthread_mutex_lock(&c->lock);
+	wrk_fdcache_unlink(c, e);
+	(void)pthread_mutex_unlock(&c->lock);
+	wrk_fde_give_up(e);
 }
 
 void wrk_fdcache_drop(struct wrk_fdcache *c, uint64_t id, uint8_t tier, uint32_t uid)
 {
 	struct wrk_fdkey key = { .id = id, .uid = uid, .tier = tier };
-	struct wrk_fde *e;
+	struct wrk_fde *e = wrk_fdcache_find(c, &key);
 
-	(void)pthread_mutex_lock(&c->lock);
-	e = wrk_fdcache_find(c, &key);
 	if (e)
-		wrk_fdcache_unlink(c, e);
-	(void)pthread_mutex_unlock(&c->lock);
-	if (e)
-		wrk_fdcache_put(c, e);
+		wrk_fdcache_out(c, e);
 }
 
 void wrk_fdcache_shrink(struct wrk_fdcache *c, unsigned n)
 {
 	while (n-- > 0) {
-		struct wrk_fde *e;
+		struct wrk_fde *e = wrk_fdcache_victim(c);
 
-		(void)pthread_mutex_lock(&c->lock);
-		e = wrk_fdcache_victim(c);
-		if (e)
-			wrk_fdcache_unlink(c, e);
-		(void)pthread_mutex_unlock(&c->lock);
 		if (!e)
 			return;
 		om_count(OM_C_FD_CACHE_EVICT, 1);
-		wrk_fdcache_put(c, e);
+		wrk_fdcache_out(c, e);
 	}
 }
+
+/* ---- sweep: another thread */
 
 /* The next entry of the sweep, referenced, or NULL at the end of a round. */
 static struct wrk_fde *wrk_fdcache_sweep_next(struct wrk_fdcache *c, bool first)
@@ -398,38 +388,61 @@ static struct wrk_fde *wrk_fdcache_sweep_next(struct wrk_fdcache *c, bool first)
 	e = c->sweep;
 	if (e) {
 		c->sweep = e->newer;
-		OM_ASSERT(wrk_fde_ref(e)); /* linked: the table holds one */
+		(void)atomic_fetch_add_explicit(&e->refs, 1, memory_order_relaxed);
 	}
 	(void)pthread_mutex_unlock(&c->lock);
 	return e;
 }
 
+/* @return it is left to the loop, with our reference; false: the loop has it already, from an earlier round */
+static bool wrk_fdcache_sweep_dead(struct wrk_fdcache *c, struct wrk_fde *e)
+{
+	bool first;
+
+	(void)pthread_mutex_lock(&c->lock);
+	first = !e->dead;
+	if (first) {
+		e->dead = true;
+		e->next_dead = c->dead;
+		c->dead = e;
+	}
+	(void)pthread_mutex_unlock(&c->lock);
+	return first;
+}
+
 unsigned wrk_fdcache_sweep(struct wrk_fdcache *c, unsigned n)
 {
-	unsigned dropped = 0;
+	unsigned dead = 0;
 
 	for (unsigned i = 0; i < n; i++) {
 		struct wrk_fde *e = wrk_fdcache_sweep_next(c, i == 0);
 		struct stat st;
-		bool dead;
 
 		if (!e)
 			break;
-		dead = fstat(e->fd, &st) == 0 && st.st_nlink == 0; /* the mutex is not held: this may wait for a server */
-		if (dead) {
-			(void)pthread_mutex_lock(&c->lock);
-			dead = e->linked;
-			if (dead)
-				wrk_fdcache_unlink(c, e);
-			(void)pthread_mutex_unlock(&c->lock);
-		}
-		if (dead) {
-			wrk_fdcache_put(c, e); /* the table's */
-			dropped++;
-		}
-		wrk_fdcache_put(c, e);
+		/* the mutex is not held: this may wait for a server */
+		if (fstat(e->fd, &st) == 0 && st.st_nlink == 0 && wrk_fdcache_sweep_dead(c, e))
+			dead++;
+		else
+			wrk_fde_unref(e);
 	}
-	return dropped;
+	return dead;
+}
+
+void wrk_fdcache_tidy(struct wrk_fdcache *c)
+{
+	struct wrk_fde *e, *next;
+
+	(void)pthread_mutex_lock(&c->lock);
+	e = c->dead;
+	c->dead = NULL;
+	(void)pthread_mutex_unlock(&c->lock);
+	for (; e; e = next) {
+		next = e->next_dead;
+		if (e->linked)
+			wrk_fdcache_out(c, e);
+		wrk_fde_unref(e); /* the sweep's: so it was still there */
+	}
 }
 
 unsigned wrk_fdcache_count(const struct wrk_fdcache *c)
@@ -474,9 +487,9 @@ void wrk_fdcache_free(struct wrk_fdcache *c)
 {
 	if (!c)
 		return;
+	wrk_fdcache_tidy(c);
 	wrk_fdcache_shrink(c, UINT32_MAX);
-	urcu_memb_barrier(); /* every callback queued so far has run */
-	OM_ASSERT(atomic_load_explicit(&c->dying, memory_order_acquire) == 0);
+	urcu_memb_barrier(); /* every callback queued so far has run: what was to be closed late is closed */
 	(void)pthread_mutex_destroy(&c->lock);
 	free(c->asked);
 	free(c);

@@ -1,11 +1,12 @@
 /*
  * wrk_fdcache.h: open descriptors of objects, shared by the clients of one uid who promised positioned access.
  *
- * Linked by objmapper-worker only; every thread that is registered with liburcu (memb) may call, all at once. Looking up
- * takes no lock. Key: (object id, tier, uid of the reader). An id's bytes never change, so an entry is never stale.
+ * Linked by objmapper-worker only. The loop's thread calls; wrk_fdcache_sweep(), wrk_fdcache_count() and wrk_fdcache_close() may be
+ * called by one that is registered with liburcu (memb) beside it. Looking up takes no lock.
+ * Key: (object id, tier, uid of the reader). An id's bytes never change, so an entry is never stale.
  *
  * OWNERSHIP  an entry owns its descriptor; the cache holds one reference to an entry that is in its table, each get() one
- *            more. The descriptor is closed with the last reference; the entry's memory is freed a grace period later.
+ *            more. The descriptor is closed with the last reference.
  * BOUND      at most `max` entries in the table; at the bound SIEVE evicts, for what wrk_fdcache_wants() lets in. What was evicted and is still referenced lives
  *            until its answer has left: that is bounded by the connections' queues.
  */
@@ -32,7 +33,7 @@ int wrk_fdcache_new(unsigned max, struct wrk_fdcache **ret) OM_MUST_USE;
 /** Drop all and wait until everything is closed. No other thread may be inside a call; no reference may be left. */
 void wrk_fdcache_free(struct wrk_fdcache *c);
 
-/** Threads that call get() register first and unregister before they end. */
+/** Threads that call anything here register first and unregister before they end. */
 void wrk_fdcache_thread_in(void);
 void wrk_fdcache_thread_out(void);
 
@@ -53,7 +54,7 @@ void wrk_fdcache_get_many(struct wrk_fdcache *c, const struct wrk_fdkey *keys, u
 bool wrk_fdcache_wants(struct wrk_fdcache *c, const struct wrk_fdkey *key);
 
 /**
- * Insert `fd` under `key` and return a reference to the entry. If another thread was first its entry is returned and `fd`
+ * Insert `fd` under `key` and return a reference to the entry. If there is one already it is returned and `fd`
  * is closed. Takes over `fd` on success only.
  * @param large  wrk_fdcache_large() of the object: it is closed as by wrk_fdcache_close()
  * @return NULL: out of memory
@@ -77,9 +78,11 @@ static inline bool wrk_fdcache_large(uint64_t size) { return size > 1u << 20; }
 /** Forget object `id` of `tier`, for all uids of which an entry stands. */
 void wrk_fdcache_drop(struct wrk_fdcache *c, uint64_t id, uint8_t tier, uint32_t uid);
 
-/** Look at up to `n` entries and drop those whose file has no name any more (deleted, replaced or moved), so that the
- * space of dead objects comes back. Makes system calls that may block on a network tier: I/O thread. @return dropped */
+/** Look at up to `n` entries for those whose file has no name any more (deleted, replaced or moved), so that the space of dead
+ * objects comes back. Makes system calls that may block on a network tier: I/O thread, one at a time. @return found: tidy() drops them */
 unsigned wrk_fdcache_sweep(struct wrk_fdcache *c, unsigned n);
+/** Drop what sweeps have found. The loop's thread, after each. */
+void wrk_fdcache_tidy(struct wrk_fdcache *c);
 
 /** Evict `n` (out of descriptors). */
 void wrk_fdcache_shrink(struct wrk_fdcache *c, unsigned n);

@@ -84,6 +84,7 @@ static void wrk_main_sweep_run(struct wrk_io_job *job)
 static void wrk_main_sweep_done(struct wrk_io_job *job)
 {
 	(void)job;
+	wrk_fdcache_tidy(wrk_self.fdcache);
 }
 
 static void wrk_main_tick(void *arg)

@@ -188,7 +188,8 @@ static void test_sweep(void **state)
 	struct wrk_fdcache *c;
 	char path[64];
 	struct wrk_fdkey dead = { .id = 5, .uid = 7, .tier = 2 }, alive = { .id = 6, .uid = 7, .tier = 0 };
-	struct wrk_fde *e;
+	struct wrk_fde *e, *held;
+	int before;
 
 	(void)state;
 	assert_int_equal(wrk_fdcache_new(16, &c), 0);
@@ -198,6 +199,17 @@ static void test_sweep(void **state)
 	assert_int_equal(unlink(path), 0);
 	assert_int_equal(wrk_fdcache_sweep(c, 4), 0); /* in pieces: 1..4 live */
 	assert_int_equal(wrk_fdcache_sweep(c, 100), 1);
+	assert_int_equal(wrk_fdcache_sweep(c, 100), 0); /* found already */
+	before = open_fds();
+	held = wrk_fdcache_get(c, &dead); /* until the loop knows of it */
+	assert_non_null(held);
+	wrk_fdcache_tidy(c);
+	wrk_fdcache_tidy(c);
+	assert_int_equal(open_fds(), before);
+	assert_int_equal(fcntl(wrk_fdcache_fd(held), F_GETFD), FD_CLOEXEC);
+	wrk_fdcache_put(c, held);
+	urcu_memb_barrier(); /* what is dead is closed by the helper */
+	assert_int_equal(open_fds(), before - 1);
 	assert_null(wrk_fdcache_get(c, &dead));
 	e = wrk_fdcache_get(c, &alive);
 	assert_non_null(e);
@@ -211,81 +223,114 @@ static void test_sweep(void **state)
 
 /* ---------------------------------------------------------------- threads */
 
+enum { KEPT = 200, GHOSTS = 8 }; /* a ghost is an object without a name */
+
 static struct wrk_fdcache *shared;
 static _Atomic bool stop;
-static _Atomic unsigned wrong, hits;
+static _Atomic unsigned swept;
+static ino_t ghost[GHOSTS];
+static struct kept {
+	struct wrk_fde *e;
+	uint64_t id;
+	ino_t ino;
+} kept[KEPT];
 
-static void *reader(void *arg)
+static void *sweeper(void *arg)
 {
 	unsigned seed = (unsigned)(uintptr_t)arg;
 
 	wrk_fdcache_thread_in();
-	while (!stop) {
-		struct wrk_fdkey keys[MANY];
-		struct wrk_fde *found[MANY];
-		unsigned n = 1 + (unsigned)rand_r(&seed) % MANY;
-
-		for (unsigned i = 0; i < n; i++) {
-			uint64_t id = (unsigned)rand_r(&seed) % (OBJECTS + 1); /* 0: to be passed over */
-
-			keys[i] = (struct wrk_fdkey){ .id = id, .uid = (unsigned)rand_r(&seed) % UIDS + 1, .tier = (uint8_t)(id % 3) };
-		}
-		if (n == 1)
-			found[0] = keys[0].id ? wrk_fdcache_get(shared, &keys[0]) : NULL;
-		else
-			wrk_fdcache_get_many(shared, keys, n, found);
-		for (unsigned i = 0; i < n; i++) {
-			if (!found[i])
-				continue;
-			atomic_fetch_add(&hits, 1);
-			if (!right(found[i], keys[i].id))
-				atomic_fetch_add(&wrong, 1);
-			wrk_fdcache_put(shared, found[i]);
-		}
-	}
+	while (!stop)
+		swept += wrk_fdcache_sweep(shared, 1 + (unsigned)rand_r(&seed) % 30);
 	wrk_fdcache_thread_out();
 	return NULL;
 }
 
-static void *writer(void *arg)
+static void let_go(struct kept *k)
 {
-	unsigned seed = (unsigned)(uintptr_t)arg, n = 0;
+	struct stat st;
 
-	wrk_fdcache_thread_in();
-	while (!stop) {
-		uint64_t id = 1 + (unsigned)rand_r(&seed) % OBJECTS;
-		struct wrk_fde *e = get_or_add(shared, id, (unsigned)rand_r(&seed) % UIDS + 1);
-
-		if (!e || !right(e, id))
-			atomic_fetch_add(&wrong, 1);
-		if (e)
-			wrk_fdcache_put(shared, e);
-		if (++n % 64 == 0)
-			wrk_fdcache_drop(shared, id, (uint8_t)(id % 3), 1);
-		if (n % 1000 == 0)
-			(void)wrk_fdcache_sweep(shared, 8);
-		if (n % 5000 == 0)
-			wrk_fdcache_shrink(shared, 4);
-	}
-	wrk_fdcache_thread_out();
-	return NULL;
+	if (!k->e)
+		return;
+	assert_int_equal(fstat(wrk_fdcache_fd(k->e), &st), 0);
+	assert_int_equal(st.st_ino, k->ino);
+	wrk_fdcache_put(shared, k->e);
+	k->e = NULL;
 }
 
+/* Hold it for a while, in the place of another one. */
+static void keep(struct wrk_fde *e, uint64_t id, unsigned at)
+{
+	let_go(&kept[at % KEPT]);
+	kept[at % KEPT] = (struct kept){ e, id, id > OBJECTS ? ghost[id - OBJECTS - 1] : inode[id] };
+}
+
+static struct wrk_fde *ghost_or_add(uint64_t id)
+{
+	struct wrk_fdkey key = { .id = id, .uid = 1 };
+	struct wrk_fde *e = wrk_fdcache_get(shared, &key);
+	struct stat st;
+
+	if (e)
+		return e;
+	e = wrk_fdcache_add(shared, &key, open(dir, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600), false);
+	assert_int_equal(fstat(wrk_fdcache_fd(e), &st), 0);
+	ghost[id - OBJECTS - 1] = st.st_ino;
+	return e;
+}
+
+/* A turn of the loop; @return hits */
+static unsigned turn(unsigned *seed, unsigned n)
+{
+	struct wrk_fdkey keys[MANY];
+	struct wrk_fde *found[MANY];
+	unsigned hits = 0;
+	uint64_t id;
+
+	for (unsigned i = 0; i < MANY; i++) {
+		id = (unsigned)rand_r(seed) % (OBJECTS + 1); /* 0: to be passed over */
+		keys[i] = (struct wrk_fdkey){ .id = id, .uid = (unsigned)rand_r(seed) % UIDS + 1, .tier = (uint8_t)(id % 3) };
+	}
+	wrk_fdcache_get_many(shared, keys, MANY, found);
+	for (unsigned i = 0; i < MANY; i++) {
+		if (!found[i])
+			continue;
+		hits++;
+		keep(found[i], keys[i].id, (unsigned)rand_r(seed));
+	}
+	id = 1 + (unsigned)rand_r(seed) % OBJECTS;
+	keep(get_or_add(shared, id, (unsigned)rand_r(seed) % UIDS + 1), id, (unsigned)rand_r(seed));
+	if (n % 3 == 0) {
+		id = OBJECTS + 1 + (unsigned)rand_r(seed) % GHOSTS;
+		keep(ghost_or_add(id), id, (unsigned)rand_r(seed));
+	}
+	if (n % 64 == 0)
+		wrk_fdcache_drop(shared, id, (uint8_t)(id <= OBJECTS ? id % 3 : 0), 1);
+	if (n % 500 == 0)
+		wrk_fdcache_shrink(shared, 4);
+	if (n % 16 == 0)
+		wrk_fdcache_tidy(shared);
+	return hits;
+}
+
+/* The loop and the sweep at once: every reference is good for the file that it was given for, and nothing stays open. */
 static void test_stress(void **state)
 {
-	pthread_t t[4];
+	uint64_t until = om_now_ns() + (getenv("OBJM_TEST_LONG") ? 20u : 1u) * UINT64_C(1000000000);
 	int before = open_fds();
+	unsigned seed = 7, hits = 0, n = 0;
+	pthread_t t;
 
 	(void)state;
 	assert_int_equal(wrk_fdcache_new(24, &shared), 0);
-	for (uintptr_t i = 0; i < 4; i++)
-		assert_int_equal(pthread_create(&t[i], NULL, i < 2 ? reader : writer, (void *)(i + 1)), 0);
-	(void)usleep(getenv("OBJM_TEST_LONG") ? 20000000 : 1500000);
+	assert_int_equal(pthread_create(&t, NULL, sweeper, (void *)1), 0);
+	while (om_now_ns() < until || swept < 20)
+		hits += turn(&seed, ++n);
 	stop = true;
-	for (int i = 0; i < 4; i++)
-		(void)pthread_join(t[i], NULL);
-	assert_int_equal(wrong, 0);
+	(void)pthread_join(t, NULL);
 	assert_true(hits > 1000);
+	for (unsigned i = 0; i < KEPT; i++)
+		let_go(&kept[i]);
 	wrk_fdcache_free(shared);
 	assert_int_equal(open_fds(), before);
 }
