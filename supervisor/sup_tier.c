@@ -180,13 +180,13 @@ static bool open_catalog(struct sup_engine *e, struct sup_tier *t, const struct 
 	}
 	if (err < 0)
 		return absent(t, "its catalog cannot be opened", idx_cat_message());
-	t->cat = cat;
-	idx_cat_info(t->cat, &info);
-	t->owes_rebuild = !info.complete && !is_new;
-	if (frozen && t->owes_rebuild) {
-		idx_cat_close(OM_TAKE_PTR(t->cat));
+	idx_cat_info(cat, &info);
+	if (frozen && !info.complete) {
+		idx_cat_close(cat);
 		return absent(t, "its catalog is not whole", "it can only be made again once the filesystem can be written");
 	}
+	t->cat = cat;
+	t->owes_rebuild = !info.complete && !is_new;
 	if (is_new && !info.complete) {
 		struct idx_cat_txn *txn;
 		err = idx_cat_txn_begin(t->cat, &txn);
