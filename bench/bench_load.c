@@ -8,6 +8,7 @@
  * time at which the request was due, so a server that stalls is charged for everything that it kept waiting.
  */
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
@@ -148,7 +149,7 @@ static void sleep_until(uint64_t ns)
 		ns += 100000;
 	}
 	while (om_now_ns() < ns)
-		;
+		(void)sched_yield();
 }
 
 static void open_loop(struct load *l, void *h)
