@@ -39,7 +39,8 @@
 
 #define LCY_ALOGS_MAX 257u	 /* workers' places */
 #define LCY_HEAT_MS 200u	 /* access logs are read this often */
-#define LCY_HEAT_BUSY_MS 20u	 /* and this often while a worker logs much: 16,384 entries last for 800,000 accesses a second */
+#define LCY_HEAT_BUSY_MS 20u	 /* at most, while workers log much: 16,384 entries last for 800,000 accesses a second */
+#define LCY_HEAT_LOOK 64u	 /* entries of one log that a look should find: some 50 us of work, which requests may have to wait for */
 #define LCY_HEAT_COPY 65536u	 /* slots of an old segment copied in a turn */
 #define LCY_START_MARGIN_S 10u /* names in staging/ that are younger may be of this run */
 #define LCY_SWEEP_MS 1000u	 /* staging/ of tiers without nameless files is looked through this often */
@@ -252,6 +253,8 @@ void lcy_scan_turn(struct lcy *l);
 
 /* lcy_heat.c */
 void lcy_heat_turn(struct lcy *l, uint64_t now_ns);
+/** How long until the next look at the access logs, of which the fullest had `found` entries after a pause of `pause_ms`. */
+unsigned lcy_heat_pause(unsigned pause_ms, unsigned found);
 /** Take over a new index and its heat; the descriptors are taken on success. 0 or negative. */
 int lcy_heat_index(struct lcy *l, int index_fd, int heat_fd) OM_MUST_USE;
 int lcy_heat_alog(struct lcy *l, uint32_t child, int fd) OM_MUST_USE;

@@ -206,6 +206,8 @@ static int pass(struct lcy_copy *c, struct side *from, struct side *to, uint64_t
 			(void)XXH3_128bits_update(h, c->buf, n);
 			*ret_reading = false;
 			if (to) {
+				if (c->seat)
+					lcy_yield_point(c->seat);
 				rc = injected ? -om_status_errno(injected) : write_all(to, c->buf, n, at);
 				if (rc == 0 && !write_out(c, to, n))
 					rc = negative_errno();

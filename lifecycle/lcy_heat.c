@@ -55,6 +55,11 @@ static void copy_some(struct lcy *l)
 	l->copying = false;
 }
 
+unsigned lcy_heat_pause(unsigned pause_ms, unsigned found)
+{
+	return OM_MIN(OM_MAX(pause_ms * LCY_HEAT_LOOK / OM_MAX(found, 1u), LCY_HEAT_BUSY_MS), LCY_HEAT_MS);
+}
+
 void lcy_heat_turn(struct lcy *l, uint64_t now_ns)
 {
 	if (l->copying)
@@ -65,8 +70,7 @@ void lcy_heat_turn(struct lcy *l, uint64_t now_ns)
 	for (unsigned i = 0; i < LCY_ALOGS_MAX; i++)
 		if (l->alog_on[i])
 			most = OM_MAX(most, drain(l, &l->alog[i], l->now_s));
-	/* a busy worker fills its log in less than the usual pause */
-	l->heat_ms = most > IDX_ALOG_CAP / 8 ? LCY_HEAT_BUSY_MS : LCY_HEAT_MS;
+	l->heat_ms = lcy_heat_pause(l->heat_ms, most);
 	l->heat_due_ns = now_ns + l->heat_ms * UINT64_C(1000000);
 }
 

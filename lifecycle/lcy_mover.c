@@ -228,7 +228,7 @@ void *lcy_mover_main(void *arg)
 	struct lcy_mover *t = arg;
 	struct lcy_batch b;
 
-	static_assert(LCY_BATCH_NAMES <= LCY_BATCH_FILES, "one array for both");
+	static_assert(LCY_BATCH_NAMES <= LCY_BATCH_FILES && LCY_YIELD_FILES <= LCY_BATCH_FILES, "one array for all");
 	if (!t->names_only) /* requests go first: a worker that wakes up does not wait for the end of a copy's turn */
 		(void)setpriority(PRIO_PROCESS, (id_t)gettid(), MOVER_NICE);
 	while (lcy_work_take(t, &b)) {

@@ -12,6 +12,7 @@ void lcy_yield_init(struct lcy_yield *y, unsigned cpus)
 
 	memset(y, 0, sizeof(*y));
 	y->cpus = OM_MAX(cpus, 1u);
+	y->seat_ns = LCY_YIELD_SEAT_NS;
 	pthread_mutex_init(&y->lock, NULL);
 	pthread_cond_init(&y->seat, NULL);
 	pthread_condattr_init(&attr);
@@ -187,7 +188,7 @@ void lcy_yield_point(struct lcy_yield_seat *s)
 	if (now - s->since_ns < LCY_YIELD_PIECE_NS)
 		return;
 	pthread_mutex_lock(&y->lock);
-	if (y->waiting && now - s->got_ns >= LCY_YIELD_SEAT_NS) {
+	if (y->waiting && now - s->got_ns >= y->seat_ns) {
 		stand_up(s, now);
 		sit_down(s, true);
 	} else {

@@ -24,13 +24,13 @@
 #define LCY_YIELD_ALL UINT32_MAX
 #define LCY_YIELD_HOLD_NS UINT64_C(1000000000) /* after the last requests */
 #define LCY_YIELD_FEW 4u /* fewer in LCY_YIELD_HOLD_NS are a monitor, or a person: nobody is served. Half as many keep it so. */
-#define LCY_YIELD_PIECE_NS 50000u	       /* work that is shorter gets no rest of its own: going to sleep costs, too */
+#define LCY_YIELD_PIECE_NS 15000u	       /* work that is shorter gets no rest of its own: going to sleep costs, too */
 #define LCY_YIELD_REST_NS UINT64_C(50000000)
-#define LCY_YIELD_SEAT_NS UINT64_C(200000000) /* then another thread that waits has its turn */
+#define LCY_YIELD_SEAT_NS UINT64_C(5000000000) /* then another thread that waits has its turn: large ones end one by one, not all late */
 #define LCY_YIELD_LOOK_MS 5u /* at full speed so often the loop has to look whether somebody is served: else the first requests suffer */
-#define LCY_YIELD_CHUNK ((size_t)32 << 10)   /* bytes of a large object in one call */
+#define LCY_YIELD_CHUNK ((size_t)64 << 10)   /* bytes of a large object in one call: fewer make more calls, which cost most of the time */
 #define LCY_YIELD_SYNC ((uint64_t)2 << 20)   /* of a large object, then they are written out: not all of it at its end */
-#define LCY_YIELD_FILES 8u		     /* small objects that are named, and made durable, together */
+#define LCY_YIELD_FILES 64u		     /* small objects that are named, and made durable, together: two catalogs and journals commit then */
 #define LCY_YIELD_BYTES (UINT64_C(1) << 20)
 
 enum lcy_yield_why {
@@ -55,6 +55,7 @@ struct lcy_yield {
 	bool taken, stop;
 	unsigned waiting;
 	uint64_t turns; /* times that the seat was taken */
+	uint64_t seat_ns; /* LCY_YIELD_SEAT_NS; tests have less time */
 	uint64_t free_ns; /* the next piece may begin */
 	_Atomic uint64_t rested_ns; /* in all */
 };

@@ -265,7 +265,8 @@ def latency_of(w, a, label, tree):
     stop = threading.Event()
 
     def migrate():
-        """Off one tier, then off the other. It is asked seldom how far it is: that takes a process each time."""
+        """Off one tier, then off the other, once gets have begun. It is asked seldom how far it is: that takes a process each time."""
+        time.sleep(0.3)
         while not stop.is_set():
             t = w.tiers()
             name = "fast" if t["fast"]["objects"] >= t["slow"]["objects"] else "slow"
@@ -303,13 +304,20 @@ def latency_of(w, a, label, tree):
             time.sleep(0.1)
         os.sync()
 
+    def all_of(kind, at):
+        return sorted(r[at] for r in rows if r[0] == kind)
+
     def mid(kind, at):
-        return sorted(r[at] for r in rows if r[0] == kind)[a.turns // 2]
+        return all_of(kind, at)[a.turns // 2]
+
+    def spread(kind, at):
+        return f"{all_of(kind, at)[0]:.0f} to {all_of(kind, at)[-1]:.0f}"
 
     for at, name, bound in ((1, "p99", 1.5), (2, "p99.9", 2)):
         q, m, c = mid("quiet", at), mid("moving", at), mid("cp", at)
-        print(f"{label:6} {name:6} medians: quiet {q:8.1f} us, moving {m:8.1f} us: {m / q:.2f} times (to be at most {bound}) at {mid('moving', 3):.1f} MiB/s, "
-              f"{mid('moving', 4):.0f} objects/s; cp {c:8.1f} us: {c / q:.2f} times at {mid('cp', 3):.1f} MiB/s")
+        print(f"{label:6} {name:6} medians (least to most): quiet {q:.0f} us ({spread('quiet', at)}), moving {m:.0f} us ({spread('moving', at)}): {m / q:.2f} times "
+              f"(to be at most {bound}) at {mid('moving', 3):.1f} MiB/s, {mid('moving', 4):.0f} objects/s; cp {c:.0f} us ({spread('cp', at)}): {c / q:.2f} times "
+              f"at {mid('cp', 3):.1f} MiB/s, {mid('cp', 4):.0f} objects/s", flush=True)
 
 
 def latency(a):
@@ -394,7 +402,7 @@ def main():
         s.add_argument("--rate", type=int, default=5000)
         s.add_argument("--turns", type=int, default=3)
         s.add_argument("--svg", default="tiers.svg")
-        s.add_argument("--share", type=float, default=0.025, help="lifecycle.share_while_serving; 1: moves do not give way")
+        s.add_argument("--share", type=float, default=0.0125, help="lifecycle.share_while_serving; 1: moves do not give way")
         s.add_argument("--only", choices=("large", "small"))
     a = p.parse_args()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit("ended"))  # what is mounted is unmounted

@@ -631,13 +631,31 @@ static void test_target_refuses(void **state)
 	assert_int_equal(w->moves, 50);
 }
 
+/* The more there is to read the sooner it is looked at again, so that a look finds little; a log is never full before. */
+static void test_heat_pause(void **state)
+{
+	unsigned ms = LCY_HEAT_MS;
+
+	(void)state;
+	assert_int_equal(lcy_heat_pause(LCY_HEAT_MS, 0), LCY_HEAT_MS);
+	assert_int_equal(lcy_heat_pause(LCY_HEAT_MS, LCY_HEAT_LOOK / 2), LCY_HEAT_MS);
+	assert_int_equal(lcy_heat_pause(LCY_HEAT_MS, 2 * LCY_HEAT_LOOK), LCY_HEAT_MS / 2);
+	assert_int_equal(lcy_heat_pause(LCY_HEAT_MS, IDX_ALOG_CAP), LCY_HEAT_BUSY_MS);
+	for (unsigned i = 0; i < 10; i++) /* 2,000 a second */
+		ms = lcy_heat_pause(ms, 2 * ms);
+	assert_in_range(2 * ms, LCY_HEAT_LOOK - 4, LCY_HEAT_LOOK);
+	for (unsigned i = 0; i < 10; i++) /* and none any more */
+		ms = lcy_heat_pause(ms, 0);
+	assert_int_equal(ms, LCY_HEAT_MS);
+}
+
 #define T(x) cmocka_unit_test_setup_teardown(x, setup, teardown)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		T(test_cycle), T(test_no_flapping), T(test_rests), T(test_batch_all), T(test_batch), T(test_pause), T(test_flags), T(test_memory_without_ephemeral), T(test_expired), T(test_room_order),
 		T(test_room_nothing), T(test_room_copies), T(test_cache_shares), T(test_replaced), T(test_drain), T(test_drain_order), T(test_room_counted_once), T(test_drain_again), T(test_tasks),
-		T(test_task_slow), T(test_task_again), T(test_heat_kept), T(test_target_refuses),
+		T(test_task_slow), T(test_task_again), T(test_heat_kept), T(test_heat_pause), T(test_target_refuses),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
