@@ -2,8 +2,20 @@
  * lcy_move.c: the table of jobs and the way of a job between loop, threads and supervisor, see lcy_move.h. What the threads do
  * with files is in lcy_mover.c.
  */
+#include <sys/resource.h>
+
 #include "common/om_cpus.h"
 #include "lifecycle/lcy_mover.h"
+
+/* A quarter for each of the two: a small configuration has few, and a file that cannot be opened is a move that fails. */
+static void bound_files(struct lcy_moves *m)
+{
+	struct rlimit files;
+	rlim_t quarter = getrlimit(RLIMIT_NOFILE, &files) == 0 ? files.rlim_cur / 4 : 64;
+
+	m->open_max = (unsigned)OM_MIN(quarter, (rlim_t)LCY_OPEN_MAX);
+	m->held_max = (unsigned)OM_MAX(OM_MIN(quarter, (rlim_t)LCY_HELD_FILES), 1u);
+}
 
 void lcy_moves_init(struct lcy_moves *m, const struct lcy_moves_conf *conf)
 {
@@ -11,6 +23,7 @@ void lcy_moves_init(struct lcy_moves *m, const struct lcy_moves_conf *conf)
 
 	memset(m, 0, sizeof(*m));
 	m->conf = *conf;
+	bound_files(m);
 	for (struct lcy_jobs *const *q = (struct lcy_jobs *const[]){ &m->allowed, &m->todo, &m->copies, &m->synced, &m->names, &m->done, NULL }; *q; q++)
 		(*q)->last = &(*q)->first;
 	for (unsigned i = 0; i < OM_TIERS_MAX; i++)

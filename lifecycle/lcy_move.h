@@ -33,8 +33,8 @@
 #define LCY_SYNC_FILES 128u	  /* copies, or bytes of them, from which on they are made durable without waiting for more */
 #define LCY_SYNC_BYTES (UINT64_C(16) << 20)
 #define LCY_SYNC_WAIT_NS UINT64_C(100000000) /* so long fewer wait while others are being copied */
-#define LCY_OPEN_MAX 1024u	  /* sources that stay open from the reading of their name to their copy */
-#define LCY_HELD_FILES 512u	  /* copies begun and not committed: each holds a descriptor */
+#define LCY_OPEN_MAX 1024u	  /* sources that stay open from the reading of their name to their copy, at most */
+#define LCY_HELD_FILES 512u	  /* copies begun and not committed, at most: each holds a descriptor */
 
 enum lcy_job_kind { LCY_JOB_MOVE, LCY_JOB_DROP, LCY_JOB_NAME };
 /* Why: what is done when it has ended depends on it. */
@@ -113,6 +113,7 @@ struct lcy_moves {
 	struct lcy_yield yield;
 	_Atomic bool stop;
 	_Atomic unsigned n_open; /* jobs with a source_fd */
+	unsigned open_max, held_max; /* LCY_OPEN_MAX, LCY_HELD_FILES, or what the limit of open files leaves of them */
 	/* loop's thread */
 	struct lcy_job *job[LCY_JOBS_MAX];
 	uint32_t serial;

@@ -40,7 +40,7 @@ static int keep_names(struct lcy_job *job)
  * meanwhile would not give its room back. */
 static bool keeps_open(struct lcy_moves *m, const struct lcy_job *job)
 {
-	return job->kind == LCY_JOB_MOVE && lcy_yield_share(&m->yield) == LCY_YIELD_ALL && atomic_load(&m->n_open) < LCY_OPEN_MAX;
+	return job->kind == LCY_JOB_MOVE && lcy_yield_share(&m->yield) == LCY_YIELD_ALL && atomic_load(&m->n_open) < m->open_max;
 }
 
 static int describe(struct lcy_mover *t, struct lcy_job *job, uint8_t tier)

@@ -67,7 +67,7 @@ static bool take_copies(struct lcy_moves *m, struct lcy_batch *b)
 	unsigned enough = yields(m) ? LCY_YIELD_FILES : LCY_BATCH_FILES;
 	struct lcy_jobs *q = &m->copies;
 
-	if (!q->n || m->held >= LCY_HELD_FILES)
+	if (!q->n || m->held >= m->held_max)
 		return false;
 	b->large = is_large(q->first);
 	if (b->large ? m->copying_large >= LCY_LARGE_MOVERS : m->todo.n && q->n < enough)

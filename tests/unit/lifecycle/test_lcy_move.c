@@ -3,6 +3,7 @@
 #include <poll.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/xattr.h>
 
@@ -116,6 +117,23 @@ static int teardown(void **state)
 	om_close(&f->wakefd);
 	free(f);
 	return 0;
+}
+
+static struct rlimit files;
+
+/* The same where few files may be open. */
+static int setup_few(void **state)
+{
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &files), 0);
+	struct rlimit few = { 256, files.rlim_max };
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &few), 0);
+	return setup(state);
+}
+
+static int teardown_few(void **state)
+{
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &files), 0);
+	return teardown(state);
 }
 
 static void wait_some(struct fix *f)
@@ -372,6 +390,8 @@ static void test_many(void **state)
 	}
 	wait_ended(f, N);
 	assert_int_equal(f->m.n_jobs, 0);
+	for (unsigned i = 0; i < OM_ARRAY_SIZE(f->status); i++)
+		assert_int_equal(f->status[i], 0);
 }
 
 static void test_refused(void **state)
@@ -616,7 +636,8 @@ static void test_bound(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		T(test_every_pair), T(test_sizes), T(test_while_serving), T(test_sparse), T(test_many), T(test_refused), T(test_source_gone),
+		T(test_every_pair), T(test_sizes), T(test_while_serving), T(test_sparse), T(test_many),
+		cmocka_unit_test_setup_teardown(test_many, setup_few, teardown_few), T(test_refused), T(test_source_gone),
 		T(test_source_damaged), T(test_target_fails), T(test_target_damaged), T(test_drop), T(test_page_cache), cmocka_unit_test(test_rate), T(test_bound),
 	};
 
