@@ -439,9 +439,12 @@ void wrk_fdcache_tidy(struct wrk_fdcache *c)
 	(void)pthread_mutex_unlock(&c->lock);
 	for (; e; e = next) {
 		next = e->next_dead;
-		if (e->linked)
-			wrk_fdcache_out(c, e);
-		wrk_fde_unref(e); /* the sweep's: so it was still there */
+		if (!e->linked) {
+			wrk_fde_unref(e);
+			continue;
+		}
+		(void)atomic_fetch_sub_explicit(&e->refs, 1, memory_order_release); /* not the last: the loop's is there */
+		wrk_fdcache_out(c, e);
 	}
 }
 
