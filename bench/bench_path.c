@@ -17,6 +17,7 @@ struct handle {
 	char dir[PATH_BYTES];
 	char *data;
 	uint64_t made;
+	bool keep; /* what is stored stays: --keep, for names that the next run replaces */
 };
 
 static const char *path_of(const struct bench_opts *o, const char *uri, char ret[PATH_BYTES])
@@ -184,9 +185,10 @@ static void store_close(void *p)
 {
 	struct handle *h = p;
 
-	sweep(h);
+	if (!h->keep)
+		sweep(h);
 	(void)unlinkat(h->dirfd, "new", 0);
-	(void)rmdir(h->dir);
+	(void)rmdir(h->dir); /* not where files are kept */
 	shut(h);
 }
 
@@ -211,6 +213,7 @@ static bool rename_one(struct handle *h, const struct bench_item *item)
 
 	(void)snprintf(name, sizeof(name), "%llu", (unsigned long long)(item->number % BARE_KEPT));
 	h->made = BARE_KEPT; /* any of these names may stand */
+	h->keep = h->o->keep;
 	return fd >= 0 && write_file(fd, h->data, h->o->size) && (!durable(h->o) || fsync(fd) == 0) &&
 	       renameat(h->dirfd, "new", h->dirfd, name) == 0 && (!durable(h->o) || fsync(h->dirfd) == 0);
 }

@@ -7,6 +7,7 @@ import statistics
 import subprocess
 import time
 
+from .rows import FILES_READ, FILES_WRITTEN
 from .world import Failure
 
 KIB, MIB = 1024, 1024 * 1024
@@ -289,20 +290,20 @@ DURABLE = "disk, durable"
 
 
 def durable_puts(w, s, name, kinds, objects, params):
-    """Small durable puts of many clients, in the two states that a file system has for them.
+    """Small durable puts of many clients, in the two states that there are for them.
 
-    What such a put costs on ext4 depends on what was deleted near its directory within the last minute (doc/performance.md). "fresh": nothing
-    was. "lasting": names have been replaced for a while, by all contestants alike, as where objects live that change.
+    "lasting": the names stand, and have been replaced for a while; they stay between the turns, for what is deleted in bulk costs ext4
+    without a journal a minute of slow files near by, and nobody who replaces objects does that (doc/performance.md). "fresh": new names.
     """
-    def contestants(state, seconds):
+    def contestants(state, seconds, *more):
         p = dict(params, state=state)
-        return [Contestant(who, p, lambda how=how: w.bench("put", *how, *objects, "--seconds", seconds)) for who, how in kinds]
-    turn = 0.05 if s.tiny else 3 if s.quick else 4
-    fresh = alternate(name, contestants("fresh", turn), s, times=1)
-    until = time.monotonic() + (0 if s.tiny else 24 if s.quick else 75)
-    while time.monotonic() < until:
-        alternate(name, contestants("lasting", turn), s, times=1)
-    return alternate(name, contestants("lasting", turn), s, times=1 if s.tiny else 2 if s.quick else 5) + fresh
+        return [Contestant(who, p, lambda how=how: w.bench("put", *how, *objects, *more, "--seconds", seconds)) for who, how in kinds]
+    turn = 0.05 if s.tiny else 3 if s.quick else 15
+    fresh = alternate(name, contestants("fresh", min(turn, 3), "--keep"), s, times=1)
+    alternate(name, contestants("lasting", 2 * turn, "--keep"), s, times=1)
+    lasting = alternate(name, contestants("lasting", turn, "--keep"), s, times=1 if s.tiny else 3 if s.quick else 5)
+    alternate(name, contestants("lasting", 0.01), s, times=1)  # what was kept goes
+    return lasting + fresh
 
 
 def puts(w, s, name):
@@ -335,7 +336,6 @@ def puts(w, s, name):
 
 
 LARGE = 10 * 1000 * 1000
-FILES_READ, FILES_WRITTEN = "files, read by a program of its own", "files, written by a program of its own"
 
 
 def beside(w, s, name):

@@ -49,6 +49,14 @@ rated() {
 		rated put --peer $peer --files "$T/peer" --objects 20 --durability sync
 	done
 	[ -z "$(find "$T/peer" -type f)" ]
+	# Kept, the same names are replaced by the next run; the last one takes them away.
+	rated put --peer rename --files "$T/peer" --objects 20 --connections 2 --keep
+	[ "$(find "$T/peer" -type f | wc -l)" = 20 ]
+	find "$T/peer" -type f | sort >"$T/names"
+	rated put --peer rename --files "$T/peer" --objects 20 --connections 2 --keep
+	find "$T/peer" -type f | sort | diff "$T/names" -
+	rated put --peer rename --files "$T/peer" --objects 20 --connections 2
+	[ -z "$(find "$T/peer" -type f)" ]
 	rated get --peer path --files "$T/peer" --objects 20 --keep
 	rated floor --depth 16 --open --files "$T/peer"
 }
