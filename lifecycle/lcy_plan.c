@@ -233,7 +233,8 @@ static void drain_looked(struct lcy *l, uint64_t now_ns)
 		t->drain_seen = t->drained;
 		t->drain_looks++;
 		/* what was busy a moment ago, such as a name whose older file is still on its way out, is free soon */
-		uint64_t pause_ms = OM_MIN(UINT64_C(250) << OM_MIN(t->drain_idle, 14u), l->boot.lifecycle.interval_s * UINT64_C(1000));
+		uint64_t first_ms = OM_MAX(UINT64_C(20), l->plan.took_ns / 1000000u); /* and looking takes no more than half of the time */
+		uint64_t pause_ms = OM_MIN(first_ms << OM_MIN(t->drain_idle, 18u), l->boot.lifecycle.interval_s * UINT64_C(1000));
 		t->drain_again_ns = now_ns + pause_ms * UINT64_C(1000000);
 	}
 }
@@ -286,7 +287,7 @@ static bool room_wanted(const struct lcy *l, uint64_t now_ns)
 	return false;
 }
 
-/* A drain is not over and nothing of it is under way: what was busy a moment ago is tried again after 250 ms, then ever more
+/* A drain is not over and nothing of it is under way: what was busy a moment ago is tried again after 20 ms, then ever more
  * seldom, up to the interval. */
 static bool drain_wanted(const struct lcy *l, uint64_t now_ns)
 {
