@@ -10,17 +10,17 @@
 
 static int open_state(struct sup_engine *e)
 {
-	int err = idx_state_open(e->conf->state_dir, &e->state);
+	int err = idx_state_open(e->state_dir, &e->state);
 
 	if (err == -OBJM_STATUS_CORRUPT) {
-		om_log(OM_MSG_CATALOG, "%s: %s; setting it aside and going on: pending removals are lost", e->conf->state_dir,
+		om_log(OM_MSG_CATALOG, "%s: %s; setting it aside and going on: pending removals are lost", e->state_dir,
 		       idx_cat_message());
-		err = idx_state_set_aside(e->conf->state_dir);
+		err = idx_state_set_aside(e->state_dir);
 		if (err == 0)
-			err = idx_state_open(e->conf->state_dir, &e->state);
+			err = idx_state_open(e->state_dir, &e->state);
 	}
 	if (err < 0) {
-		om_log(OM_MSG_FATAL, "state_dir %s cannot be used: %s", e->conf->state_dir, idx_cat_message());
+		om_log(OM_MSG_FATAL, "state_dir %s cannot be used: %s", e->state_dir, idx_cat_message());
 		return err;
 	}
 	e->recovery = *idx_state_recovery(e->state);
@@ -67,7 +67,7 @@ static int first_ids(struct sup_engine *e)
 	if (err == 0)
 		err = idx_state_ids_reserve(e->state, SUP_ID_BLOCK, oldest, &first);
 	if (err < 0) {
-		om_log(OM_MSG_FATAL, "state_dir %s: no ids could be reserved: %s", e->conf->state_dir, idx_cat_message());
+		om_log(OM_MSG_FATAL, "state_dir %s: no ids could be reserved: %s", e->state_dir, idx_cat_message());
 		return err;
 	}
 	e->id_next = e->run_first_id = first;
@@ -138,6 +138,11 @@ static struct sup_engine *engine_new(const struct om_conf *conf, const struct su
 
 	if (!e)
 		return NULL;
+	e->state_dir = strdup(conf->state_dir);
+	if (!e->state_dir) {
+		free(e);
+		return NULL;
+	}
 	e->conf = conf;
 	sup_tier_memory(e, conf);
 	atomic_store(&e->decay_s, conf->lifecycle.hotness_decay_s);
@@ -339,6 +344,7 @@ void sup_engine_close(struct sup_engine *e)
 	om_close(&e->kick_fd);
 	om_close(&e->inbox_fd);
 	idx_state_close(e->state);
+	free(e->state_dir);
 	free(e);
 }
 

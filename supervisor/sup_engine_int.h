@@ -169,6 +169,7 @@ struct sup_mail {
 
 struct sup_engine {
 	const struct om_conf *conf; /* main loop: a reload brings another one */
+	char *state_dir;	    /* which no reload changes */
 	_Atomic uint64_t memory_limit, memory_room; /* sup_cgroup.h: of this process; for each memory tier. UINT64_MAX: any */
 	_Atomic uint32_t decay_s;   /* lifecycle.hotness_decay_s */
 	struct sup_engine_cb cb;

@@ -29,7 +29,7 @@ bool sup_tier_ro_tried(int rootfd)
 
 static void copy_dir(const struct sup_engine *e, const struct sup_tier *t, char ret[static SUP_RO_DIR_MAX])
 {
-	(void)snprintf(ret, SUP_RO_DIR_MAX, "%s/read-only/%s", e->conf->state_dir, t->conf->name);
+	(void)snprintf(ret, SUP_RO_DIR_MAX, "%s/read-only/%s", e->state_dir, t->conf->name);
 }
 
 static int copy_file(const char *from, const char *to)
@@ -48,7 +48,7 @@ bool sup_tier_ro_catalog(const struct sup_engine *e, const struct sup_tier *t, c
 	char from[SUP_RO_DIR_MAX], to[SUP_RO_DIR_MAX + sizeof("/" DATA)], all[SUP_RO_DIR_MAX];
 
 	copy_dir(e, t, ret_dir);
-	(void)snprintf(all, sizeof(all), "%s/read-only", e->conf->state_dir);
+	(void)snprintf(all, sizeof(all), "%s/read-only", e->state_dir);
 	(void)snprintf(from, sizeof(from), "%s/" DATA, t->conf->index_path);
 	(void)snprintf(to, sizeof(to), "%s/" DATA, ret_dir);
 	if (idx_cat_discard(ret_dir) == 0 && (mkdir(all, 0700) == 0 || errno == EEXIST) && (mkdir(ret_dir, 0700) == 0 || errno == EEXIST) &&

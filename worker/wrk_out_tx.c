@@ -18,8 +18,11 @@
 /* Give the next `n` descriptors back. Their entries have left the first cache while the kernel took them: several come at once. */
 static void wrk_out_drop_all(struct wrk_out *o, unsigned n)
 {
-	const struct wrk_out_fd *fds = &o->fds[o->fd_start];
+	const struct wrk_out_fd *fds;
 
+	if (n == 0) /* and perhaps no array */
+		return;
+	fds = &o->fds[o->fd_start];
 	for (unsigned i = 0; i < OM_MIN(n, WRK_OUT_AHEAD); i++)
 		__builtin_prefetch(fds[i].ref, 1);
 	for (unsigned i = 0; i < n; i++) {
