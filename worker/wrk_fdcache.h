@@ -75,7 +75,7 @@ bool wrk_fdcache_close(int fd);
 /** May closing the last descriptor of an object of so many bytes take long? */
 static inline bool wrk_fdcache_large(uint64_t size) { return size > 1u << 20; }
 
-/** Forget object `id` of `tier`, for all uids of which an entry stands. */
+/** Forget object `id` of `tier` as `uid` reads it: its entry leaves the table now, its descriptor is closed with the last reference. */
 void wrk_fdcache_drop(struct wrk_fdcache *c, uint64_t id, uint8_t tier, uint32_t uid);
 
 /** Look at up to `n` entries for those whose file has no name any more (deleted, replaced or moved), so that the space of dead
