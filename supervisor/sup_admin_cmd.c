@@ -1,13 +1,9 @@
 /*
- * sup_admin_cmd.c: see sup_admin_cmd.h. In the supervisor's main thread: finds the command, checks its arguments and who asks,
- * keeps calls whose answer comes later. Names and types of the JSON members are a contract with objmctl and with scripts:
+ * sup_admin_cmd.c: see sup_admin_cmd.h. The table of commands: finds the one that is asked for and checks who asks. It calls
+ * the commands; what they call is in sup_admin_call.c. Names and types of the JSON members are a contract with objmctl and with scripts:
  * doc/admin.md lists them; members may be added, none changes its meaning.
  */
 #include "supervisor/sup_admin_cmd.h"
-
-#include <stdarg.h>
-
-#include "common/om_log.h"
 
 const struct sup_admin_cmd sup_admin_cmd_table[] = {
 #define OM_ADMIN(id, name, word1, word2, change, args, help) \
@@ -17,113 +13,6 @@ const struct sup_admin_cmd sup_admin_cmd_table[] = {
 };
 const unsigned sup_admin_cmd_count = OM_ARRAY_SIZE(sup_admin_cmd_table);
 
-/* ---- for the commands ---- */
-
-void sup_admin_put(json_t *o, const char *key, json_t *v) { (void)json_object_set_new(o, key, v); }
-json_t *sup_admin_num(uint64_t v) { return json_integer((json_int_t)OM_MIN(v, (uint64_t)INT64_MAX)); }
-
-const char *sup_admin_str(const struct sup_admin_call *call, const char *key)
-{
-	const char *s = json_string_value(json_object_get(call->request, key));
-	return s ? s : "";
-}
-
-bool sup_admin_flag(const struct sup_admin_call *call, const char *key)
-{
-	return json_is_true(json_object_get(call->request, key));
-}
-
-int sup_admin_say(struct sup_admin_call *call, int status, const char *fmt, ...)
-{
-	va_list ap;
-
-	va_start(ap, fmt);
-	(void)vsnprintf(call->text, sizeof(call->text), fmt, ap);
-	va_end(ap);
-	return status;
-}
-
-int sup_admin_no_tier(struct sup_admin_call *call, const char *name)
-{
-	call->todo = "objmctl tier list names them";
-	return sup_admin_say(call, -OBJM_STATUS_NOT_FOUND, "there is no tier \"%.64s\"", name);
-}
-
-int sup_admin_find_tier(struct sup_admin_call *call, const char *name, struct sup_engine_tier_stat *ret)
-{
-	struct sup_engine_stat st = { 0 };
-
-	sup_engine_stat(call->sup->engine, &st);
-	for (unsigned i = 0; i < st.n_tiers; i++) {
-		if (strcmp(st.tiers[i].name, name) != 0)
-			continue;
-		*ret = st.tiers[i];
-		return 0;
-	}
-	return sup_admin_no_tier(call, name);
-}
-
-/* ---- arguments ---- */
-
-struct arg {
-	char key[32];
-	bool flag, number, optional;
-};
-
-/* The next one of `args`; false: none. */
-static bool next_arg(const char **at, struct arg *ret)
-{
-	const char *s = *at + strspn(*at, " ");
-	size_t len = strcspn(s, " "), key;
-
-	if (!len)
-		return false;
-	*ret = (struct arg){ .flag = !strncmp(s, "--", 2) };
-	if (ret->flag) {
-		s += 2;
-		len -= 2;
-	}
-	key = strcspn(s, ": ");
-	OM_ASSERT(key < sizeof(ret->key));
-	memcpy(ret->key, s, key);
-	ret->optional = ret->flag || s[len - 1] == '?';
-	ret->number = memchr(s, '#', len) != NULL;
-	*at = s + len;
-	return true;
-}
-
-void sup_admin_args_text(const struct sup_admin_cmd *cmd, char *ret, size_t cap)
-{
-	const char *at = cmd->args;
-	struct arg a;
-	size_t n = 0;
-
-	ret[0] = '\0';
-	while (next_arg(&at, &a) && n < cap)
-		n += (size_t)snprintf(ret + n, cap - n, "%s%s%s", n ? ", " : "", a.key, a.optional ? " (optional)" : "");
-}
-
-static int check_args(struct sup_admin_call *call)
-{
-	const char *at = call->cmd->args, *name = call->cmd->name;
-	struct arg a;
-
-	while (next_arg(&at, &a)) {
-		const json_t *v = json_object_get(call->request, a.key);
-		if (!v && a.optional)
-			continue;
-		if (!v)
-			return sup_admin_say(call, -OBJM_STATUS_INVALID_REQUEST, "%s needs \"%s\"", name, a.key);
-		if (a.flag && !json_is_boolean(v))
-			return sup_admin_say(call, -OBJM_STATUS_INVALID_REQUEST, "%s: \"%s\" is true or false", name, a.key);
-		if (a.number && (!json_is_integer(v) || json_integer_value(v) < 0))
-			return sup_admin_say(call, -OBJM_STATUS_INVALID_REQUEST, "%s: \"%s\" is a whole number", name, a.key);
-		if (!a.flag && !a.number && (!json_is_string(v) || !json_string_length(v)))
-			return sup_admin_say(call, -OBJM_STATUS_INVALID_REQUEST, "%s: \"%s\" is a text, not empty", name, a.key);
-	}
-	return 0;
-}
-
 /* ---- from request to answer ---- */
 
 static const struct sup_admin_cmd *find(const char *name)
@@ -132,41 +21,6 @@ static const struct sup_admin_cmd *find(const char *name)
 		if (!strcmp(sup_admin_cmd_table[i].name, name))
 			return &sup_admin_cmd_table[i];
 	return NULL;
-}
-
-/* What a change was about, for the log: its first operand. */
-static const char *operand(const struct sup_admin_call *call)
-{
-	const char *at = call->cmd->args;
-	struct arg a;
-
-	return next_arg(&at, &a) && !a.flag ? sup_admin_str(call, a.key) : "";
-}
-
-/* The answer; the call is gone. */
-static json_t *finish(struct sup_admin_call *call, int err)
-{
-	json_t *answer;
-
-	if (err == -OBJM_STATUS_BUSY)
-		err = -OBJM_STATUS_TRY_AGAIN; /* BUSY is of inside */
-	if (call->cmd->change)
-		om_log(OM_MSG_ADMIN, "uid %u, pid %d: %s %.200s: %s%s%s", (unsigned)call->peer.uid, (int)call->peer.pid, call->cmd->name,
-		       operand(call), err < 0 ? om_status_text(err) : "done", err < 0 && *call->text ? ": " : "",
-		       err < 0 ? call->text : "");
-	answer = err < 0 ? sup_admin_error(err, *call->text ? call->text : NULL, call->todo) : json_incref(call->reply);
-	json_decref(call->request);
-	json_decref(call->reply);
-	free(call);
-	return answer;
-}
-
-void sup_admin_done(struct sup_admin_call *call, int err)
-{
-	struct sup_admin_ref ref = call->ref;
-	struct sup *sup = call->sup;
-
-	sup_admin_reply(sup->admin, &ref, finish(call, err));
 }
 
 static int may(struct sup_admin_call *call)
@@ -198,12 +52,26 @@ json_t *sup_admin_cmd_answer(void *arg, const struct om_peer *peer, json_t *requ
 	sup_admin_put(call->reply, "api", sup_admin_num(SUP_ADMIN_API));
 	int err = may(call);
 	if (err == 0)
-		err = check_args(call);
+		err = sup_admin_args_check(call);
 	if (err == 0)
 		err = cmd->run(call);
 	if (err == SUP_ADMIN_LATER) {
 		ref->later = true;
 		return NULL;
 	}
-	return finish(call, err);
+	return sup_admin_finish(call, err);
+}
+
+int sup_admin_run_HELP(struct sup_admin_call *call)
+{
+	json_t *reply = call->reply;
+	json_t *a = json_array();
+
+	for (unsigned i = 0; i < sup_admin_cmd_count; i++) {
+		const struct sup_admin_cmd *c = &sup_admin_cmd_table[i];
+		(void)json_array_append_new(a, json_pack("{s:s, s:s, s:s, s:b}", "cmd", c->name, "args", c->args, "help", c->help,
+							 "change", c->change));
+	}
+	sup_admin_put(reply, "commands", a);
+	return 0;
 }

@@ -44,6 +44,10 @@ extern const unsigned sup_admin_cmd_count;
 json_t *sup_admin_cmd_answer(void *arg, const struct om_peer *peer, json_t *request, struct sup_admin_ref *ref);
 /** The end of a call that was answered with SUP_ADMIN_LATER: 0 or a negative status. The call is gone. */
 void sup_admin_done(struct sup_admin_call *call, int err);
+/** What answers a call that ended with 0 or a negative status: a new reference. The call is gone. */
+json_t *sup_admin_finish(struct sup_admin_call *call, int err);
+/** Are the members of the request those that the command's `args` say? 0; -INVALID_REQUEST, said. */
+int sup_admin_args_check(struct sup_admin_call *call);
 /** Members of the arguments of a command for people: "name", "n (a number, may be left out)". */
 void sup_admin_args_text(const struct sup_admin_cmd *cmd, char *ret, size_t cap);
 

@@ -1,5 +1,5 @@
 /*
- * sup_admin_status.c: admin commands that look at the daemon as a whole: status, workers, counters, ping, help. In the
+ * sup_admin_status.c: admin commands that look at the daemon as a whole: status, workers, counters, ping. In the
  * supervisor's main thread.
  */
 #include <ctype.h>
@@ -157,18 +157,3 @@ int sup_admin_run_PING(struct sup_admin_call *call)
 	sup_admin_put(reply, "ready", json_boolean(sup->notify.ready && !sup->stopping));
 	return 0;
 }
-
-int sup_admin_run_HELP(struct sup_admin_call *call)
-{
-	json_t *reply = call->reply;
-	json_t *a = json_array();
-
-	for (unsigned i = 0; i < sup_admin_cmd_count; i++) {
-		const struct sup_admin_cmd *c = &sup_admin_cmd_table[i];
-		(void)json_array_append_new(a, json_pack("{s:s, s:s, s:s, s:b}", "cmd", c->name, "args", c->args, "help", c->help,
-							 "change", c->change));
-	}
-	sup_admin_put(reply, "commands", a);
-	return 0;
-}
-

@@ -350,7 +350,5 @@ void sup_engine_close(struct sup_engine *e)
 
 /* ---- the rest of its life ---- */
 
-const uint8_t *sup_engine_secret(const struct sup_engine *e) { return idx_state_identity(e->state)->secret; }
-
 void sup_engine_heartbeat(struct sup_engine *e) { idx_genw_renew(e->gens); }
 void sup_engine_gens_bump_all(struct sup_engine *e) { idx_genw_bump_all(e->gens); }

@@ -296,19 +296,9 @@ void sup_mails_free(struct sup_mail *mail); /* a list that nobody reads any more
 
 /* sup_engine_pub.c: the publisher */
 void *sup_pub_main(void *arg);
-/* Answer a child; `serial` 0 or another: it is gone, nothing happens. Counts the request as answered. */
-void sup_pub_answer(struct sup_engine *e, unsigned place, uint32_t serial, const void *msg, size_t len, bool last);
-void sup_pub_verdict(struct sup_engine *e, unsigned place, uint32_t serial, uint64_t req, int status, uint64_t id,
-		     uint32_t rev, uint64_t cur_id, uint32_t cur_rev);
-void sup_pub_rows(struct sup_engine *e, struct sup_tier *t);
-/* Judge a precondition against what stands. 0, -PRECONDITION_FAILED. cur NULL: nothing stands. */
-int sup_pub_cond(const struct om_op_cond *cond, const struct idx_ent *cur);
-/* What the index says of a key, expired objects left out: 0, -NOT_FOUND. */
-int sup_pub_current(const struct sup_engine *e, const struct idx_key *key, struct idx_ent *ret);
-/* True if a tier that may hold anything is absent or being rebuilt: a miss proves nothing. */
-bool sup_pub_blind(const struct sup_engine *e);
 
-/* sup_engine_msg.c: one ring message; false: the child broke a rule (why in *ret_why) */
+/* sup_engine_answer.c */
+/* A ring message, and whose it is. */
 struct sup_msg {
 	struct sup_engine *e;
 	unsigned place;
@@ -316,16 +306,32 @@ struct sup_msg {
 	const char *why; /* static text, when a rule was broken */
 	bool waited;	 /* it has waited for room, and now there is */
 };
-/* May a tier take a new object with these flags now? `begun`: its bytes lie there already. 0 or a status. */
-int sup_msg_tier_fit(const struct sup_tier *t, uint32_t flags, bool begun);
-/* A message that waited for room: once more, now that there is. */
-void sup_msg_again(struct sup_engine *e, unsigned place, const void *msg, size_t len);
-/* Says why and returns false. */
-bool sup_msg_broken(struct sup_msg *c, const char *why);
+/* Answer a child; `serial` 0 or another: it is gone, nothing happens. Counts the request as answered. */
+void sup_pub_answer(struct sup_engine *e, unsigned place, uint32_t serial, const void *msg, size_t len, bool last);
+void sup_pub_verdict(struct sup_engine *e, unsigned place, uint32_t serial, uint64_t req, int status, uint64_t id,
+		     uint32_t rev, uint64_t cur_id, uint32_t cur_rev);
 /* A verdict without a version. */
 void sup_msg_answer(struct sup_msg *c, uint64_t req, int status);
+/* Says why and returns false. */
+bool sup_msg_broken(struct sup_msg *c, const char *why);
+/* The child broke a rule, or cannot be answered: nothing of it is read any more, and it is killed. */
+void sup_pub_doom(struct sup_engine *e, unsigned place, const char *why);
+/* Puts what waits into its ring, as far as there is room, and rings. */
+void sup_pub_flush(struct sup_engine *e, unsigned place);
+
+/* sup_engine_now.c */
+/* What the index says of a key, expired objects left out: 0, -NOT_FOUND. */
+int sup_pub_current(const struct sup_engine *e, const struct idx_key *key, struct idx_ent *ret);
+/* True if a tier that may hold anything is absent or being rebuilt: a miss proves nothing. */
+bool sup_pub_blind(const struct sup_engine *e);
 /* A tier by the number in a message; NULL: there is none of that number. */
 struct sup_tier *sup_msg_tier(struct sup_engine *e, uint8_t no);
+/* May a tier take a new object with these flags now? `begun`: its bytes lie there already. 0 or a status. */
+int sup_msg_tier_fit(const struct sup_tier *t, uint32_t flags, bool begun);
+
+/* sup_engine_msg.c: one ring message; false: the child broke a rule (why in *ret_why) */
+/* A message that waited for room: once more, now that there is. */
+void sup_msg_again(struct sup_engine *e, unsigned place, const void *msg, size_t len);
 bool sup_msg_take(struct sup_engine *e, unsigned place, const void *msg, size_t len, const char **ret_why);
 /* A reader has resolved the precondition of a PREPARE or DELETE while the index was being filled. */
 void sup_msg_resolved(struct sup_engine *e, struct sup_job *job);
@@ -405,14 +411,30 @@ int sup_index_fill(struct sup_engine *e, const struct idx_key *key, const struct
 uint64_t sup_room_used(const struct sup_engine *e, const struct sup_tier *t);
 /* Is there room for `bytes` (of sup_room_of) more, and nobody before us who waits for it? waited: we were that one. */
 bool sup_room_fits(const struct sup_engine *e, const struct sup_tier *t, uint64_t bytes, bool waited);
+/* Show what the tier holds, and its state, to the children and to status. */
+void sup_pub_rows(struct sup_engine *e, struct sup_tier *t);
 void sup_room_take(struct sup_engine *e, struct sup_tier *t, uint64_t bytes);
 void sup_room_give(struct sup_engine *e, struct sup_tier *t, uint64_t bytes);
 /* Bytes that a session's room has on this tier; 0: none. */
 uint64_t sup_room_has(struct sup_engine *e, unsigned place, uint32_t no, const struct sup_tier *t);
 void sup_room_end(struct sup_engine *e, unsigned place, uint32_t no);
 void sup_room_lost(struct sup_engine *e, unsigned place); /* the child is gone */
+/* A request that found no room. */
+struct sup_waiter {
+	struct sup_waiter *next;
+	unsigned place;
+	uint32_t serial;
+	uint64_t req;
+	uint64_t need, due_ns;
+	size_t len;
+	_Alignas(16) unsigned char msg[];
+};
 /* Put a message off until there are `need` bytes, or the time is over. False: waiting would not help. */
 bool sup_room_wait(struct sup_msg *c, struct sup_tier *t, uint64_t need, const struct om_op_hdr *msg);
+/* The next request that waited and has its room now: the caller's, who does it and frees it. Those whose time is over are answered. NULL:
+ * there is none. */
+struct sup_waiter *sup_room_next(struct sup_engine *e);
+/* Asks the lifecycle process for room, for those that still wait and for tiers that have become full. */
 void sup_room_turn(struct sup_engine *e);
 bool sup_room_waited(const struct sup_engine *e); /* somebody waits */
 bool sup_room_take_reserve(struct sup_msg *c, const void *msg, size_t len);

@@ -7,19 +7,19 @@
 #include "common/om_fault.h"
 #include "supervisor/sup_engine_int.h"
 
-bool sup_msg_broken(struct sup_msg *c, const char *why)
-{
-	c->why = why;
-	return false;
-}
-
 static bool cond_ok(const struct om_op_cond *cond) { return cond->kind < OM_COND_COUNT; }
 
-struct sup_tier *sup_msg_tier(struct sup_engine *e, uint8_t no) { return no < OM_TIERS_MAX ? e->tier_by_no[no] : NULL; }
-
-void sup_msg_answer(struct sup_msg *c, uint64_t req, int status)
+/* Judge a precondition against what stands. 0, -PRECONDITION_FAILED. cur NULL: nothing stands. */
+static int cond_holds(const struct om_op_cond *cond, const struct idx_ent *cur)
 {
-	sup_pub_verdict(c->e, c->place, c->child->serial, req, status, 0, 0, 0, 0);
+	switch (cond->kind) {
+	case OM_COND_ABSENT:
+		return cur ? -OBJM_STATUS_PRECONDITION_FAILED : 0;
+	case OM_COND_VERSION:
+		return cur && cur->id == cond->id && (!cond->rev || cond->rev == cur->rev) ? 0 : -OBJM_STATUS_PRECONDITION_FAILED;
+	default:
+		return 0;
+	}
 }
 
 static struct sup_job *job_new(struct sup_msg *c, enum sup_job_kind kind, const void *msg, size_t len)
@@ -38,25 +38,6 @@ static struct sup_job *job_new(struct sup_msg *c, enum sup_job_kind kind, const 
 }
 
 /* ---- PREPARE ---- */
-
-int sup_msg_tier_fit(const struct sup_tier *t, uint32_t flags, bool begun)
-{
-	if (!t)
-		return -OBJM_STATUS_INVALID_REQUEST;
-	switch (sup_tier_state(t)) {
-	case OM_TIERS_ABSENT:
-		return -OBJM_STATUS_UNAVAILABLE;
-	case OM_TIERS_READONLY:
-		if (begun && sup_tier_drained(t) && !(flags & OM_OBJ_PINNED))
-			break;
-		return -OBJM_STATUS_READ_ONLY;
-	case OM_TIERS_FAILED:
-		return -OBJM_STATUS_STORAGE;
-	default:
-		break;
-	}
-	return (flags & OM_OBJ_EPHEMERAL) && !t->is_volatile ? -OBJM_STATUS_INVALID_REQUEST : 0;
-}
 
 static bool ask_reader(struct sup_msg *c, const void *msg, size_t len);
 
@@ -85,7 +66,7 @@ static void prepare_go(struct sup_msg *c, const struct om_op_prepare *m, const s
 		sup_msg_answer(c, m->hdr.req, err);
 		return;
 	}
-	err = sup_pub_cond(&m->cond, cur);
+	err = cond_holds(&m->cond, cur);
 	if (err < 0) {
 		sup_pub_verdict(e, c->place, c->child->serial, m->hdr.req, err, 0, 0, cur ? cur->id : 0, cur ? cur->rev : 0);
 		return;
@@ -240,7 +221,7 @@ static void delete_go(struct sup_msg *c, const struct om_op_delete *m, const str
 	struct om_rec rec = { .uri = (const char *)(m + 1), .uri_len = m->uri_len };
 
 	if (m->cond.kind == OM_COND_VERSION) {
-		int err = sup_pub_cond(&m->cond, cur);
+		int err = cond_holds(&m->cond, cur);
 		if (err < 0 && !cur)
 			err = sup_pub_blind(e) ? -OBJM_STATUS_UNAVAILABLE : -OBJM_STATUS_NOT_FOUND;
 		if (err < 0) {

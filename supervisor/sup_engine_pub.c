@@ -12,137 +12,6 @@
 #include "common/om_slice.h"
 #include "supervisor/sup_engine_int.h"
 
-/* ---- small questions ---- */
-
-int sup_pub_cond(const struct om_op_cond *cond, const struct idx_ent *cur)
-{
-	switch (cond->kind) {
-	case OM_COND_ABSENT:
-		return cur ? -OBJM_STATUS_PRECONDITION_FAILED : 0;
-	case OM_COND_VERSION:
-		return cur && cur->id == cond->id && (!cond->rev || cond->rev == cur->rev) ? 0 : -OBJM_STATUS_PRECONDITION_FAILED;
-	default:
-		return 0;
-	}
-}
-
-int sup_pub_current(const struct sup_engine *e, const struct idx_key *key, struct idx_ent *ret)
-{
-	int err = idxw_get(e->index, key, ret, NULL);
-
-	if (err == 0 && sup_expired(ret->expiry_s))
-		return -OBJM_STATUS_NOT_FOUND;
-	return err;
-}
-
-bool sup_pub_blind(const struct sup_engine *e)
-{
-	for (unsigned i = 0; i < e->n_tiers; i++) {
-		const struct sup_tier *t = &e->tiers[i];
-		if (sup_tier_state(t) == OM_TIERS_REBUILDING || t->hides)
-			return true;
-	}
-	return false;
-}
-
-void sup_pub_rows(struct sup_engine *e, struct sup_tier *t)
-{
-	struct idxr_tier row = {
-		.used_bytes = sup_room_used(e, t) + t->reserved_bytes, .capacity_bytes = t->capacity_bytes,
-		.objects = atomic_load(&t->objects), .state = (enum om_tier_state)sup_tier_state(t),
-	};
-
-	atomic_store(&t->stat_used, row.used_bytes - t->reserved_bytes);
-	atomic_store(&t->stat_reserved, t->reserved_bytes);
-	atomic_store(&t->stat_copies, t->acct.copies);
-	atomic_store(&t->stat_evictable, t->acct.evictable);
-	atomic_store(&t->stat_pinned, t->acct.pinned);
-	atomic_store(&t->stat_removals, t->acct.removals);
-	if (t->no == OM_TIER_NONE)
-		return;
-	/* workers take an absent tier for one that hides something */
-	if (row.state == OM_TIERS_ABSENT && !t->hides)
-		row.state = OM_TIERS_FAILED;
-	else if (row.state == OM_TIERS_FAILED && t->hides)
-		row.state = OM_TIERS_ABSENT;
-	idxw_tier(e->index, t->no, &row);
-}
-
-/* ---- answers ---- */
-
-static void doom(struct sup_engine *e, unsigned place, const char *why)
-{
-	if (e->child[place].doomed)
-		return;
-	e->child[place].doomed = true;
-	e->cb.kill_child(e->cb.arg, place, e->child[place].serial, why);
-}
-
-static void out_append(struct sup_child *c, struct sup_out *out)
-{
-	out->next = NULL;
-	*c->out_end = out;
-	c->out_end = &out->next;
-	c->out_bytes += out->len;
-}
-
-/* Puts what waits into the ring, as far as there is room. */
-static void out_flush(struct sup_engine *e, unsigned place)
-{
-	struct sup_child *c = &e->child[place];
-
-	while (c->out && !c->doomed) {
-		struct sup_out *out = c->out;
-		struct iovec iov = { out->bytes, out->len };
-		int err = om_ring_put(&c->ring, &iov, 1);
-		if (err == -OBJM_STATUS_WOULD_BLOCK)
-			break;
-		if (err < 0) {
-			doom(e, place, "its ring is broken");
-			break;
-		}
-		c->out = out->next;
-		if (!c->out)
-			c->out_end = &c->out;
-		c->out_bytes -= out->len;
-		free(out);
-	}
-	om_ring_kick(&c->ring);
-}
-
-void sup_pub_answer(struct sup_engine *e, unsigned place, uint32_t serial, const void *msg, size_t len, bool last)
-{
-	struct sup_child *c = &e->child[place];
-	struct iovec iov = { (void *)(uintptr_t)msg, len };
-
-	if (!serial || !c->on || c->serial != serial || c->doomed)
-		return;
-	if (last && c->outstanding)
-		c->outstanding--;
-	int err = c->out ? -OBJM_STATUS_WOULD_BLOCK : om_ring_put(&c->ring, &iov, 1);
-	if (err == 0)
-		return; /* kicked at the end of the turn */
-	struct sup_out *out = err == -OBJM_STATUS_WOULD_BLOCK ? malloc(sizeof(*out) + len) : NULL;
-	if (!out) {
-		doom(e, place, "an answer could not be given to it");
-		return;
-	}
-	out->len = (uint32_t)len;
-	memcpy(out->bytes, msg, len);
-	out_append(c, out);
-}
-
-void sup_pub_verdict(struct sup_engine *e, unsigned place, uint32_t serial, uint64_t req, int status, uint64_t id,
-		     uint32_t rev, uint64_t cur_id, uint32_t cur_rev)
-{
-	struct om_op_verdict v = {
-		.hdr = { .len = sizeof(v), .type = OM_OP_VERDICT, .req = req }, .status = status, .rev = rev, .id = id,
-		.cur_id = cur_id, .cur_rev = cur_rev,
-	};
-
-	sup_pub_answer(e, place, serial, &v, sizeof(v), true);
-}
-
 /* ---- children ---- */
 
 static void attach(struct sup_engine *e, struct sup_mail *mail)
@@ -373,7 +242,7 @@ static bool take_ring(struct sup_engine *e, unsigned place)
 		if (err == -OBJM_STATUS_WOULD_BLOCK)
 			break;
 		if (err < 0 || !sup_msg_take(e, place, buf.bytes, len, &why))
-			doom(e, place, why);
+			sup_pub_doom(e, place, why);
 	}
 	return n > 0;
 }
@@ -388,11 +257,20 @@ static bool take_rings(struct sup_engine *e)
 	return any;
 }
 
+/* Those that waited for room and have it now. */
+static void take_waiters(struct sup_engine *e)
+{
+	for (struct sup_waiter *w; (w = sup_room_next(e));) {
+		sup_msg_again(e, w->place, w->msg, w->len);
+		free(w);
+	}
+}
+
 static void flush_all(struct sup_engine *e)
 {
 	for (unsigned i = 0; i < SUP_CHILDREN_MAX; i++)
 		if (e->child[i].on)
-			out_flush(e, i);
+			sup_pub_flush(e, i);
 }
 
 /* Says to all children that we sleep; false: something has come. */
@@ -475,6 +353,7 @@ void *sup_pub_main(void *arg)
 		busy |= sup_grow(e);
 		busy |= sup_tiers_turn(e);
 		ids_ahead(e);
+		take_waiters(e);
 		sup_room_turn(e);
 		sup_reap_pump(e);
 		sup_scan_pump(e);

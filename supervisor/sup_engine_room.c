@@ -27,17 +27,6 @@ struct sup_room {
 	uint32_t uid;
 };
 
-/* A request that found no room. */
-struct sup_waiter {
-	struct sup_waiter *next;
-	unsigned place;
-	uint32_t serial;
-	uint64_t req;
-	uint64_t need, due_ns;
-	size_t len;
-	_Alignas(16) unsigned char msg[];
-};
-
 struct sup_rooms {
 	struct sup_room *slot[ROOM_BUCKETS];
 	struct {
@@ -94,11 +83,9 @@ uint64_t sup_room_of(uint64_t size)
 	return size > UINT64_MAX - 4095 ? UINT64_MAX & ~UINT64_C(4095) : (size + 4095) & ~UINT64_C(4095);
 }
 
-static struct sup_tier *tier_of(struct sup_engine *e, uint8_t no) { return no < OM_TIERS_MAX ? e->tier_by_no[no] : NULL; }
-
 static void count(struct sup_engine *e, const struct idx_ent *ent, bool add)
 {
-	struct sup_tier *home = tier_of(e, ent->home), *copy = ent->tier != ent->home ? tier_of(e, ent->tier) : NULL;
+	struct sup_tier *home = sup_msg_tier(e, ent->home), *copy = ent->tier != ent->home ? sup_msg_tier(e, ent->tier) : NULL;
 	uint64_t n = sup_room_of(ent->size), by = add ? n : -n; /* unsigned: wraps around and back */
 
 	if (copy) {
@@ -162,6 +149,29 @@ uint64_t sup_room_used(const struct sup_engine *e, const struct sup_tier *t)
 	if (!e->fill_done) /* not all of it has been seen: half a page an object is what rounding takes on average */
 		bytes = OM_MAX(bytes, atomic_load(&t->used_bytes) + 2048 * atomic_load(&t->objects));
 	return bytes + t->acct.removals + atomic_load(&t->cat_bytes);
+}
+
+void sup_pub_rows(struct sup_engine *e, struct sup_tier *t)
+{
+	struct idxr_tier row = {
+		.used_bytes = sup_room_used(e, t) + t->reserved_bytes, .capacity_bytes = t->capacity_bytes,
+		.objects = atomic_load(&t->objects), .state = (enum om_tier_state)sup_tier_state(t),
+	};
+
+	atomic_store(&t->stat_used, row.used_bytes - t->reserved_bytes);
+	atomic_store(&t->stat_reserved, t->reserved_bytes);
+	atomic_store(&t->stat_copies, t->acct.copies);
+	atomic_store(&t->stat_evictable, t->acct.evictable);
+	atomic_store(&t->stat_pinned, t->acct.pinned);
+	atomic_store(&t->stat_removals, t->acct.removals);
+	if (t->no == OM_TIER_NONE)
+		return;
+	/* workers take an absent tier for one that hides something */
+	if (row.state == OM_TIERS_ABSENT && !t->hides)
+		row.state = OM_TIERS_FAILED;
+	else if (row.state == OM_TIERS_FAILED && t->hides)
+		row.state = OM_TIERS_ABSENT;
+	idxw_tier(e->index, t->no, &row);
 }
 
 /* What the catalog may take while the next promises become objects: without it the tier could not commit what it has taken in. */
@@ -306,32 +316,31 @@ static struct sup_waiter *waiter_take(struct sup_engine *e, struct sup_tier *t)
 	return w;
 }
 
-static void turn_tier(struct sup_engine *e, struct sup_tier *t)
+struct sup_waiter *sup_room_next(struct sup_engine *e)
 {
 	uint64_t now = om_now_ns();
 
-	for (struct sup_waiter *w; (w = e->rooms->tier[t->ix].first);) {
-		bool fits = room_left(e, t) >= w->need;
-		if (!fits && now < w->due_ns)
-			break;
-		(void)waiter_take(e, t);
-		const struct sup_child *c = &e->child[w->place];
-		if (fits && c->on && c->serial == w->serial && !c->doomed)
-			sup_msg_again(e, w->place, w->msg, w->len);
-		else
+	for (unsigned i = 0; i < e->n_tiers; i++)
+		for (struct sup_waiter *w; (w = e->rooms->tier[i].first);) {
+			bool fits = room_left(e, &e->tiers[i]) >= w->need;
+			if (!fits && now < w->due_ns)
+				break;
+			(void)waiter_take(e, &e->tiers[i]);
+			const struct sup_child *c = &e->child[w->place];
+			if (fits && c->on && c->serial == w->serial && !c->doomed)
+				return w;
 			sup_pub_verdict(e, w->place, w->serial, w->req, -OBJM_STATUS_NO_SPACE, 0, 0, 0, 0);
-		free(w);
-	}
-	if (e->rooms->tier[t->ix].first && om_coarse_ns() - e->rooms->tier[t->ix].ask_ns > ROOM_ASK_NS)
-		ask(e, t, e->rooms->tier[t->ix].need + margin(t));
+			free(w);
+		}
+	return NULL;
 }
 
 void sup_room_turn(struct sup_engine *e)
 {
 	for (unsigned i = 0; i < e->n_tiers; i++) {
 		struct sup_tier *t = &e->tiers[i];
-		if (e->rooms->tier[i].first)
-			turn_tier(e, t);
+		if (e->rooms->tier[i].first && om_coarse_ns() - e->rooms->tier[i].ask_ns > ROOM_ASK_NS)
+			ask(e, t, e->rooms->tier[i].need + margin(t));
 		if (!t->cat || !e->fill_done)
 			continue;
 		bool above = (double)(sup_room_used(e, t) + t->reserved_bytes) * 1e6 >
@@ -356,7 +365,7 @@ bool sup_room_take_reserve(struct sup_msg *c, const void *msg, size_t len)
 {
 	const struct om_op_reserve *m = msg;
 	struct sup_engine *e = c->e;
-	struct sup_tier *t = tier_of(e, m->tier);
+	struct sup_tier *t = sup_msg_tier(e, m->tier);
 
 	if (len != sizeof(*m) || !m->room || !m->bytes || m->bytes > INT64_MAX)
 		return sup_msg_broken(c, "bad RESERVE");

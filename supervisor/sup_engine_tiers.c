@@ -89,8 +89,6 @@ int sup_engine_tier_draining(struct sup_engine *e, const char *name, bool on)
 
 #define PURGE_STEP 16384u
 
-bool sup_tier_known_to(const struct sup_tier *t, const struct sup_child *c) { return c->serial >= t->since; }
-
 /* Children need other directories than they have. */
 static void told(struct sup_engine *e, struct sup_tier *t)
 {
