@@ -4,17 +4,23 @@ moves cost those who read, and how fast they are beside cp. Needs root (mounts) 
 
     bench/tiering/tiers.py settle BUILD [--objects N] [--seconds S] [--svg FILE]
     bench/tiering/tiers.py latency BUILD [--seconds S] [--share X] [--only large|small]
-    bench/tiering/tiers.py copy BUILD [--mib N]
+    bench/tiering/tiers.py copy BUILD [--mib N] [--medium disk|memory|both] [--only large|middle|small]
 
 settle   (moves do not give way) N objects, Zipf's law (1.1): the hottest end in memory, what is never asked for on the slowest tier; where the hottest and the
          rest are, every second; the plot in FILE and a table on standard output
 latency  p50, p99 and p99.9 of gets while nothing is moved, while a tier is emptied, and while cp (nice 10) copies the same files between the same
          two filesystems, in turn, in one run, with what was moved meanwhile; objects of 8 MiB, then of 4 KiB
-copy     bytes a second of a drain from ext4 to xfs, and of cp and cp with sync between the same two
+copy     bytes a second of a drain from ext4 to xfs, and of cp, of cp with sync and of a bare durable copy (read, write, sync, read back; no names,
+         no records, nothing removed) between the same two; their loop devices' files on the disk of TMPDIR (/var/tmp), or in a tmpfs, where a flush costs nothing
+
+All mounts are made in a mount namespace of its own and their files have no names: however it ends, SIGKILL included, the kernel takes them back.
 """
 import argparse
 import bisect
+import concurrent.futures
+import ctypes
 import json
+import mmap
 import os
 import random
 import shutil
@@ -32,13 +38,31 @@ def run(*args, **kw):
     return subprocess.run(args, check=True, stdout=subprocess.PIPE, **kw).stdout.decode()
 
 
+LIBC = ctypes.CDLL(None, use_errno=True)
+CLONE_NEWNS, PR_SET_PDEATHSIG = 0x20000, 1
+
+
+def own_mounts():
+    """From here on mounts are this process's and its children's alone, and end with them."""
+    if LIBC.unshare(CLONE_NEWNS) < 0:
+        raise SystemExit("unshare: " + os.strerror(ctypes.get_errno()) + ": this needs root")
+    run("mount", "--make-rprivate", "/")
+
+
+def end_with_us():
+    LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
 class World:
     """Three filesystems and a daemon on them."""
 
-    def __init__(self, build, lifecycle, memory_mib, fast_mib, slow_mib, workers=2):
+    def __init__(self, build, lifecycle, memory_mib, fast_mib, slow_mib, workers=2, medium="disk"):
         self.build = build
         self.dir = tempfile.mkdtemp(prefix="objm-tiers.", dir=os.environ.get("TMPDIR", "/var/tmp"))
         self.mounts, self.daemon = [], None
+        if medium == "memory":
+            run("mount", "-t", "tmpfs", "-o", f"size={fast_mib + slow_mib + 256}M", "tmpfs", self.dir)
+            self.mounts.append(self.dir)
         os.chmod(self.dir, 0o755)
         self.path = {}
         self.mount("memory", memory_mib, None)
@@ -65,6 +89,7 @@ backends:
                 f.truncate(mib << 20)
             run(*mkfs, img)
             run("mount", "-o", "loop", img, at)
+            os.unlink(img)
         else:
             run("mount", "-t", "tmpfs", "-o", f"size={mib}M", "tmpfs", at)
         self.mounts.append(at)
@@ -72,7 +97,7 @@ backends:
     def start(self):
         self.log = open(self.dir + "/log", "w")
         self.daemon = subprocess.Popen([self.build + "/supervisor/objmapperd", "--config", self.dir + "/conf.yaml"], stdout=self.log,
-                                       stderr=self.log)
+                                       stderr=self.log, preexec_fn=end_with_us)
         for _ in range(200):
             try:
                 if self.ask("ping")["ready"]:
@@ -104,10 +129,32 @@ backends:
     def tiers(self):
         return {t["name"]: t for t in self.ask("status")["tiers"]}
 
+    def drain(self, tier, patience=20):
+        """Everything off it: seconds. Ends the program where nothing gets on for `patience` seconds."""
+        t0 = moved = time.monotonic()
+        left = most = self.left(tier)
+        self.quick("tier-drain", name=tier)
+        while left:
+            time.sleep(0.005)  # looking takes a processor too
+            left = self.left(tier)
+            now = time.monotonic()
+            if left < most:
+                most, moved = left, now
+            elif now - moved > patience:
+                room = ", ".join(f"{n}: {t['used_bytes'] >> 20} of {t['capacity_bytes'] >> 20} MiB" for n, t in self.tiers().items())
+                raise SystemExit(f"the drain of {tier} stands still: {left} objects left for {patience} s ({room}); its lifecycle process says "
+                                 f"{self.ask('lifecycle', 'status')}; {self.dir}/log: {open(self.dir + '/log').read()[-2000:]}")
+        took = time.monotonic() - t0
+        self.ask("tier", "drain", tier, "--stop")
+        return took
+
     def close(self):
         if self.daemon:
             self.daemon.terminate()
-            self.daemon.wait()
+            try:
+                self.daemon.wait(5)
+            except subprocess.TimeoutExpired:
+                self.daemon.kill()
         for m in reversed(self.mounts):
             for _ in range(20):
                 if subprocess.run(["umount", m], stderr=subprocess.DEVNULL).returncode == 0:
@@ -336,57 +383,108 @@ def latency(a):
         w.close()
 
 
-def copy(a):
-    w = World(a.build, "interval_secs: 3600, hotness_decay_secs: 3600", 128, a.mib * 2 + 256, a.mib * 2 + 512)
+CHUNK, DIRECT_FROM = 1 << 20, 256 << 10
+
+
+def read_file(fd, size, buf, to=-1):
+    for at in range(0, size, CHUNK):
+        n = os.preadv(fd, [memoryview(buf)[: min(CHUNK, size - at)]], at)
+        if to >= 0:
+            os.pwritev(to, [memoryview(buf)[:n]], at)
+
+
+def durable_copy(source, target, size, names):
+    """The least that a copy takes which survives a power cut and was looked at: past the page cache what is large, three at a time; seconds."""
+    direct = os.O_DIRECT if size >= DIRECT_FROM else 0
+    local = threading.local()
+
+    def buf():
+        if not hasattr(local, "buf"):
+            local.buf = mmap.mmap(-1, CHUNK)
+        return local.buf
+
+    def make(name):
+        out = os.open(f"{target}/{name}", os.O_WRONLY | os.O_CREAT | direct, 0o600)
+        fd = os.open(f"{source}/{name}", os.O_RDONLY | direct)
+        if direct:
+            os.posix_fallocate(out, 0, size)
+        read_file(fd, size, buf(), out)
+        if direct:
+            os.fsync(out)
+            look(name)
+        os.close(fd)
+        os.close(out)
+
+    def look(name):
+        fd = os.open(f"{target}/{name}", os.O_RDONLY)
+        os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_DONTNEED)
+        os.close(fd)
+        fd = os.open(f"{target}/{name}", os.O_RDONLY | os.O_DIRECT)
+        read_file(fd, size, buf())
+        os.close(fd)
+
+    os.mkdir(target)
+    t0 = time.monotonic()
+    with concurrent.futures.ThreadPoolExecutor(3) as pool:
+        list(pool.map(make, names))
+        run("sync", "-f", target)
+        if not direct:
+            list(pool.map(look, names))
+    return time.monotonic() - t0
+
+
+def cp(w, tree, sync):
+    t0 = time.monotonic()
+    run("cp", "-r", tree, f"{w.path['slow']}/copy")
+    if sync:
+        run("sync", "-f", w.path["slow"])
+    return time.monotonic() - t0
+
+
+def quiet(w):
+    """Nothing is under way. Where many files go they go two seconds later, and an object does not come back before its old file has gone."""
+    while w.ask("status")["pending_removals"] or w.ask("lifecycle", "status")["yield"]["why"] != "idle":
+        time.sleep(0.05)
+    os.sync()
+    open("/proc/sys/vm/drop_caches", "w").write("3")
+
+
+def copy_turn(w, tree, size, n):
+    target, out = f"{w.path['slow']}/copy", {}
+    for kind, how in (("cp", lambda: cp(w, tree, False)), ("cp, sync", lambda: cp(w, tree, True)),
+                      ("bare", lambda: durable_copy(tree, target, size, [str(i) for i in range(n)])), ("objmapper", lambda: w.drain("fast"))):
+        quiet(w)
+        out[kind] = how()
+        shutil.rmtree(target, ignore_errors=True)
+    w.drain("slow")
+    return out
+
+
+def copy_medium(a, medium):
+    # in fast lie the files, the objects, the inodes' tables (a sixteenth), a journal and the catalog; of a tier four fifths are for objects
+    w = World(a.build, "interval_secs: 3600, hotness_decay_secs: 3600", 128, a.mib * 5 // 2 + 512, a.mib * 2 + 512, medium=medium)
     try:
         w.start()
-        results = {}
         for label, size, n in (("large", 16 << 20, max(a.mib // 16, 1)), ("middle", 1 << 20, a.mib), ("small", 16384, 2000)):
+            if a.only and a.only != label:
+                continue
             tree = put_tree(w, label, n, size)
-
-            def cp(sync):
-                open("/proc/sys/vm/drop_caches", "w").write("3")
-                t0 = time.monotonic()
-                run("cp", "-r", tree, f"{w.path['slow']}/copy")
-                if sync:
-                    run("sync", "-f", w.path["slow"])
-                took = time.monotonic() - t0
-                shutil.rmtree(f"{w.path['slow']}/copy")
-                run("sync", "-f", w.path["slow"])
-                return took
-
-            def drain():
-                # where many files go they go two seconds later, and an object does not come back before its old file has gone
-                while w.ask("status")["pending_removals"] or w.ask("lifecycle", "status")["yield"]["why"] != "idle":
-                    time.sleep(0.05)
-                os.sync()
-                open("/proc/sys/vm/drop_caches", "w").write("3")
-                t0 = time.monotonic()
-                w.quick("tier-drain", name="fast")
-                while w.left("fast"):
-                    time.sleep(0.01)  # looking takes a processor too
-                took = time.monotonic() - t0
-                w.ask("tier", "drain", "fast", "--stop")
-                w.ask("tier", "drain", "slow")
-                while w.left("slow"):
-                    time.sleep(0.01)
-                w.ask("tier", "drain", "slow", "--stop")
-                return took
-
-            times = {"cp": [], "cp, sync": [], "objmapper": []}
-            for _ in range(a.turns):
-                times["cp"].append(cp(False))
-                times["cp, sync"].append(cp(True))
-                times["objmapper"].append(drain())
-            mid = {k: sorted(v)[len(v) // 2] for k, v in times.items()}
+            turns = [copy_turn(w, tree, size, n) for _ in range(a.turns)]
             mib = size * n / (1 << 20)
+            mid = {k: sorted(t[k] for t in turns)[a.turns // 2] for k in turns[0]}
             for k, v in mid.items():
-                print(f"{label:6} {n} x {size >> 10} KiB  {k:10} {mib / v:8.1f} MiB/s   {mid['cp'] / v:5.2f} of cp   {mid['cp, sync'] / v:5.2f} of cp, sync")
+                least, most = (mib / f(t[k] for t in turns) for f in (max, min))
+                print(f"{medium} {label:6} {n} x {size >> 10} KiB  {k:10} {mib / v:7.0f} MiB/s ({least:.0f} to {most:.0f}), {v / n * 1e6:.0f} us each; "
+                      f"{mid['cp'] / v:.2f} of cp, {mid['cp, sync'] / v:.2f} of cp with sync, {mid['bare'] / v:.2f} of bare", flush=True)
             shutil.rmtree(tree)
             run(a.build + "/client/objm", "-s", w.sock, "rm", "-r", "/" + label)
-            results[label] = mid
     finally:
         w.close()
+
+
+def copy(a):
+    for medium in ("disk", "memory") if a.medium == "both" else (a.medium,):
+        copy_medium(a, medium)
 
 
 def main():
@@ -403,9 +501,11 @@ def main():
         s.add_argument("--turns", type=int, default=3)
         s.add_argument("--svg", default="tiers.svg")
         s.add_argument("--share", type=float, default=0.0125, help="lifecycle.share_while_serving; 1: moves do not give way")
-        s.add_argument("--only", choices=("large", "small"))
+        s.add_argument("--only", choices=("large", "middle", "small"))
+        s.add_argument("--medium", choices=("disk", "memory", "both"), default="disk")
     a = p.parse_args()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit("ended"))  # what is mounted is unmounted
+    own_mounts()
     a.what(a)
 
 
