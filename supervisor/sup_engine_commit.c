@@ -66,6 +66,7 @@ void sup_commit_queue(struct sup_tier *t, struct sup_op *op)
 	t->todo_end = &op->next;
 	t->n_todo++;
 	t->n_urgent += urgent(op);
+	t->n_intents += op->kind == SUP_OP_INTENT;
 	pthread_mutex_unlock(&t->lock);
 	t->more = true;
 }
@@ -94,17 +95,31 @@ static struct timespec after_ms(const struct timespec *began, unsigned ms)
 
 /*
  * Moves come in a stream, and each commit costs a sync or two of a disk, on which others are being copied, whatever is in it: while there are
- * moves alone, more of them are waited for; the longer, if there are others under way that are not here yet. Under lock.
+ * moves alone, more of them are waited for; the longer, if there are others that are still being copied. Where none are, and all that are
+ * under way are here, there is nothing to wait for: who drains a tier waits for the last ones. (But intents come one by one as names are
+ * read: that all there are are here says little.) Under lock.
  */
+static unsigned gather_ms(const struct sup_tier *t)
+{
+	unsigned moves = atomic_load(&t->e->n_moves);
+
+	if (t->n_intents)
+		return t->n_todo < moves ? SUP_GATHER_MORE_MS : SUP_GATHER_MS;
+	if (atomic_load(&t->e->n_copying))
+		return SUP_GATHER_MORE_MS;
+	return t->n_todo < moves ? SUP_GATHER_MS : 0;
+}
+
 static void gather(struct sup_tier *t)
 {
 	struct timespec began, until;
+	unsigned ms;
 
 	if (t->is_volatile)
 		return;
 	(void)clock_gettime(CLOCK_MONOTONIC, &began);
-	while (!t->n_urgent && t->n_todo < ENOUGH && !t->stop) {
-		until = after_ms(&began, t->n_todo < atomic_load(&t->e->n_moves) ? SUP_GATHER_MORE_MS : SUP_GATHER_MS);
+	while (!t->n_urgent && t->n_todo < ENOUGH && !t->stop && (ms = gather_ms(t)) > 0) {
+		until = after_ms(&began, ms);
 		if (pthread_cond_timedwait(&t->wake, &t->lock, &until) == ETIMEDOUT)
 			return;
 	}
@@ -125,6 +140,7 @@ static bool take_batch(struct sup_tier *t, struct sup_batch *ret)
 		last = op;
 		ret->n++;
 		t->n_urgent -= urgent(op);
+		t->n_intents -= op->kind == SUP_OP_INTENT;
 	}
 	t->n_todo -= ret->n;
 	if (last) {

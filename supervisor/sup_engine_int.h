@@ -34,7 +34,7 @@
 #define SUP_REAP_QUEUE_MAX 262144u  /* removals waiting: past it changes wait, not memory */
 #define SUP_LATE_FROM 256u	    /* removals in a second from which on they wait until the lane of their file has had its turn */
 #define SUP_LATE_NS UINT64_C(2000000000)
-#define SUP_LATE_BYTES (UINT64_C(256) << 20) /* that may wait so; at most 1/64 of the tier */
+#define SUP_LATE_BYTES (UINT64_C(256) << 20) /* that may wait so; at most 1/64 of a tier that takes objects */
 #define SUP_KEY_WAIT_MAX 64u	    /* ops waiting for one key: past it TRY_AGAIN */
 #define SUP_UNLINK_MAX (UINT64_C(1) << 20) /* bytes of a memory tier's file that is unlinked at once: some 50 us */
 #define SUP_READERS 2u
@@ -223,7 +223,7 @@ struct sup_engine {
 	struct sup_move *moves[SUP_MOVE_BUCKETS];
 	struct sup_rooms *rooms;
 	_Atomic uint32_t room_wait_ms, rooms_max, full_ppm; /* of the configuration; main loop writes */
-	_Atomic unsigned n_moves; /* changed by the publisher; committers read it */
+	_Atomic unsigned n_moves, n_copying; /* of them those that are SUP_MOVE_OPEN; changed by the publisher; committers read them */
 	bool stale_asked; /* leftovers of a crash are being looked up; until then no move begins */
 	uint64_t n_ops; /* under way, waiting included */
 	struct sup_watch *watch; /* recent changes */

@@ -43,10 +43,17 @@ bool sup_move_names(const struct sup_engine *e, const struct sup_tier *t)
 	return false;
 }
 
+static void set_state(struct sup_engine *e, struct sup_move *m, enum sup_move_state state)
+{
+	e->n_copying += (state == SUP_MOVE_OPEN) - (m->state == SUP_MOVE_OPEN);
+	m->state = (uint8_t)state;
+}
+
 static void move_free(struct sup_engine *e, struct sup_move *m)
 {
 	struct sup_move **p = move_slot(e, m->id);
 
+	set_state(e, m, SUP_MOVE_COMMIT); /* it is not being copied any more */
 	OM_ASSERT(*p == m);
 	*p = m->hnext;
 	e->n_moves--;
@@ -214,7 +221,7 @@ bool sup_move_take_commit(struct sup_msg *c, const void *msg, size_t len)
 		give_up(e, move);
 		return true;
 	}
-	move->state = SUP_MOVE_COMMIT;
+	set_state(e, move, SUP_MOVE_COMMIT);
 	op->place = c->place;
 	op->serial = c->child->serial;
 	op->req = m->hdr.req;
@@ -268,7 +275,7 @@ void sup_move_end_intent(struct sup_engine *e, struct sup_op *op)
 
 	int injected = om_fault(OM_FAULT_SUP_MOVE_INTENT);
 
-	m->state = SUP_MOVE_OPEN;
+	set_state(e, m, SUP_MOVE_OPEN);
 	if (op->status < 0) {
 		move_free(e, m);
 	} else if (m->lost || injected) { /* the intent is durable: it ends as that of a move that was given up */

@@ -46,8 +46,14 @@ static void push(struct sup_engine *e, struct sup_removal *r)
 /*
  * Where many objects come and go, files are removed a little later than they could be: not before the directory in which they were
  * made has had its turn (backend/be_dir_lane.c), for an inode that is given back there makes each new one dearer. Not where room is
- * short.
+ * short: of a tier that takes objects a part waits so; of one that is drained, nobody wants the room, and a disk is read without being
+ * turned away for each file that goes.
  */
+static uint64_t late_most(const struct sup_tier *t)
+{
+	return atomic_load(&t->draining) ? SUP_LATE_BYTES : OM_MIN(SUP_LATE_BYTES, atomic_load(&t->capacity_bytes) / 64);
+}
+
 static bool comes_late(struct sup_engine *e, const struct sup_removal *r)
 {
 	uint64_t second = om_coarse_ns() / 1000000000u;
@@ -62,7 +68,7 @@ static bool comes_late(struct sup_engine *e, const struct sup_removal *r)
 	}
 	e->late_now++;
 	return OM_MAX(e->late_now, e->late_before) > atomic_load(&e->late_from) && !sup_room_waited(e) &&
-	       e->late_bytes + r->bytes <= OM_MIN(SUP_LATE_BYTES, atomic_load(&t->capacity_bytes) / 64);
+	       e->late_bytes + r->bytes <= late_most(t);
 }
 
 static void push_late(struct sup_engine *e, struct sup_removal *r)

@@ -118,7 +118,7 @@ struct sup_tier {
 	pthread_mutex_t lock;
 	pthread_cond_t wake;
 	struct sup_op *todo, **todo_end;
-	unsigned n_todo, n_urgent; /* ops there; of them those that a client may wait for */
+	unsigned n_todo, n_urgent, n_intents; /* ops there; of them those that a client may wait for, and beginnings of moves */
 	bool stop;
 	bool more; /* queued since the last kick; publisher */
 };

@@ -164,6 +164,57 @@ static void test_back_at_once(void **state)
 	assert_int_equal(mv_objects_on(x, "disk"), 3);
 }
 
+/*
+ * Files of a tier that is drained may wait whatever its size: nobody wants their room. Of another one only what is a small part of it: here
+ * nothing.
+ */
+static void test_drained_later(void **state)
+{
+	struct world *x = *state;
+	struct sup_tier *disk = x->e->tier_by_no[tier_no(x, "disk")];
+	uint64_t a = put(x, "/a", "disk", 0), b = put(x, "/b", "disk", 0), c = put(x, "/c", "disk", 0);
+
+	atomic_store(&x->e->late_ns, UINT64_C(3600) * 1000000000u);
+	atomic_store(&x->e->late_from, 0);
+	uint64_t capacity = atomic_exchange(&disk->capacity_bytes, 4096);
+	mv_move(x, "/a", a, "disk", "slow", OM_MOVE_HOME);
+	mv_wait_file_gone(x, "disk", a);
+	atomic_store(&disk->draining, true);
+	mv_move(x, "/b", b, "disk", "slow", OM_MOVE_HOME);
+	atomic_store(&disk->draining, false);
+	mv_move(x, "/c", c, "disk", "slow", OM_MOVE_HOME);
+	mv_wait_file_gone(x, "disk", c); /* it came after b, which would be gone by now */
+	assert_true(world_file_is(x, tier_no(x, "disk"), b));
+	atomic_store(&disk->capacity_bytes, capacity);
+	atomic_store(&x->e->late_ns, 0);
+	mv_wait_file_gone(x, "disk", b);
+	wait_complete(x);
+}
+
+/* A committer waits for the moves that are still being copied, so it is known how many these are, whatever becomes of them. */
+static void test_counted_while_copied(void **state)
+{
+	struct world *x = *state;
+	uint64_t a = put(x, "/a", "disk", 0), b = put(x, "/b", "disk", 0);
+	struct mv m = mv_of(x, "/a", a, "disk", "slow", OM_MOVE_HOME), n = mv_of(x, "/b", b, "disk", "slow", OM_MOVE_HOME);
+	int status;
+
+	assert_int_equal(mv_begin(x, &m), 0);
+	assert_int_equal(mv_begin(x, &n), 0);
+	assert_int_equal(x->e->n_copying, 2);
+	mv_send(x, OM_OP_MOVE_ABORT, &n);
+	WORLD_UNTIL(x, x->e->n_copying == 1);
+	assert_int_equal(mv_finish(x, &m), 0);
+	assert_int_equal(x->e->n_copying, 0);
+	mv_wait_file_gone(x, "slow", b);
+	WORLD_UNTIL(x, (status = mv_begin(x, &n)) != -OBJM_STATUS_TRY_AGAIN);
+	assert_int_equal(status, 0);
+	assert_int_equal(x->e->n_copying, 1);
+	world_lifecycle_again(x);
+	WORLD_UNTIL(x, x->e->n_copying == 0 && x->e->n_moves == 0);
+	wait_complete(x);
+}
+
 /* No room: what a move takes is reserved from its begin on. */
 static void test_room(void **state)
 {
@@ -331,7 +382,7 @@ int main(void)
 		T(test_copy),
 		T(test_refused),
 		T(test_ephemeral_at_the_commit),
-		T(test_back_at_once),
+		T(test_back_at_once), T(test_drained_later), T(test_counted_while_copied),
 		T(test_room),
 		T(test_abort),
 		T(test_lifecycle_dies),
