@@ -9,6 +9,8 @@
 #include <sys/stat.h>
 #include <sys/xattr.h>
 
+#define ATTR_USUAL ((size_t)512)
+
 struct scan {
 	struct be *be;
 	uint64_t from, to;
@@ -47,9 +49,12 @@ static ssize_t read_side(int objects_fd, uint64_t id, uint8_t *buf, size_t cap)
 static void read_attr(int objects_fd, int fd, uint8_t *buf, size_t cap, struct be_found *f)
 {
 	uint64_t id = f->id, size = f->rec.size;
-	ssize_t n = fgetxattr(fd, BE_ATTR_NAME, buf, cap);
+	/* Nearly all are short, and the kernel clears as much memory as it is told that there is. */
+	ssize_t n = fgetxattr(fd, BE_ATTR_NAME, buf, OM_MIN(cap, ATTR_USUAL));
 	struct om_rec rec;
 
+	if (n < 0 && errno == ERANGE)
+		n = fgetxattr(fd, BE_ATTR_NAME, buf, cap);
 	if (n < 0)
 		n = read_side(objects_fd, id, buf, cap);
 	if (n < 0) {

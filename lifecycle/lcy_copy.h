@@ -15,6 +15,7 @@
 #include "lifecycle/lcy_yield.h"
 
 #define LCY_COPY_CHUNK ((size_t)1 << 20)
+#define LCY_COPY_ALIGN ((size_t)2 << 20) /* a huge page: to pin 256 small ones for each call takes a tenth of a copy's time */
 #define LCY_COPY_DIRECT (UINT64_C(256) << 10) /* from this size on past the page cache */
 
 /* Bytes a second over all movers: a bucket that fills with time. */
@@ -33,7 +34,7 @@ struct lcy_copy {
 	const _Atomic bool *stop;    /* true: end with -OBJM_STATUS_GONE; NULL: never */
 	int from_fd;		     /* in: the source of the next lcy_copy_object(), which closes it; -1: it opens it */
 	uint64_t behind;	     /* own: bytes written since they were last written out */
-	void *buf;		     /* LCY_COPY_CHUNK bytes, aligned to 4096; the thread's own */
+	void *buf;		     /* LCY_COPY_CHUNK bytes, aligned to 4096 at least; the thread's own */
 	bool no_clone;		     /* in: known not to be possible between these two; out: found out now */
 	/* of lcy_copy_object(), and for lcy_copy_verify(): */
 	bool sparse; /* it has holes */

@@ -33,12 +33,14 @@ static void log_up(enum om_msg id, enum om_log_prio prio, const char *text, void
 		om_log_stderr(id, prio, text, NULL); /* the socket is full or the supervisor gone */
 }
 
-int lcy_send(struct lcy *l, const struct iovec *iov, int n)
+/* @param wake  else the supervisor need not see it before the next kick, unless the ring is full */
+static int put(struct lcy *l, const struct iovec *iov, int n, bool wake)
 {
 	for (;;) {
 		pthread_mutex_lock(&l->ring_lock);
 		int err = om_ring_put(&l->ring, iov, n);
-		om_ring_kick(&l->ring);
+		if (wake || err < 0)
+			om_ring_kick(&l->ring);
 		pthread_mutex_unlock(&l->ring_lock);
 		if (err != -OBJM_STATUS_WOULD_BLOCK)
 			return err;
@@ -47,7 +49,18 @@ int lcy_send(struct lcy *l, const struct iovec *iov, int n)
 	}
 }
 
-static int send_up(void *arg, const struct iovec *iov, int n) { return lcy_send(arg, iov, n); }
+int lcy_send(struct lcy *l, const struct iovec *iov, int n) { return put(l, iov, n, true); }
+
+static int send_up(void *arg, const struct iovec *iov, int n) { return put(arg, iov, n, false); }
+
+static void kick_up(void *arg)
+{
+	struct lcy *l = arg;
+
+	pthread_mutex_lock(&l->ring_lock);
+	om_ring_kick(&l->ring);
+	pthread_mutex_unlock(&l->ring_lock);
+}
 
 static void wake_up(void *arg) { (void)eventfd_write(((struct lcy *)arg)->ring.kick_self, 1); }
 
@@ -296,7 +309,7 @@ int main(int argc, char **argv)
 	l->scans_end = &l->scans;
 	l->send = lcy_send;
 	l->save.dirfd = -1;
-	lcy_moves_init(&l->moves, &(struct lcy_moves_conf){ .send = send_up, .begun = lcy_act_begun, .wake = wake_up, .ended = lcy_turn_ended, .arg = l });
+	lcy_moves_init(&l->moves, &(struct lcy_moves_conf){ .send = send_up, .kick = kick_up, .begun = lcy_act_begun, .wake = wake_up, .ended = lcy_turn_ended, .arg = l });
 	l->heat_ms = LCY_HEAT_MS;
 	pthread_mutex_init(&l->ring_lock, NULL);
 	if (fcntl(OM_PROC_FD, F_GETFD) < 0) {

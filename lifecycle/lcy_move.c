@@ -2,6 +2,7 @@
  * lcy_move.c: the table of jobs and the way of a job between loop, threads and supervisor, see lcy_move.h. What the threads do
  * with files is in lcy_mover.c.
  */
+#include <sys/mman.h>
 #include <sys/resource.h>
 
 #include "common/om_cpus.h"
@@ -62,9 +63,10 @@ int lcy_moves_start(struct lcy_moves *m)
 		t->copy.seat = &t->seat;
 		t->copy.stop = &m->stop;
 		t->copy.from_fd = -1;
-		t->copy.buf = aligned_alloc(4096, LCY_COPY_CHUNK);
+		t->copy.buf = aligned_alloc(LCY_COPY_ALIGN, LCY_COPY_ALIGN);
 		if (!t->copy.buf)
 			return -OBJM_STATUS_OUT_OF_MEMORY;
+		(void)madvise(t->copy.buf, LCY_COPY_ALIGN, MADV_HUGEPAGE); /* a kernel that has none does without */
 		if (pthread_create(&t->thread, NULL, lcy_mover_main, t) != 0)
 			return -OBJM_STATUS_OUT_OF_MEMORY;
 		t->on = true;

@@ -28,6 +28,7 @@
 #define LCY_MOVERS 8u
 #define LCY_BATCH_FILES 256u	  /* copies that are made durable together, at most */
 #define LCY_BATCH_NAMES 32u	  /* names that are read, then asked for together */
+#define LCY_KICK_NAMES 8u	  /* of them, so that the first copies begin soon: each time the supervisor is woken */
 #define LCY_RUN_FILES 16u	  /* small ones that one thread copies, or reads back, in a row */
 #define LCY_LARGE_MOVERS 3u	  /* threads that copy large ones at once: one that reads, writes, waits for each keeps two disks busy */
 #define LCY_SYNC_FILES 128u	  /* copies, or bytes of them, from which on they are made durable without waiting for more */
@@ -94,8 +95,10 @@ struct lcy_mover {
 };
 
 struct lcy_moves_conf {
-	/** Put a message into the ring; any thread. 0 or negative. */
+	/** Put a message into the ring; any thread. Who reads it need not be woken before kick(). 0 or negative. */
 	int (*send)(void *arg, const struct iovec *iov, int n);
+	/** What was sent is to be looked at; any thread. NULL: send() does that */
+	void (*kick)(void *arg);
 	/** MOVE_BEGIN was allowed: from here on its room is in the supervisor's figures; loop's thread. NULL: nothing */
 	void (*begun)(void *arg, const struct lcy_job *job);
 	/** Wake the loop: jobs have ended; any thread. */

@@ -90,6 +90,7 @@ static void give_up(struct lcy_mover *t, struct lcy_job *job, int status)
 {
 	if (lcy_job_send(t->all, job, OM_OP_MOVE_ABORT) < 0)
 		status = -OBJM_STATUS_GONE; /* the ring is broken: the supervisor is gone, or about to end us */
+	lcy_job_kick(t->all); /* the step may go on for long */
 	lcy_job_end(t->all, job, status);
 }
 
@@ -172,6 +173,8 @@ static void read_names(struct lcy_mover *t, struct lcy_batch *b)
 	for (unsigned i = 0; i < b->n; i++) {
 		lcy_yield_point(&t->seat);
 		read_name(t, b->job[i]);
+		if (i % LCY_KICK_NAMES == LCY_KICK_NAMES - 1)
+			lcy_job_kick(t->all);
 	}
 }
 
@@ -234,6 +237,7 @@ void *lcy_mover_main(void *arg)
 	while (lcy_work_take(t, &b)) {
 		lcy_yield_enter(&t->seat);
 		step[b.work](t, &b);
+		lcy_job_kick(t->all); /* once for all: to wake it for each of them costs as much as what it then does */
 		lcy_yield_leave(&t->seat);
 		lcy_work_done(t, &b);
 	}

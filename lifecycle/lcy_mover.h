@@ -29,5 +29,11 @@ void lcy_jobs_add(struct lcy_jobs *q, struct lcy_job *job);
 void lcy_job_end(struct lcy_moves *m, struct lcy_job *job, int status);
 /** MOVE_BEGIN, MOVE_COMMIT, MOVE_ABORT or DROP of the job. The stage is set before: the answer may be here at once. */
 int lcy_job_send(struct lcy_moves *m, struct lcy_job *job, uint16_t type) OM_MUST_USE;
+/** And now the supervisor should look at what was sent. */
+static inline void lcy_job_kick(struct lcy_moves *m)
+{
+	if (m->conf.kick)
+		m->conf.kick(m->conf.arg);
+}
 
 #endif
