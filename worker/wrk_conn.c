@@ -3,7 +3,7 @@
  *
  * Input is read into one buffer of the whole worker; what cannot be used yet (half a message, or messages that must wait)
  * is kept in a buffer of the connection's own, of just that size. Requests are decoded in batches (wrk_decode.c) and done
- * by wrk_begin.c and its neighbours, which queue answers in c->out and call wrk_conn_touch(); everything is sent once, at the
+ * by wrk_begin.c and its neighbours, which queue answers in c->out and call wrk_conn_touch() (wrk_conn_end.c); everything is sent once, at the
  * end of the turn. A connection that is closed stays a valid structure until then, so no caller is left with a dangling one.
  */
 #include "worker/wrk_conn_int.h"
@@ -14,11 +14,9 @@
 #include "common/om_counter.h"
 #include "common/om_fdpass.h"
 #include "worker/wrk_access.h"
-#include "worker/wrk_reap.h"
 #include "worker/wrk_req.h"
 #include "worker/wrk_ticket.h"
 #include "worker/wrk_watch.h"
-#include "worker/wrk_reqlog.h"
 
 /* ---------------------------------------------------------------- peers */
 
@@ -38,83 +36,7 @@ static struct wrk_uid *wrk_conn_uid_get(struct wrk_conn_set *s, uint32_t uid)
 	return u;
 }
 
-static void wrk_conn_uid_put(struct wrk_conn_set *s, struct wrk_uid *u)
-{
-	struct wrk_uid **at = &s->uids[u->uid % WRK_CONN_UIDS];
-
-	if (u->conns)
-		return;
-	OM_ASSERT(u->flight == 0);
-	while (*at != u)
-		at = &(*at)->next;
-	*at = u->next;
-	free(u);
-}
-
-/* ---------------------------------------------------------------- closing */
-
-/* A TCP connection closed over unread input is reset, and the peer may then never see its last answers. */
-static void wrk_conn_swallow(struct wrk_conn *c)
-{
-	for (int i = 0; i < 16 && recv(c->fd, c->w->conns->in, sizeof(c->w->conns->in), MSG_DONTWAIT) > 0; i++)
-		;
-}
-
-static void wrk_conn_close_fd(struct wrk_conn *c)
-{
-	wrk_flight_gone(&c->w->conns->flight, &c->flight);
-	if (c->kind == OM_LISTEN_TCP)
-		wrk_conn_swallow(c);
-	if (c->fd_cleanup && c->w->reap)
-		wrk_reap_fd(c->w->reap, c->fd);
-	else
-		(void)close(c->fd);
-	c->fd = -1;
-}
-
-/* What the queue keeps open counts in the set. */
-static void wrk_conn_count_held(struct wrk_conn *c)
-{
-	unsigned held = wrk_out_held(&c->out) + c->parked_held;
-
-	c->w->conns->held_fds += held - c->held_fds;
-	c->held_fds = held;
-}
-
-void wrk_conn_close(struct wrk_conn *c)
-{
-	struct wrk_conn_set *s = c->w->conns;
-
-	if (c->state == WRK_CONN_DEAD)
-		return;
-	c->state = WRK_CONN_DEAD;
-	wrk_loop_del(&c->w->loop, &c->src);
-	wrk_hint_off(&c->w->loop, &c->hint);
-	wrk_timer_disarm(&c->w->loop, &c->timer);
-	wrk_timer_disarm(&c->w->loop, &c->tx_timer);
-	wrk_put_owner_close(c->w->puts, &c->puts);
-	if (c->kind == OM_LISTEN_LEGACY)
-		wrk_legacy_owner_close(c->w->legacy, &c->legacy);
-	wrk_ticket_drop(c->ticket);
-	c->ticket = NULL;
-	s->n_refused -= c->refused != NULL;
-	wrk_watch_conn_gone(c);
-	wrk_req_conn_gone(c);
-	wrk_out_fini(&c->out);
-	wrk_conn_count_held(c);
-	wrk_conn_close_fd(c);
-	if (c->prev)
-		c->prev->next = c->next;
-	else
-		s->head = c->next;
-	if (c->next)
-		c->next->prev = c->prev;
-	s->n--;
-	c->uid_row->conns--;
-	wrk_conn_uid_put(s, c->uid_row);
-	om_gauge(OM_C_CONNECTIONS, s->n);
-	wrk_task_queue(&c->w->loop, &c->task);
-}
+/* ---------------------------------------------------------------- the end of a turn */
 
 static void wrk_conn_free(struct wrk_conn *c)
 {
@@ -125,19 +47,6 @@ static void wrk_conn_free(struct wrk_conn *c)
 	free(c->in);
 	free(c);
 }
-
-void wrk_conn_bad(struct wrk_conn *c, const char *why)
-{
-	if (c->state == WRK_CONN_DEAD)
-		return;
-	om_count(OM_C_PEER_BAD, 1);
-	wrk_reqlog_line(c, OM_MSG_PEER_BAD, "connection of uid %d closed: %s", (int)c->uid, why);
-	c->bad = true;
-	c->state = WRK_CONN_CLOSING;
-	wrk_conn_touch(c);
-}
-
-/* ---------------------------------------------------------------- the end of a turn */
 
 static void wrk_conn_say_last(struct wrk_conn *c)
 {
@@ -199,11 +108,6 @@ static void wrk_conn_go_on(void *arg)
 		wrk_timer_arm(&c->w->loop, &c->w->conns->flood_timer, c->w->loop.now_ns + WRK_CONN_FLOOD_NS);
 	wrk_loop_mod(&c->w->loop, &c->src, events);
 	wrk_conn_arm(c);
-}
-
-void wrk_conn_touch(struct wrk_conn *c)
-{
-	wrk_task_queue(&c->w->loop, &c->task);
 }
 
 static void wrk_conn_ready(void *arg, uint32_t events)

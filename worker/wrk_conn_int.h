@@ -1,6 +1,6 @@
 /*
- * wrk_conn_int.h: what wrk_conn.c (life), wrk_conn_rx.c (reading) and wrk_conn_tx.c (sending, time) share. Nobody else
- * includes it.
+ * wrk_conn_int.h: what the files of connections share: wrk_conn.c (life), _rx.c (reading), _tx.c (sending, time), _bound.c (how much it may
+ * take), _end.c (what those who answer tell it). Nobody else includes it. The last two call none of the others.
  */
 #ifndef WRK_CONN_INT_H
 #define WRK_CONN_INT_H
@@ -27,13 +27,23 @@ struct wrk_conn_set {
 	uint8_t in[WRK_CONN_IN_BYTES];
 };
 
-/* ---- wrk_conn_rx.c */
+/* ---- wrk_conn_bound.c */
 
 /** Its user has sent so many descriptors that still wait to be closed that nothing more is taken from him. */
 bool wrk_conn_floods(const struct wrk_conn *c);
 
 /** No further request is begun while this is true. */
 bool wrk_conn_must_hold(const struct wrk_conn *c);
+/** What its queue keeps open counts in the set, from now on as it is now. */
+void wrk_conn_count_held(struct wrk_conn *c);
+
+/* ---- wrk_conn_end.c */
+
+/** A row of the set's users that has no connection any more is freed. */
+void wrk_conn_uid_put(struct wrk_conn_set *s, struct wrk_uid *u);
+
+/* ---- wrk_conn_rx.c */
+
 /** Use `len` bytes at `buf` (c->in: what was kept); what is left over is kept. */
 void wrk_conn_use(struct wrk_conn *c, const uint8_t *buf, size_t len);
 /** Read once and use what came. @return false: nothing more to read now */

@@ -330,8 +330,3 @@ uint32_t wrk_conn_flush(struct wrk_conn *c)
 	wrk_conn_close(c);
 	return 0;
 }
-
-unsigned wrk_conn_max_fds(const struct wrk_conn *c)
-{
-	return OM_MIN((unsigned)c->max_fds, wrk_flight_ready(&c->w->conns->flight, &c->flight));
-}
