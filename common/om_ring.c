@@ -63,12 +63,6 @@ static bool own_room(const struct om_ring *ring, uint64_t *ret)
 	return true;
 }
 
-uint64_t om_ring_room(const struct om_ring *ring)
-{
-	uint64_t room;
-	return own_room(ring, &room) ? room : 0;
-}
-
 static void put_hdr(unsigned char *at, uint32_t len)
 {
 	uint32_t h[2] = { len, 0 };

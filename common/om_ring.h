@@ -67,9 +67,6 @@ void om_ring_fini(struct om_ring *ring);
  */
 int om_ring_put(struct om_ring *ring, const struct iovec *iov, int n) OM_MUST_USE;
 
-/** Bytes that a put could take now (messages need their length rounded up to 8, plus 8). */
-uint64_t om_ring_room(const struct om_ring *ring);
-
 /** Wake the peer if it sleeps and something was put since the last call. Any return of the eventfd is fine. */
 void om_ring_kick(struct om_ring *ring);
 

@@ -64,7 +64,6 @@ void idxw_view(const struct idxw *w, struct idxr *ret_idx)
 }
 
 enum idxw_state idxw_state(const struct idxw *w) { return w->state; }
-bool idxw_filling(const struct idxw *w) { return w->cur.filling; }
 
 void idxw_stat(const struct idxw *w, struct idxr_stat *ret_stat)
 {

@@ -38,7 +38,6 @@ int idxw_fd(const struct idxw *w);
  * idxw_grow_done() gave). Not to be detached; gone with the idxw_grow_finish() that drops that segment. */
 void idxw_view(const struct idxw *w, struct idxr *ret_idx);
 enum idxw_state idxw_state(const struct idxw *w);
-bool idxw_filling(const struct idxw *w);
 void idxw_stat(const struct idxw *w, struct idxr_stat *ret_stat);
 
 /**

@@ -288,8 +288,6 @@ bool lcy_tier_memory(const struct lcy *l, unsigned no);
 bool lcy_tier_ephemeral(const struct lcy *l, unsigned no);
 /** True if a is the faster of two tiers. */
 bool lcy_tier_faster(const struct lcy *l, unsigned a, unsigned b);
-/** Bytes on it, what is on its way there included, each once. */
-uint64_t lcy_tier_used(const struct lcy *l, unsigned no);
 uint64_t lcy_tier_capacity(const struct lcy *l, unsigned no);
 /** True if moves may read from it: it is ready or read-only, here, and (but for copies) a migration_src. */
 bool lcy_tier_gives(const struct lcy *l, unsigned no, bool copy);

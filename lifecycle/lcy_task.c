@@ -23,7 +23,8 @@ struct lcy_top {
 
 /* ---- answers ---- */
 
-void lcy_task_answer(struct lcy *l, uint64_t req, int status, json_t *doc)
+/* Answer a task; takes `doc` (NULL: no memory, which is told). */
+static void answer(struct lcy *l, uint64_t req, int status, json_t *doc)
 {
 	OM_AUTO_FREE char *text = doc ? json_dumps(doc, JSON_COMPACT | JSON_REAL_PRECISION(6)) : NULL;
 
@@ -40,7 +41,8 @@ void lcy_task_answer(struct lcy *l, uint64_t req, int status, json_t *doc)
 	(void)!l->send(l, iov, 2); /* a broken ring is seen by the loop */
 }
 
-void lcy_task_refuse(struct lcy *l, uint64_t req, int status, const char *fmt, ...)
+/* Answer that it cannot be done. */
+static void OM_PRINTF(4, 5) refuse(struct lcy *l, uint64_t req, int status, const char *fmt, ...)
 {
 	char text[512];
 	va_list ap;
@@ -48,7 +50,7 @@ void lcy_task_refuse(struct lcy *l, uint64_t req, int status, const char *fmt, .
 	va_start(ap, fmt);
 	(void)vsnprintf(text, sizeof(text), fmt, ap);
 	va_end(ap);
-	lcy_task_answer(l, req, status, json_pack("{s:s}", "text", text));
+	answer(l, req, status, json_pack("{s:s}", "text", text));
 }
 
 /* ---- those that wait ---- */
@@ -112,7 +114,7 @@ static void top_answer(struct lcy *l, struct lcy_ask *a)
 		room -= strlen(text) + 1;
 		(void)json_array_append_new(list, row);
 	}
-	lcy_task_answer(l, a->req, 0, doc);
+	answer(l, a->req, 0, doc);
 	ask_end(a);
 }
 
@@ -140,7 +142,7 @@ static void top_names(struct lcy *l, struct lcy_ask *a, uint64_t want)
 		lcy_moves_go(&l->moves, job);
 	}
 	if (!a->top)
-		lcy_task_refuse(l, a->req, -OBJM_STATUS_OUT_OF_MEMORY, "out of memory");
+		refuse(l, a->req, -OBJM_STATUS_OUT_OF_MEMORY, "out of memory");
 	if (!a->top)
 		ask_end(a);
 	else if (a->top->n == 0)
@@ -153,7 +155,7 @@ static void task_top(struct lcy *l, const struct om_op_task *m, const char *uri)
 
 	(void)uri;
 	if (!a) {
-		lcy_task_refuse(l, m->hdr.req, -OBJM_STATUS_TRY_AGAIN, "too many tasks wait");
+		refuse(l, m->hdr.req, -OBJM_STATUS_TRY_AGAIN, "too many tasks wait");
 		return;
 	}
 	a->want = OM_MIN(m->arg ? m->arg : 10, LCY_TOP_MAX);
@@ -200,32 +202,32 @@ static const char *why_not(int status)
 static bool check_target(struct lcy *l, const struct om_op_task *m, const struct idx_ent *e, unsigned to, bool copy)
 {
 	if (!lcy_tier_row(l, to)) {
-		lcy_task_refuse(l, m->hdr.req, -OBJM_STATUS_NOT_FOUND, "there is no such tier");
+		refuse(l, m->hdr.req, -OBJM_STATUS_NOT_FOUND, "there is no such tier");
 		return true;
 	}
 	if (e->home == to || (copy && e->tier == to)) {
-		lcy_task_answer(l, m->hdr.req, 0,
+		answer(l, m->hdr.req, 0,
 				json_pack("{s:s, s:I, s:I, s:s, s:I, s:I}", "state", "there", "from", (json_int_t)e->home, "to", (json_int_t)to, "kind",
 					  copy ? "copy" : "home", "id", (json_int_t)e->id, "size", (json_int_t)e->size));
 		return true;
 	}
 	if (e->flags & OM_OBJ_PINNED) {
-		lcy_task_refuse(l, m->hdr.req, -OBJM_STATUS_INVALID_REQUEST, "it is pinned to tier %s: unpin it first", lcy_tier_name(l, e->home));
+		refuse(l, m->hdr.req, -OBJM_STATUS_INVALID_REQUEST, "it is pinned to tier %s: unpin it first", lcy_tier_name(l, e->home));
 		return true;
 	}
 	if ((e->flags & OM_OBJ_EPHEMERAL) && !lcy_tier_ephemeral(l, to)) {
-		lcy_task_refuse(l, m->hdr.req, -OBJM_STATUS_INVALID_REQUEST, lcy_tier_memory(l, to) ? "it is ephemeral, and tier %s has no flag ephemeral" :
+		refuse(l, m->hdr.req, -OBJM_STATUS_INVALID_REQUEST, lcy_tier_memory(l, to) ? "it is ephemeral, and tier %s has no flag ephemeral" :
 				"it is ephemeral: it never leaves memory, and tier %s is none", lcy_tier_name(l, to));
 		return true;
 	}
 	if (!lcy_tier_gives(l, e->home, copy)) {
-		lcy_task_refuse(l, m->hdr.req, -OBJM_STATUS_READ_ONLY, "tier %s gives nothing away: it is absent, read-only, or has no flag migration_src",
+		refuse(l, m->hdr.req, -OBJM_STATUS_READ_ONLY, "tier %s gives nothing away: it is absent, read-only, or has no flag migration_src",
 				lcy_tier_name(l, e->home));
 		return true;
 	}
 	int err = lcy_tier_takes(l, to, e->size, 1.0, copy, l->now_ns);
 	if (err < 0)
-		lcy_task_refuse(l, m->hdr.req, err, "tier %s cannot take it: %s", lcy_tier_name(l, to), why_not(err));
+		refuse(l, m->hdr.req, err, "tier %s cannot take it: %s", lcy_tier_name(l, to), why_not(err));
 	return err < 0;
 }
 
@@ -235,13 +237,13 @@ static void begin_move(struct lcy *l, const struct om_op_task *m, const struct l
 	struct lcy_job *job = NULL;
 
 	if (!a) {
-		lcy_task_refuse(l, m->hdr.req, -OBJM_STATUS_TRY_AGAIN, "too many tasks wait");
+		refuse(l, m->hdr.req, -OBJM_STATUS_TRY_AGAIN, "too many tasks wait");
 		return;
 	}
 	int err = lcy_act_start(l, c, &job);
 	if (err < 0) {
 		ask_end(a);
-		lcy_task_refuse(l, m->hdr.req, err, err == -OBJM_STATUS_TRY_AGAIN ? "it is being moved already, or too many are" :
+		refuse(l, m->hdr.req, err, err == -OBJM_STATUS_TRY_AGAIN ? "it is being moved already, or too many are" :
 										  "it changed this moment");
 		return;
 	}
@@ -266,7 +268,7 @@ static bool named(struct lcy *l, const struct om_op_task *m, const char *uri, ui
 	int err = m->uri_len ? lcy_task_find(l, uri, m->uri_len, ret_slot, ret_ent) : -OBJM_STATUS_INVALID_REQUEST;
 
 	if (err < 0)
-		lcy_task_refuse(l, m->hdr.req, err, err == -OBJM_STATUS_NOT_FOUND ? "there is no such object" :
+		refuse(l, m->hdr.req, err, err == -OBJM_STATUS_NOT_FOUND ? "there is no such object" :
 					err == -OBJM_STATUS_UNAVAILABLE ? "the index is being built: try again" : "no URI was given");
 	return err == 0;
 }
@@ -297,7 +299,7 @@ static void task_promote(struct lcy *l, const struct om_op_task *m, const char *
 			best = no;
 	}
 	if (best == OM_TIER_NONE)
-		lcy_task_refuse(l, m->hdr.req, -OBJM_STATUS_INVALID_REQUEST, "there is no faster tier than %s", lcy_tier_name(l, e.tier));
+		refuse(l, m->hdr.req, -OBJM_STATUS_INVALID_REQUEST, "there is no faster tier than %s", lcy_tier_name(l, e.tier));
 	else
 		move_to(l, m, slot, &e, best);
 }
@@ -325,7 +327,7 @@ static void task_demote(struct lcy *l, const struct om_op_task *m, const char *u
 			best = no;
 	}
 	if (best == OM_TIER_NONE)
-		lcy_task_refuse(l, m->hdr.req, -OBJM_STATUS_INVALID_REQUEST, "there is no slower tier than %s that it may go to",
+		refuse(l, m->hdr.req, -OBJM_STATUS_INVALID_REQUEST, "there is no slower tier than %s that it may go to",
 				lcy_tier_name(l, e.home));
 	else
 		move_to(l, m, slot, &e, best);
@@ -353,7 +355,7 @@ static void move_retry(struct lcy *l, struct lcy_ask *a)
 	a->job = job;
 	if (err == 0 || a->again_ns)
 		return;
-	lcy_task_refuse(l, a->req, err, "it changed this moment");
+	refuse(l, a->req, err, "it changed this moment");
 	ask_end(a);
 }
 
@@ -362,10 +364,10 @@ static void move_ended(struct lcy *l, struct lcy_ask *a, const struct lcy_job *j
 	if (move_again(l, a, job))
 		return;
 	if (job->status == 0) {
-		lcy_task_answer(l, a->req, 0, move_doc(job, "done"));
+		answer(l, a->req, 0, move_doc(job, "done"));
 	} else {
 		const char *who = job->by_source ? lcy_tier_name(l, job->from) : job->by_target ? lcy_tier_name(l, job->to) : NULL;
-		lcy_task_refuse(l, a->req, job->status, "it was not moved: %s%s%s", who ? who : "", who ? ": " : "", om_status_text(job->status));
+		refuse(l, a->req, job->status, "it was not moved: %s%s%s", who ? who : "", who ? ": " : "", om_status_text(job->status));
 	}
 	ask_end(a);
 }
@@ -396,7 +398,7 @@ void lcy_task_ended(struct lcy *l, const struct lcy_job *job)
 static void task_status(struct lcy *l, const struct om_op_task *m, const char *uri)
 {
 	(void)uri;
-	lcy_task_answer(l, m->hdr.req, 0, lcy_tell_status(l));
+	answer(l, m->hdr.req, 0, lcy_tell_status(l));
 }
 
 static void task_explain(struct lcy *l, const struct om_op_task *m, const char *uri)
@@ -405,18 +407,18 @@ static void task_explain(struct lcy *l, const struct om_op_task *m, const char *
 	uint32_t slot;
 
 	if (named(l, m, uri, &slot, &e))
-		lcy_task_answer(l, m->hdr.req, 0, lcy_tell_explain(l, slot, &e));
+		answer(l, m->hdr.req, 0, lcy_tell_explain(l, slot, &e));
 }
 
 static void task_drain(struct lcy *l, const struct om_op_task *m, const char *uri)
 {
 	(void)uri;
 	if (!lcy_tier_row(l, m->tier)) {
-		lcy_task_refuse(l, m->hdr.req, -OBJM_STATUS_NOT_FOUND, "there is no such tier");
+		refuse(l, m->hdr.req, -OBJM_STATUS_NOT_FOUND, "there is no such tier");
 		return;
 	}
 	lcy_drain_set(l, m->tier, m->arg != 0);
-	lcy_task_answer(l, m->hdr.req, 0, lcy_tell_drain(l, m->tier));
+	answer(l, m->hdr.req, 0, lcy_tell_drain(l, m->tier));
 }
 
 static void task_pause(struct lcy *l, const struct om_op_task *m, const char *uri)
@@ -425,7 +427,7 @@ static void task_pause(struct lcy *l, const struct om_op_task *m, const char *ur
 	l->plan.paused = m->kind == OM_TASK_PAUSE;
 	if (!l->plan.paused)
 		lcy_plan_soon(l);
-	lcy_task_answer(l, m->hdr.req, 0, json_pack("{s:b}", "paused", (int)l->plan.paused));
+	answer(l, m->hdr.req, 0, json_pack("{s:b}", "paused", (int)l->plan.paused));
 }
 
 void lcy_task_order(struct lcy *l, const struct om_op_task *m, const char *uri)
@@ -439,7 +441,7 @@ void lcy_task_order(struct lcy *l, const struct om_op_task *m, const char *uri)
 	if (m->kind < OM_TASK_KINDS && by_kind[m->kind])
 		by_kind[m->kind](l, m, uri);
 	else
-		lcy_task_refuse(l, m->hdr.req, -OBJM_STATUS_UNSUPPORTED_OP, "the lifecycle process does not know this task");
+		refuse(l, m->hdr.req, -OBJM_STATUS_UNSUPPORTED_OP, "the lifecycle process does not know this task");
 }
 
 void lcy_task_turn(struct lcy *l)
@@ -451,13 +453,13 @@ void lcy_task_turn(struct lcy *l)
 		if (!a->req || l->now_ns < a->due_ns)
 			continue;
 		if (a->job)
-			lcy_task_answer(l, a->req, 0, move_doc(a->job, "under way"));
+			answer(l, a->req, 0, move_doc(a->job, "under way"));
 		else if (a->top)
 			top_answer(l, a);
 		else if (a->again_ns)
-			lcy_task_refuse(l, a->req, -OBJM_STATUS_TRY_AGAIN, "it was not moved: something else of it is under way all the time: try again");
+			refuse(l, a->req, -OBJM_STATUS_TRY_AGAIN, "it was not moved: something else of it is under way all the time: try again");
 		else
-			lcy_task_refuse(l, a->req, -OBJM_STATUS_TIMEOUT, "the objects are still being looked at: try again");
+			refuse(l, a->req, -OBJM_STATUS_TIMEOUT, "the objects are still being looked at: try again");
 		ask_end(a);
 	}
 }

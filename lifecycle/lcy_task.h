@@ -31,10 +31,6 @@
 
 #include "lifecycle/lcy.h"
 
-/** Answer a task; takes `doc` (NULL: no memory, which is told). */
-void lcy_task_answer(struct lcy *l, uint64_t req, int status, json_t *doc);
-/** Answer that it cannot be done. */
-void lcy_task_refuse(struct lcy *l, uint64_t req, int status, const char *fmt, ...) OM_PRINTF(4, 5);
 /** The slot of a URI. @return 0; NOT_FOUND; UNAVAILABLE: the index is not complete */
 int lcy_task_find(struct lcy *l, const char *uri, size_t len, uint32_t *ret_slot, struct idx_ent *ret_ent) OM_MUST_USE;
 

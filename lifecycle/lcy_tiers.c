@@ -51,7 +51,8 @@ bool lcy_tier_faster(const struct lcy *l, unsigned a, unsigned b)
 	return a < b; /* of two alike the first: a ladder needs an order */
 }
 
-uint64_t lcy_tier_used(const struct lcy *l, unsigned no)
+/* Bytes on it, what is on its way there included, each once. */
+static uint64_t used(const struct lcy *l, unsigned no)
 {
 	struct idxr_tier t;
 
@@ -103,7 +104,7 @@ int lcy_tier_takes(const struct lcy *l, unsigned no, uint64_t bytes, double shar
 	if (now_ns < t->again_ns)
 		return -OBJM_STATUS_TRY_AGAIN;
 	double limit = (double)lcy_tier_capacity(l, no) * share;
-	return (double)lcy_tier_used(l, no) + (double)bytes <= limit ? 0 : -OBJM_STATUS_NO_SPACE;
+	return (double)used(l, no) + (double)bytes <= limit ? 0 : -OBJM_STATUS_NO_SPACE;
 }
 
 /* The best of those on the same ladder that `want` says yes to. */

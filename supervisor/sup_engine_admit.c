@@ -98,7 +98,7 @@ static bool exempt(uint32_t uid, enum om_admit what)
 	return what != OM_ADMIT_PUT && (uid == 0 || uid == (uint32_t)geteuid());
 }
 
-enum om_admit_limit sup_admit(struct sup_engine *e, uint32_t place, uint32_t uid, enum om_admit what)
+static enum om_admit_limit admit(struct sup_engine *e, uint32_t place, uint32_t uid, enum om_admit what)
 {
 	uint32_t total = atomic_load_explicit(&e->admit->max[what], memory_order_relaxed);
 	uint32_t per_uid = atomic_load_explicit(&e->admit->max_uid[what], memory_order_relaxed);
@@ -119,7 +119,8 @@ enum om_admit_limit sup_admit(struct sup_engine *e, uint32_t place, uint32_t uid
 	return OM_ADMIT_OK;
 }
 
-bool sup_admit_leave(struct sup_engine *e, uint32_t place, uint32_t uid, enum om_admit what)
+/* False: it was not admitted. */
+static bool leave(struct sup_engine *e, uint32_t place, uint32_t uid, enum om_admit what)
 {
 	struct admit_row *mine = *row_at(e->admit, place, uid), *all = *row_at(e->admit, ALL, uid);
 
@@ -147,7 +148,7 @@ void sup_admit_gone(struct sup_engine *e, uint32_t place)
 			const struct admit_row was = *r; /* it is freed with its last */
 			for (unsigned what = 0; what < OM_ADMITS; what++)
 				for (uint32_t n = was.n[what]; n; n--)
-					(void)sup_admit_leave(e, place, uid, (enum om_admit)what);
+					(void)leave(e, place, uid, (enum om_admit)what);
 			r = e->admit->rows[i]; /* the row is gone with its last */
 		}
 }
@@ -158,7 +159,7 @@ bool sup_admit_take(struct sup_msg *c, const void *msg, size_t len)
 
 	if (len != sizeof(*m) || m->what >= OM_ADMITS)
 		return sup_msg_broken(c, "bad ADMIT");
-	enum om_admit_limit hit = sup_admit(c->e, c->place, m->uid, (enum om_admit)m->what);
+	enum om_admit_limit hit = admit(c->e, c->place, m->uid, (enum om_admit)m->what);
 	sup_pub_verdict(c->e, c->place, c->child->serial, m->hdr.req, hit ? -OBJM_STATUS_LIMIT_EXCEEDED : 0, 0, 0, 0, hit);
 	return true;
 }
@@ -169,5 +170,5 @@ bool sup_admit_take_leave(struct sup_msg *c, const void *msg, size_t len)
 
 	if (len != sizeof(*m) || m->what >= OM_ADMITS)
 		return sup_msg_broken(c, "bad LEAVE");
-	return sup_admit_leave(c->e, c->place, m->uid, (enum om_admit)m->what) || sup_msg_broken(c, "LEAVE without its ADMIT");
+	return leave(c->e, c->place, m->uid, (enum om_admit)m->what) || sup_msg_broken(c, "LEAVE without its ADMIT");
 }

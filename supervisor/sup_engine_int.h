@@ -356,9 +356,6 @@ int sup_admit_new(struct sup_admit **ret) OM_MUST_USE;
 void sup_admit_free(struct sup_admit *a);
 /* The limits in force from now on; main loop. */
 void sup_admit_conf(struct sup_engine *e, const struct om_conf *conf);
-enum om_admit_limit sup_admit(struct sup_engine *e, uint32_t place, uint32_t uid, enum om_admit what);
-/* False: it was not admitted. */
-bool sup_admit_leave(struct sup_engine *e, uint32_t place, uint32_t uid, enum om_admit what);
 void sup_admit_gone(struct sup_engine *e, uint32_t place); /* the child died */
 bool sup_admit_take(struct sup_msg *c, const void *msg, size_t len);
 bool sup_admit_take_leave(struct sup_msg *c, const void *msg, size_t len);

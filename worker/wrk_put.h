@@ -109,8 +109,6 @@ int wrk_put_inline(struct wrk_put_set *s, struct wrk_put_owner *o, const struct 
 		   wrk_put_done_fn *fn, void *arg, struct wrk_put **ret_put, const char **ret_text) OM_MUST_USE;
 /** The next bytes; never more than are still missing. */
 void wrk_put_feed(struct wrk_put_set *s, struct wrk_put *p, const void *data, size_t len);
-/** Bytes still missing. */
-uint64_t wrk_put_missing(const struct wrk_put *p);
 
 /** Sessions of this worker, detached commits included: a drain waits until it is 0 (or its time is over). */
 unsigned wrk_put_count(const struct wrk_put_set *s);

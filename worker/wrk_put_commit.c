@@ -22,7 +22,7 @@ static void on_timer(void *arg)
 	p->again(p);
 }
 
-void wrk_put_later(struct wrk_put *p, uint64_t ns, void (*again)(struct wrk_put *))
+static void later(struct wrk_put *p, uint64_t ns, void (*again)(struct wrk_put *))
 {
 	p->timer.fn = on_timer;
 	p->timer.arg = p;
@@ -89,20 +89,22 @@ static void freeze_done(struct wrk_io_job *job)
 		wrk_put_freeze_done(p);
 }
 
+static void prepare(struct wrk_put *p); /* frozen: PREPARE */
+
 void wrk_put_freeze_done(struct wrk_put *p)
 {
 	if (p->status == 0) {
 		p->frozen = true;
 		if (p->copied)
 			om_count(OM_C_PUT_COPIED, 1);
-		wrk_put_prepare(p);
+		prepare(p);
 		return;
 	}
 	if (p->status == -OBJM_STATUS_WRITER_STILL_OPEN) {
 		/* Closing is often under way: a descriptor in flight, a child that forked. */
 		if (om_now_ns() < p->commit_due_ns) {
 			p->state = WRK_PUT_WAIT;
-			wrk_put_later(p, WAIT_FIRST_NS, wrk_put_freeze);
+			later(p, WAIT_FIRST_NS, wrk_put_freeze);
 			return;
 		}
 		(void)snprintf(p->why, sizeof(p->why), "the object's writable descriptor, or a shared writable mapping of it, is still "
@@ -124,7 +126,7 @@ void wrk_put_freeze(struct wrk_put *p)
 
 	p->state = WRK_PUT_WORK;
 	if (p->frozen) {
-		wrk_put_prepare(p);
+		prepare(p);
 		return;
 	}
 	om_close(&f->rwfd); /* one that was never passed on */
@@ -219,7 +221,7 @@ static bool again_soon(struct wrk_put *p, void (*again)(struct wrk_put *))
 		return false;
 	}
 	p->state = WRK_PUT_WAIT;
-	wrk_put_later(p, WRK_PUT_RETRY_NS, again);
+	later(p, WRK_PUT_RETRY_NS, again);
 	return true;
 }
 
@@ -241,7 +243,7 @@ static void on_prepared(void *arg, const struct om_op_verdict *v)
 		wrk_put_end(p);
 		return;
 	}
-	if (v->status == -OBJM_STATUS_TRY_AGAIN && again_soon(p, wrk_put_prepare))
+	if (v->status == -OBJM_STATUS_TRY_AGAIN && again_soon(p, prepare))
 		return;
 	if (v->status < 0) {
 		refused(p, v);
@@ -254,7 +256,7 @@ static void on_prepared(void *arg, const struct om_op_verdict *v)
 	wrk_put_batch_add(p);
 }
 
-void wrk_put_prepare(struct wrk_put *p)
+static void prepare(struct wrk_put *p)
 {
 	struct wrk_ring_prepare m = {
 		.uri = p->rec.uri, .uri_len = p->rec.uri_len, .tier = p->tier->no, .cond_kind = p->cond.kind,
@@ -266,7 +268,7 @@ void wrk_put_prepare(struct wrk_put *p)
 	p->state = WRK_PUT_ASK;
 	if (wrk_ring_prepare(p->set->w->ring, &m, on_prepared, p, NULL) == 0)
 		return;
-	if (again_soon(p, wrk_put_prepare))
+	if (again_soon(p, prepare))
 		return;
 	(void)snprintf(p->why, sizeof(p->why), "too many changes are under way: commit again");
 	wrk_put_answer(p, -OBJM_STATUS_TRY_AGAIN);
@@ -300,7 +302,7 @@ void wrk_put_submit(struct wrk_put *p)
 	if (wrk_ring_commit(p->set->w->ring, &p->rec, on_committed, p, NULL) < 0) {
 		/* Only the table of requests can be full, and answers empty it: the reservation waits. Not WAIT: an abort in
 		 * between must not free what has an id. */
-		wrk_put_later(p, WRK_PUT_RETRY_NS, wrk_put_submit);
+		later(p, WRK_PUT_RETRY_NS, wrk_put_submit);
 		return;
 	}
 	(void)om_fault(OM_FAULT_PUT_SUBMITTED);

@@ -159,4 +159,3 @@ void wrk_put_feed(struct wrk_put_set *s, struct wrk_put *p, const void *data, si
 		inline_go(p);
 }
 
-uint64_t wrk_put_missing(const struct wrk_put *p) { return p->state == WRK_PUT_FEED ? p->len - p->fed : 0; }

@@ -217,7 +217,6 @@ void wrk_put_use_tier(struct wrk_put *p, struct wrk_put_tier *t);
 const char *wrk_put_tier_name(const struct wrk_put *p);
 struct wrk_put_user *wrk_put_user_get(struct wrk_put_set *s, uint32_t uid); /* NULL: out of memory */
 void wrk_put_user_put(struct wrk_put_set *s, struct wrk_put_user *u);
-uint64_t wrk_put_avail(struct wrk_put_tier *t); /* bytes that can still be written there, as far as is known */
 
 /* wrk_put_room.c */
 /** Get room for p->hint on the tier chosen (status 0), on another, or by waiting (status: why none was chosen); then go(p). Else p
@@ -227,16 +226,14 @@ void wrk_put_room_grow(struct wrk_put *p, uint64_t bytes); /* it takes so many n
 void wrk_put_room_end(struct wrk_put *p);   /* given back; fine without one */
 uint32_t wrk_put_room_no(const struct wrk_put *p); /* for its PREPARE; 0: it has none */
 void wrk_put_room_taken(struct wrk_put *p); /* its PREPARE has it */
-/* Was it refused because its user owns too much? Then p->why says so, and it is counted. */
-bool wrk_put_owner_limit(struct wrk_put *p, const struct om_op_verdict *v);
 
 /* wrk_put_commit.c */
+/* Was it refused because its user owns too much? Then p->why says so, and it is counted. */
+bool wrk_put_owner_limit(struct wrk_put *p, const struct om_op_verdict *v);
 void wrk_put_freeze(struct wrk_put *p);	 /* the commit begins, or begins again */
 int wrk_put_freeze_now(struct wrk_put *p); /* the work of it, on the caller's thread: 0 or a status, p->err its errno */
 void wrk_put_freeze_done(struct wrk_put *p); /* loop: how it went is p->status */
 void wrk_put_submit(struct wrk_put *p);	 /* linked and durable: COMMIT */
-void wrk_put_prepare(struct wrk_put *p); /* frozen: PREPARE */
-void wrk_put_later(struct wrk_put *p, uint64_t ns, void (*again)(struct wrk_put *));
 
 /* wrk_put_batch.c */
 void wrk_put_batch_init(struct wrk_put_tier *t);

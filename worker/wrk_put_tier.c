@@ -28,7 +28,8 @@ static uint64_t fs_room(struct wrk_put_tier *t)
 	return t->usage.avail_bytes;
 }
 
-uint64_t wrk_put_avail(struct wrk_put_tier *t)
+/* Bytes that can still be written there, as far as is known. */
+static uint64_t avail(struct wrk_put_tier *t)
 {
 	struct idxr_tier row;
 	uint64_t room;
@@ -78,7 +79,7 @@ static bool try_tier(struct choice *c, unsigned i)
 		no(c, -OBJM_STATUS_READ_ONLY, i, "is read-only");
 		return false;
 	}
-	uint64_t room = wrk_put_avail(t);
+	uint64_t room = avail(t);
 	if (room <= t->hinted || room - t->hinted < OM_MAX(c->p->hint, (uint64_t)1)) {
 		if (c->p->hint)
 			(void)snprintf(what, sizeof(what), "%llu bytes", (unsigned long long)c->p->hint);

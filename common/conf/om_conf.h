@@ -227,8 +227,6 @@ int om_conf_dump_doc(FILE *out) OM_MUST_USE;
  * Context: at start or reload, supervisor only; may block on the name service. Idempotent.
  */
 int om_conf_resolve_ids(struct om_conf *conf, uint32_t self_uid, struct om_conf_report *rep) OM_MUST_USE;
-/** True if uid is in a list that om_conf_resolve_ids() has looked up. */
-bool om_conf_ids_has(const struct om_conf_ids *ids, uint32_t uid);
 
 /** Worker processes at the most, `auto` decided: cpus is how many the daemon may use. Never less than min_workers. */
 uint32_t om_conf_max_workers(const struct om_conf *conf, unsigned cpus);

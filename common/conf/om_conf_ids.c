@@ -87,11 +87,3 @@ int om_conf_resolve_ids(struct om_conf *conf, uint32_t self_uid, struct om_conf_
 	}
 	return ret;
 }
-
-bool om_conf_ids_has(const struct om_conf_ids *ids, uint32_t uid)
-{
-	for (size_t i = 0; i < ids->n; i++)
-		if (ids->v[i].kind == OM_CONF_ID_ANY || (ids->v[i].kind == OM_CONF_ID_ID && ids->v[i].id == uid))
-			return true;
-	return false;
-}

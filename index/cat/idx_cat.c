@@ -174,7 +174,7 @@ static int cat_setup_readonly(struct idx_cat *cat)
 		idx_cat_env_read_leave(&cat->env);
 		return rc;
 	}
-	idx_cat_env_read_end(&cat->env, txn, true);
+	idx_cat_env_read_end(&cat->env, txn);
 	return rc;
 }
 
@@ -318,16 +318,6 @@ int idx_cat_discard(const char *dir)
 }
 
 /* ---- small questions ---- */
-
-uint8_t idx_cat_tier(const struct idx_cat *cat)
-{
-	return cat->tier;
-}
-
-const char *idx_cat_dir(const struct idx_cat *cat)
-{
-	return cat->env.dir;
-}
 
 bool idx_cat_writable(const struct idx_cat *cat)
 {

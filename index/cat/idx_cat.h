@@ -134,13 +134,12 @@ int idx_cat_discard(const char *dir);
  */
 int idx_cat_check(const struct idx_cat_params *params, unsigned timeout_s);
 
-uint8_t idx_cat_tier(const struct idx_cat *cat);
-const char *idx_cat_dir(const struct idx_cat *cat);
 /** State as of now. Any thread. */
 void idx_cat_info(struct idx_cat *cat, struct idx_cat_info *ret_info);
 /** False after an error that stopped writes. Any thread. */
 bool idx_cat_writable(const struct idx_cat *cat);
-/** Clear the reader slots of processes that are gone; call it every minute or so. @return how many, or negative. */
+/** Clear the reader slots of processes that are gone: of tools, since nobody else opens a catalog. From time to time. Any thread. @return
+ * how many, or negative. */
 int idx_cat_reader_check(struct idx_cat *cat);
 
 /* ---- write side (index/cat/idx_cat_txn.c) ----
@@ -202,24 +201,12 @@ int idx_cat_txn_removed_add(struct idx_cat_txn *txn, uint64_t id);
 /** Deleting one that is not there is fine. */
 int idx_cat_txn_removed_del(struct idx_cat_txn *txn, uint64_t id);
 
-/* ---- read side (index/cat/idx_cat_snap.c) ----
- *
- *                  snap_open            snap_reset           snap_renew           snap_close
- *   (none)         active               -                    -                    NULL is fine
- *   active         -                    parked               -                    gone
- *   parked         -                    parked               active               gone
- * Only an active snapshot can be read, and only it pins pages. Parked, it keeps its reader slot, so renew is cheap.
- */
+/* ---- read side (index/cat/idx_cat_snap.c): one thread at a time. An open snapshot pins the pages that it sees. */
 int idx_cat_snap_open(struct idx_cat *cat, struct idx_cat_snap **ret_snap);
-void idx_cat_snap_reset(struct idx_cat_snap *snap);
-int idx_cat_snap_renew(struct idx_cat_snap *snap);
 void idx_cat_snap_close(struct idx_cat_snap *snap);
-struct idx_cat *idx_cat_snap_cat(const struct idx_cat_snap *snap);
 
-/** The record of a URI; its pointers (and `uri`) are good until the snapshot is reset or closed. -NOT_FOUND, -CORRUPT. */
+/** The record of a URI; its pointers (and `uri`) are good until the snapshot is closed. -NOT_FOUND, -CORRUPT. */
 int idx_cat_snap_peek(struct idx_cat_snap *snap, const char *uri, size_t uri_len, struct om_rec *ret_rec);
-/** The same, copied: free() it. */
-int idx_cat_snap_get(struct idx_cat_snap *snap, const char *uri, size_t uri_len, struct om_rec **ret_rec);
 /** The running totals of this snapshot: no scan. -CORRUPT. */
 int idx_cat_snap_totals(struct idx_cat_snap *snap, struct idx_cat_totals *ret_totals);
 
@@ -242,18 +229,7 @@ struct idx_cat_scan_res {
  */
 int idx_cat_scan(struct idx_cat_snap *snap, idx_cat_rec_cb *cb, void *ctx, struct idx_cat_scan_res *ret_res);
 
-/* The same in steps, for who fills an index between other work. The snapshot must stay active from open to close. */
-struct idx_cat_scan;
-int idx_cat_scan_open(struct idx_cat_snap *snap, struct idx_cat_scan **ret_scan);
-/** Up to `max` more records. @return 0; *ret_done: that was all */
-int idx_cat_scan_step(struct idx_cat_scan *scan, uint64_t max, idx_cat_rec_cb *cb, void *ctx, bool *ret_done);
-/** What was seen so far. */
-void idx_cat_scan_result(const struct idx_cat_scan *scan, struct idx_cat_scan_res *ret_res);
-void idx_cat_scan_close(struct idx_cat_scan *scan);
-
 /** Each pending removal in id order. */
 int idx_cat_removed_iter(struct idx_cat_snap *snap, idx_cat_id_cb *cb, void *ctx);
-/** 1 if the removal of this id is pending, 0 if not, or negative. */
-int idx_cat_removed_has(struct idx_cat_snap *snap, uint64_t id);
 
 #endif

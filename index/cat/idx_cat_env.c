@@ -312,19 +312,21 @@ static void env_gate_leave(struct idx_cat_env *env)
 	(void)pthread_mutex_unlock(&env->gate_lock);
 }
 
-/* Begin (*txn is NULL) or renew, with one recovery of each kind. */
-static int env_read_start(struct idx_cat_env *env, MDB_txn **txn)
+/* With one recovery of each kind. */
+int idx_cat_env_read_begin(struct idx_cat_env *env, MDB_txn **ret_txn)
 {
-	bool renew = *txn != NULL;
+	MDB_txn *txn = NULL;
 	int rc = MDB_SUCCESS;
 
 	for (unsigned tries = 0; tries < 3; tries++) {
 		int dead = 0;
 
 		env_gate_enter(env);
-		rc = renew ? mdb_txn_renew(*txn) : mdb_txn_begin(env->mdb, NULL, MDB_RDONLY, txn);
-		if (rc == MDB_SUCCESS)
+		rc = mdb_txn_begin(env->mdb, NULL, MDB_RDONLY, &txn);
+		if (rc == MDB_SUCCESS) {
+			*ret_txn = txn;
 			return 0;
+		}
 		env_gate_leave(env);
 		if (rc == MDB_MAP_RESIZED) {
 			int st = env_adopt(env);
@@ -340,37 +342,15 @@ static int env_read_start(struct idx_cat_env *env, MDB_txn **txn)
 	return idx_cat_env_fail(env, rc, "cannot begin a snapshot");
 }
 
-int idx_cat_env_read_begin(struct idx_cat_env *env, MDB_txn **ret_txn)
-{
-	MDB_txn *txn = NULL;
-	int rc = env_read_start(env, &txn);
-
-	if (rc == 0)
-		*ret_txn = txn;
-	return rc;
-}
-
-int idx_cat_env_read_renew(struct idx_cat_env *env, MDB_txn *txn)
-{
-	return env_read_start(env, &txn);
-}
-
-void idx_cat_env_read_park(struct idx_cat_env *env, MDB_txn *txn)
-{
-	mdb_txn_reset(txn);
-	env_gate_leave(env);
-}
-
 void idx_cat_env_read_leave(struct idx_cat_env *env)
 {
 	env_gate_leave(env);
 }
 
-void idx_cat_env_read_end(struct idx_cat_env *env, MDB_txn *txn, bool active)
+void idx_cat_env_read_end(struct idx_cat_env *env, MDB_txn *txn)
 {
 	mdb_txn_abort(txn);
-	if (active)
-		env_gate_leave(env);
+	env_gate_leave(env);
 }
 
 /* ---- write transactions ---- */

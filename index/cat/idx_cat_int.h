@@ -121,13 +121,9 @@ void idx_cat_env_proven(struct idx_cat_env *env);
 int idx_cat_env_fail(struct idx_cat_env *env, int mdb_rc, const char *what);
 
 int idx_cat_env_read_begin(struct idx_cat_env *env, MDB_txn **ret_txn);
-int idx_cat_env_read_renew(struct idx_cat_env *env, MDB_txn *txn);
-/** park: keep the slot for a renew (the transaction was active). */
-void idx_cat_env_read_park(struct idx_cat_env *env, MDB_txn *txn);
-/** The transaction was active and is gone already (committed, to keep database handles). */
+/** The transaction is gone already (committed, to keep database handles). */
 void idx_cat_env_read_leave(struct idx_cat_env *env);
-/** active: it was not parked. */
-void idx_cat_env_read_end(struct idx_cat_env *env, MDB_txn *txn, bool active);
+void idx_cat_env_read_end(struct idx_cat_env *env, MDB_txn *txn);
 int idx_cat_env_write_begin(struct idx_cat_env *env, MDB_txn **ret_txn);
 int idx_cat_env_write_commit(struct idx_cat_env *env, MDB_txn *txn);
 void idx_cat_env_write_abort(struct idx_cat_env *env, MDB_txn *txn);

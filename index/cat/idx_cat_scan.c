@@ -9,46 +9,10 @@
 struct idx_cat_scan {
 	struct idx_cat_snap *snap;
 	MDB_cursor *cur;
-	MDB_val prev; /* key before; in the map, which stands still while the snapshot is active */
+	MDB_val prev; /* key before; in the map, which stands still while the snapshot is open */
 	uint64_t entries, expected;
-	bool done;
 	struct idx_cat_scan_res res;
 };
-
-int idx_cat_scan_open(struct idx_cat_snap *snap, struct idx_cat_scan **ret_scan)
-{
-	struct idx_cat_scan *scan = calloc(1, sizeof(*scan));
-	MDB_stat st;
-	int mrc;
-
-	OM_ASSERT(snap->active);
-	if (!scan)
-		return idx_cat_fail(-OBJM_STATUS_OUT_OF_MEMORY, "%s: no memory for a scan", snap->cat->env.dir);
-	scan->snap = snap;
-	mrc = mdb_stat(snap->mdb, snap->cat->objects, &st);
-	if (mrc == MDB_SUCCESS)
-		mrc = mdb_cursor_open(snap->mdb, snap->cat->objects, &scan->cur);
-	if (mrc != MDB_SUCCESS) {
-		free(scan);
-		return idx_cat_env_fail(&snap->cat->env, mrc, "cannot scan its records");
-	}
-	scan->expected = st.ms_entries;
-	*ret_scan = scan;
-	return 0;
-}
-
-void idx_cat_scan_close(struct idx_cat_scan *scan)
-{
-	if (!scan)
-		return;
-	mdb_cursor_close(scan->cur);
-	free(scan);
-}
-
-void idx_cat_scan_result(const struct idx_cat_scan *scan, struct idx_cat_scan_res *ret_res)
-{
-	*ret_res = scan->res;
-}
 
 /* A tree whose keys do not ascend, or that has more entries than it says, goes in circles or has lost a branch. */
 static int scan_tree_check(struct idx_cat_scan *scan, const MDB_val *key)
@@ -72,26 +36,24 @@ static int scan_end(struct idx_cat_scan *scan, int mrc)
 	if (scan->entries != scan->expected)
 		return idx_cat_fail(-OBJM_STATUS_CORRUPT, "%s: its tree ends after %" PRIu64 " of %" PRIu64 " entries", env->dir,
 				    scan->entries, scan->expected);
-	scan->done = true;
 	idx_cat_env_proven(env);
 	return 0;
 }
 
-int idx_cat_scan_step(struct idx_cat_scan *scan, uint64_t max, idx_cat_rec_cb *cb, void *ctx, bool *ret_done)
+static int scan_all(struct idx_cat_scan *scan, idx_cat_rec_cb *cb, void *ctx)
 {
 	struct idx_cat *cat = scan->snap->cat;
 	struct om_rec rec;
 	MDB_val key, val;
-	int rc;
+	int rc = 0;
 
-	OM_ASSERT(scan->snap->active);
-	for (uint64_t n = 0; n < max && !scan->done; n++) {
+	while (rc == 0) {
 		int mrc = mdb_cursor_get(scan->cur, &key, &val, MDB_NEXT);
-		rc = mrc == MDB_SUCCESS ? scan_tree_check(scan, &key) : scan_end(scan, mrc);
+		if (mrc != MDB_SUCCESS)
+			return scan_end(scan, mrc);
+		rc = scan_tree_check(scan, &key);
 		if (rc != 0)
 			return rc;
-		if (mrc != MDB_SUCCESS)
-			break;
 		if (idx_cat_rec_decode(key.mv_data, key.mv_size, val.mv_data, val.mv_size, cat->tier, &rec) != 0 ||
 		    !idx_cat_key_matches(cat, &key, &rec)) {
 			scan->res.damaged++;
@@ -100,25 +62,24 @@ int idx_cat_scan_step(struct idx_cat_scan *scan, uint64_t max, idx_cat_rec_cb *c
 		idx_cat_totals_add(&scan->res.totals, rec.size, rec.home != rec.tier);
 		scan->res.max_id = OM_MAX(scan->res.max_id, rec.id);
 		rc = cb ? cb(ctx, &rec) : 0;
-		if (rc != 0)
-			return rc;
 	}
-	*ret_done = scan->done;
-	return 0;
+	return rc;
 }
 
 int idx_cat_scan(struct idx_cat_snap *snap, idx_cat_rec_cb *cb, void *ctx, struct idx_cat_scan_res *ret_res)
 {
-	struct idx_cat_scan *scan;
-	bool done = false;
-	int rc = idx_cat_scan_open(snap, &scan);
+	struct idx_cat_scan scan = { .snap = snap };
+	MDB_stat st;
+	int rc, mrc = mdb_stat(snap->mdb, snap->cat->objects, &st);
 
-	if (rc != 0)
-		return rc;
-	while (rc == 0 && !done)
-		rc = idx_cat_scan_step(scan, UINT64_MAX, cb, ctx, &done);
+	if (mrc == MDB_SUCCESS)
+		mrc = mdb_cursor_open(snap->mdb, snap->cat->objects, &scan.cur);
+	if (mrc != MDB_SUCCESS)
+		return idx_cat_env_fail(&snap->cat->env, mrc, "cannot scan its records");
+	scan.expected = st.ms_entries;
+	rc = scan_all(&scan, cb, ctx);
 	if (rc == 0 && ret_res)
-		idx_cat_scan_result(scan, ret_res);
-	idx_cat_scan_close(scan);
+		*ret_res = scan.res;
+	mdb_cursor_close(scan.cur);
 	return rc;
 }

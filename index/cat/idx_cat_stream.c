@@ -11,7 +11,6 @@ int idx_cat_stream_open(struct idx_cat_stream *s, struct idx_cat_snap *snap)
 {
 	int mrc;
 
-	OM_ASSERT(snap->active);
 	*s = (struct idx_cat_stream){ .snap = snap, .end = true, .page_max = IDX_CAT_STREAM_PAGE };
 	mrc = mdb_cursor_open(snap->mdb, snap->cat->objects, &s->cur);
 	return mrc == MDB_SUCCESS ? 0 : idx_cat_env_fail(&snap->cat->env, mrc, "cannot list its records");

@@ -138,7 +138,7 @@ static int state_setup_readonly(struct idx_state *st, const char *dir, int dirfd
 		idx_cat_env_read_leave(&st->env);
 		return rc;
 	}
-	idx_cat_env_read_end(&st->env, mdb, true);
+	idx_cat_env_read_end(&st->env, mdb);
 	return rc;
 }
 

@@ -37,7 +37,7 @@ void idx_state_txn_abort(struct idx_state_txn *txn)
 	if (!txn)
 		return;
 	if (txn->readonly)
-		idx_cat_env_read_end(&txn->state->env, txn->mdb, true);
+		idx_cat_env_read_end(&txn->state->env, txn->mdb);
 	else
 		idx_cat_env_write_abort(&txn->state->env, txn->mdb);
 	free(txn);

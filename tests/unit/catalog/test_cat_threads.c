@@ -61,8 +61,7 @@ static void *read_on(void *arg)
 
 	while (!atomic_load(&stop_readers) && !r->wrong) {
 		uint64_t names = 0;
-		int rc = snap ? idx_cat_snap_renew(snap) : idx_cat_snap_open(r->cat, &snap);
-		if (rc != 0) {
+		if (idx_cat_snap_open(r->cat, &snap) != 0) {
 			r->wrong = "no snapshot";
 			break;
 		}
@@ -72,10 +71,9 @@ static void *read_on(void *arg)
 			r->wrong = "scan and totals differ";
 		if (idx_cat_list(&snap, 1, &q, count_names, &names, &lres) != 0 || names != t.objects)
 			r->wrong = "listing and totals differ";
-		idx_cat_snap_reset(snap);
+		idx_cat_snap_close(snap);
 		r->rounds++;
 	}
-	idx_cat_snap_close(snap);
 	return NULL;
 }
 

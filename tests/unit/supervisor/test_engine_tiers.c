@@ -3,6 +3,11 @@
  * are given up; and which of them new objects go to. What a crash makes of it: tests/scenario/tier_003_kill.bats.
  */
 #include "engine_moves.h"
+
+#include <lmdb.h>
+#include <signal.h>
+#include <sys/wait.h>
+
 #include "supervisor/sup_engine_int.h"
 
 #define N 150
@@ -232,6 +237,30 @@ static void test_forgotten_with_work_left(void **state)
 	nftw(away, rm_one, 16, FTW_DEPTH | FTW_PHYS);
 }
 
+/* Somebody looks into a tier's catalog with a tool, and is killed. */
+static void killed_reader(const char *dir)
+{
+	int fds[2], status;
+	char c;
+
+	assert_int_equal(pipe(fds), 0);
+	pid_t pid = fork();
+	if (pid == 0) {
+		MDB_env *env;
+		MDB_txn *txn;
+		if (mdb_env_create(&env) != 0 || mdb_env_open(env, dir, MDB_RDONLY, 0600) != 0 || mdb_txn_begin(env, NULL, MDB_RDONLY, &txn) != 0)
+			_exit(1);
+		(void)!write(fds[1], "x", 1);
+		for (;;)
+			(void)pause();
+	}
+	(void)close(fds[1]);
+	assert_int_equal(read(fds[0], &c, 1), 1);
+	(void)close(fds[0]);
+	assert_int_equal(kill(pid, SIGKILL), 0);
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+}
+
 /* Removals that wait for their time: those of a forgotten tier go, those of another one, before and behind them, are done. */
 static void test_forgotten_while_others_wait(void **state)
 {
@@ -250,10 +279,12 @@ static void test_forgotten_while_others_wait(void **state)
 		assert_int_equal(del(x, uri), 0);
 	}
 	assert_int_equal(removals(x), 5);
+	killed_reader(tier_of(x, "slow")->conf->index_path);
 	world_tier_away(x, "disk", away);
 	world_wait_state(x, "disk", OM_TIERS_ABSENT);
 	WORLD_UNTIL(x, atomic_load(&tier_of(x, "disk")->phase) == SUP_PHASE_ABSENT);
 	assert_int_equal(order(x, "disk", SUP_TIER_FORGET), 0);
+	assert_int_equal(idx_cat_reader_check(tier_of(x, "slow")->cat), 0); /* who saw that the disk is gone has cleared it */
 	WORLD_UNTIL(x, tier_no(x, "disk") == OM_TIER_NONE && removals(x) == 2);
 	assert_true(world_file_is(x, tier_no(x, "slow"), id[1]));
 	atomic_store(&x->e->late_ns, 0);
