@@ -13,7 +13,8 @@ latency  p50, p99 and p99.9 of gets while nothing is moved, while a tier is empt
 copy     bytes a second of a drain from ext4 to xfs, and of cp, of cp with sync and of a bare durable copy (read, write, sync, read back; no names,
          no records, nothing removed) between the same two; their loop devices' files on the disk of TMPDIR (/var/tmp), or in a tmpfs, where a flush costs nothing
 
-All mounts are made in a mount namespace of its own and their files have no names: however it ends, SIGKILL included, the kernel takes them back.
+All mounts are made in a mount namespace of its own and their files have no names: however it ends, SIGKILL included, the kernel takes them back
+(what SIGKILL leaves is one directory).
 """
 import argparse
 import bisect
@@ -155,6 +156,7 @@ backends:
                 self.daemon.wait(5)
             except subprocess.TimeoutExpired:
                 self.daemon.kill()
+            self.log.close()  # it lies on what is unmounted
         for m in reversed(self.mounts):
             for _ in range(20):
                 if subprocess.run(["umount", m], stderr=subprocess.DEVNULL).returncode == 0:
