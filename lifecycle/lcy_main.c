@@ -256,9 +256,10 @@ static void wait_for_work(struct lcy *l)
 {
 	struct pollfd p[2] = { { .fd = l->ctl_fd, .events = POLLIN }, { .fd = l->ring.kick_self, .events = POLLIN } };
 
-	/* while all objects are looked at: a slice, then a moment for others */
-	int ms = l->copying ? 0 : l->plan.scanning ? 1 : (int)l->heat_ms;
-	if (l->moves.n_jobs && lcy_yield_watch(&l->moves.yield))
+	/* while all objects are looked at: a slice, then a moment for others, if there are any */
+	bool alone = lcy_yield_watch(&l->moves.yield);
+	int ms = l->copying ? 0 : l->plan.scanning ? !alone : (int)l->heat_ms;
+	if (l->moves.n_jobs && alone)
 		ms = OM_MIN(ms, (int)LCY_YIELD_LOOK_MS);
 	if (l->reaps.n)
 		ms = OM_MIN(ms, (int)LCY_REAP_WAIT_MS);

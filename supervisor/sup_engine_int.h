@@ -49,7 +49,8 @@
 #define SUP_SETTLE_MS 200u
 #define SUP_SETTLE_WANTED_MS 10u /* where a move waits for one of them */
 #define SUP_GATHER_MS 3u	    /* so long a commit of moves alone waits for more of them */
-#define SUP_GATHER_MORE_MS 20u	    /* and so long where more are under way than it has */
+#define SUP_GATHER_MORE_MS 20u	    /* and so long where others are being copied */
+#define SUP_GATHER_COPIES 64u	    /* with fewer of them the lifecycle process may soon have nothing to copy, so intents do not wait so long */
 
 struct sup_rooms;
 
