@@ -36,7 +36,7 @@ struct be_batch;
 struct be_found;
 
 #define BE_ATTR_NAME "user.objm"
-#define BE_ATTR_MAX (64u + OM_URI_MAX + OM_TYPE_MAX + OM_META_MAX) /* bytes of an encoded attribute */
+#define BE_ATTR_MAX (80u + OM_URI_MAX + OM_TYPE_MAX + OM_META_MAX) /* bytes of an encoded attribute */
 #define BE_SYNCFS_MIN 8u /* files of a batch from which one syncfs is cheaper than an fsync each */
 
 /** Called for each file of a scan; the pointers in `f` live during the call. Negative ends the scan with that status. */
@@ -187,7 +187,7 @@ int be_copy(const struct be *be, const struct be_file *from, struct be_file *ret
 
 /**
  * Make it what it will be: under a lease: size, attribute, mode 0400. rwfd must be closed (-1). May be repeated.
- * @param rec  uri, type, meta, flags, mtime_ns, expiry_s, rev; rec->size is not used: the file's own is, see file->size
+ * @param rec  uri, type, meta, flags, mtime_ns, expiry_s, rev, sum; rec->size is not used: the file's own is, see file->size
  * @return 0; -OBJM_STATUS_WRITER_STILL_OPEN; -OBJM_STATUS_NO_SPACE, -OBJM_STATUS_STORAGE, ... of om_status_errno()
  */
 int be_freeze(const struct be *be, struct be_file *file, const struct om_rec *rec) OM_MUST_USE;
@@ -227,12 +227,10 @@ int be_usage(const struct be *be, struct be_usage *ret) OM_MUST_USE;
  */
 int be_clone(const struct be *be, int from_fd, struct be_file *ret_file) OM_MUST_USE;
 
-#define BE_SUM_NAME "user.objm.xxh3" /* XXH3-128 of an object's bytes, canonical: set where a move has computed it */
-#define BE_SUM_BYTES 16u
-/** Remember a checksum of the bytes with the file. Before be_freeze(). A tier that cannot has none: no error. */
-void be_sum_set(const struct be_file *file, const uint8_t sum[static BE_SUM_BYTES]);
-/** @return true: `fd` has one */
-bool be_sum_get(int fd, uint8_t ret_sum[static BE_SUM_BYTES]);
+#define BE_SUM_NAME "user.objm.xxh3" /* where the sum was kept before it came to be in the attribute (om_rec.sum): read, never written */
+#define BE_SUM_BYTES OM_SUM_BYTES
+/** @return true: `fd` is a file of then and has one */
+bool be_sum_get_old(int fd, uint8_t ret_sum[static BE_SUM_BYTES]);
 
 /* ---------------------------------------------------------------- removing and finding (lifecycle process) */
 
@@ -255,7 +253,7 @@ int be_remove_sync(struct be *be, struct be_batch *batch) OM_MUST_USE;
 
 /**
  * Replace what the file of `id` says of itself. A crash leaves the old or the new, whole.
- * @param rec   uri, type, meta, flags, mtime_ns, expiry_s, rev; rec->size is not used: the file's own is
+ * @param rec   uri, type, meta, flags, mtime_ns, expiry_s, rev; size and sum are not used: the file's own are
  * @param when  BE_LATER only where be_attr_can_wait()
  * @return 0; -OBJM_STATUS_NOT_FOUND: no such file; statuses of om_status_errno(): the old or the new is there
  */

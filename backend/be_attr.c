@@ -2,14 +2,15 @@
  * be_attr.c: what a file says of itself, in its extended attribute or its side file, so that a lost catalog can be made
  * again from the files. Runs in workers (encode) and the lifecycle process (decode). No state.
  *
- * It is kept short: ext4 has 68 bytes for it in an inode of 256; what is longer takes a block of its own for each object, which is
- * written twice (journal and place), counted and freed again. So URIs of up to 44 bytes cost nothing.
+ * It is kept short: ext4 has 68 bytes for it in an inode of 256; what is longer, or a second attribute beside it, takes a block of its own for each
+ * object, which is read, written twice (journal and place), counted and freed again. So URIs of up to 44 bytes cost nothing, with a sum of up to 28.
  *
  * Little-endian, on disk: do not change, add a version.
  *	 0 magic u16 "o3"   2 XXH3-64 of everything from byte 10 to the end
  *	10 what is there u8 (enum have)   11 mtime_ns u64
  *	19 size, and what is there of: expiry_s, flags, rev (else 1), owner (else OM_UID_OLD), type_len, meta_len; each 7 bits to a byte,
- *	   the low ones first, the top bit set where another byte follows
+ *	   the low ones first, the top bit set where another byte follows; then the sum of the object's bytes, if it is there (16 bytes; files
+ *	   from before it was kept here have none)
  *	   uri (up to what the others leave), type, meta
  *
  * Versions 1 and 2 are only read:
@@ -36,9 +37,9 @@
 #define LONG_HEAD_2 60u
 #define LONG_SUMMED 16u
 
-static_assert(ATTR_AT_REST + ATTR_NUMBERS <= 64u, "BE_ATTR_MAX has room for the head");
+static_assert(ATTR_AT_REST + ATTR_NUMBERS + OM_SUM_BYTES <= 80u, "BE_ATTR_MAX has room for the head");
 
-enum have { HAVE_EXPIRY = 1, HAVE_FLAGS = 2, HAVE_REV = 4, HAVE_OWNER = 8, HAVE_TYPE = 16, HAVE_META = 32, HAVE_ALL = 63 };
+enum have { HAVE_EXPIRY = 1, HAVE_FLAGS = 2, HAVE_REV = 4, HAVE_OWNER = 8, HAVE_TYPE = 16, HAVE_META = 32, HAVE_SUM = 64, HAVE_ALL = 127 };
 
 static void put16(uint8_t *p, uint16_t v)
 {
@@ -112,6 +113,10 @@ size_t be_attr_encode(const struct om_rec *rec, uint8_t ret_buf[static BE_ATTR_M
 		ret_buf[ATTR_AT_HAVE] |= number[i].have;
 		n = put_number(ret_buf, n, number[i].v);
 	}
+	if (rec->sum) {
+		ret_buf[ATTR_AT_HAVE] |= HAVE_SUM;
+		n = append(ret_buf, n, rec->sum, OM_SUM_BYTES);
+	}
 	n = append(ret_buf, n, rec->uri, rec->uri_len);
 	n = append(ret_buf, n, rec->type, rec->type_len);
 	n = append(ret_buf, n, rec->meta, rec->meta_len);
@@ -146,6 +151,16 @@ static uint64_t take_number(struct reader *r, uint64_t max)
 	return 0;
 }
 
+static const unsigned char *take_sum(struct reader *r)
+{
+	const unsigned char *sum = r->p;
+
+	r->bad |= (size_t)(r->end - r->p) < OM_SUM_BYTES;
+	if (!r->bad)
+		r->p += OM_SUM_BYTES;
+	return sum;
+}
+
 static uint64_t take_if(struct reader *r, bool is, uint64_t max, uint64_t otherwise) { return is ? take_number(r, max) : otherwise; }
 
 /* The strings behind the numbers, of which `left` bytes are there. */
@@ -175,6 +190,7 @@ static bool decode(const uint8_t *p, size_t len, struct om_rec *r)
 	r->uid = (uint32_t)take_if(&in, have & HAVE_OWNER, UINT32_MAX, OM_UID_OLD);
 	r->type_len = (uint16_t)take_if(&in, have & HAVE_TYPE, OM_TYPE_MAX, 0);
 	r->meta_len = (uint16_t)take_if(&in, have & HAVE_META, OM_META_MAX, 0);
+	r->sum = have & HAVE_SUM ? take_sum(&in) : NULL;
 	return !in.bad && (have & ~HAVE_ALL) == 0 && strings(in.p, (size_t)(in.end - in.p), r);
 }
 

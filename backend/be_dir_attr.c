@@ -84,8 +84,9 @@ static bool too_big(int err) { return err == ENOSPC || err == E2BIG || err == ER
 
 int be_dir_attr(const struct be *be, uint64_t id, const struct om_rec *rec, enum be_when when)
 {
-	uint8_t buf[BE_ATTR_MAX];
+	uint8_t buf[BE_ATTR_MAX], was[BE_ATTR_MAX];
 	struct om_rec r = *rec;
+	struct be_found found;
 	struct stat st;
 	OM_AUTO_FD fd = -1;
 	int rc = be_dir_open_wait(be->objects_fd, id, &fd);
@@ -95,6 +96,9 @@ int be_dir_attr(const struct be *be, uint64_t id, const struct om_rec *rec, enum
 	if (fstat(fd, &st) < 0)
 		return be_dir_errno();
 	r.size = (uint64_t)st.st_size;
+	r.sum = NULL;
+	if (be_dir_describe_fd(be, fd, id, was, &found) == 0 && found.has_attr)
+		r.sum = found.rec.sum;
 	size_t len = be_attr_encode(&r, buf);
 	if ((be->caps & OM_TIERC_XATTR) && set_xattr(fd, buf, len) == 0) {
 		if (when == BE_NOW && fsync(fd) < 0)

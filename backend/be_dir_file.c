@@ -190,13 +190,7 @@ int be_dir_clone(const struct be *be, int from_fd, struct be_file *ret_file)
 	return 0;
 }
 
-void be_sum_set(const struct be_file *file, const uint8_t sum[static BE_SUM_BYTES])
-{
-	/* full, or too much for an inode: the object moves without it, and is verified all the same */
-	(void)!fsetxattr(file->fd, BE_SUM_NAME, sum, BE_SUM_BYTES, 0);
-}
-
-bool be_sum_get(int fd, uint8_t ret_sum[static BE_SUM_BYTES])
+bool be_sum_get_old(int fd, uint8_t ret_sum[static BE_SUM_BYTES])
 {
 	return fgetxattr(fd, BE_SUM_NAME, ret_sum, BE_SUM_BYTES) == (ssize_t)BE_SUM_BYTES;
 }

@@ -74,6 +74,7 @@ struct om_version {
  * A record: all that is known of an object on one tier. Pointers are borrowed: the owner is said where a record is
  * returned or taken.
  */
+#define OM_SUM_BYTES 16u
 struct om_rec {
 	uint64_t id;
 	uint64_t size;	   /* bytes */
@@ -90,6 +91,7 @@ struct om_rec {
 	const char *uri;
 	const char *type;	   /* content type; not terminated */
 	const unsigned char *meta; /* entries of: key length u8 | value length u16 big-endian | key | value */
+	const unsigned char *sum;  /* XXH3-128 of the bytes, OM_SUM_BYTES of it, canonical; NULL: not known. Files keep it, catalogs do not */
 };
 
 /* A precondition of a change. */

@@ -268,6 +268,15 @@ static int begin(struct lcy_copy *c, uint64_t size, struct be_file *f)
 	return size <= LCY_COPY_CHUNK ? be_begin_own(c->to, f) : be_begin(c->to, c->sparse ? 0 : size, f);
 }
 
+/* What the source's file says that its bytes are. */
+static bool told_sum(const struct lcy_copy *c, int fd, uint8_t ret_sum[static BE_SUM_BYTES])
+{
+	if (!c->was)
+		return be_sum_get_old(fd, ret_sum);
+	memcpy(ret_sum, c->was, BE_SUM_BYTES);
+	return true;
+}
+
 static int copy_into(struct lcy_copy *c, int fd, uint64_t size, struct be_file *f, bool *ret_reading)
 {
 	struct side from = { .fd = fd }, to;
@@ -288,13 +297,12 @@ static int copy_into(struct lcy_copy *c, int fd, uint64_t size, struct be_file *
 	/* A hole at the end. Not for the others: XFS writes a file out, and waits, when its length is set. */
 	if (rc == 0 && c->sparse && ftruncate(to.fd, (off_t)size) < 0)
 		rc = negative_errno();
-	if (rc == 0 && be_sum_get(fd, was) && memcmp(was, c->sum, BE_SUM_BYTES) != 0) {
+	if (rc == 0 && told_sum(c, fd, was) && memcmp(was, c->sum, BE_SUM_BYTES) != 0) {
 		*ret_reading = true;
 		rc = -OBJM_STATUS_CORRUPT;
 	}
 	om_close(&f->rwfd);
-	if (rc == 0)
-		be_sum_set(f, c->sum);
+	c->has_sum = rc == 0;
 	return rc;
 }
 
@@ -315,7 +323,7 @@ int lcy_copy_object(struct lcy_copy *c, uint64_t id, uint64_t size, struct be_fi
 	struct stat st;
 
 	*ret_reading = true;
-	c->shared = false;
+	c->shared = c->has_sum = false;
 	int rc = fd >= 0 ? 0 : open_waiting(c->from, id, &fd);
 	if (rc < 0)
 		return rc;
@@ -326,8 +334,7 @@ int lcy_copy_object(struct lcy_copy *c, uint64_t id, uint64_t size, struct be_fi
 	c->sparse = (uint64_t)st.st_blocks * 512u + ALIGN < size;
 	if (share_blocks(c, fd, &f)) {
 		c->shared = true;
-		if (be_sum_get(fd, c->sum))
-			be_sum_set(&f, c->sum);
+		c->has_sum = told_sum(c, fd, c->sum);
 		*ret_file = f;
 		return 0;
 	}

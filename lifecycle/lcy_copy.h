@@ -36,14 +36,16 @@ struct lcy_copy {
 	uint64_t behind;	     /* own: bytes written since they were last written out */
 	void *buf;		     /* LCY_COPY_CHUNK bytes, aligned to 4096 at least; the thread's own */
 	bool no_clone;		     /* in: known not to be possible between these two; out: found out now */
+	const uint8_t *was;	     /* in: the sum that the source's file tells, BE_SUM_BYTES; NULL: it tells none */
 	/* of lcy_copy_object(), and for lcy_copy_verify(): */
 	bool sparse; /* it has holes */
 	bool shared; /* the blocks are the source's own: nothing was copied */
 	uint8_t sum[BE_SUM_BYTES]; /* of the source's bytes; not set when shared */
+	bool has_sum; /* sum is set: of bytes that were copied, or what the file of a shared one told */
 };
 
 /**
- * Make a file on `to` with the bytes of object `id` of `size` bytes, not frozen yet, rwfd closed, its checksum remembered with it.
+ * Make a file on `to` with the bytes of object `id` of `size` bytes, not frozen yet, rwfd closed; its checksum in c->sum.
  * @return 0; -OBJM_STATUS_CORRUPT: the source is not what it was (its checksum or its length differs); -OBJM_STATUS_NOT_FOUND: its file
  *         is gone; -OBJM_STATUS_GONE: stopped; others of om_status_errno(): *ret_reading says whether reading failed, else writing did
  */

@@ -71,6 +71,7 @@ struct lcy_job {
 	struct be_found found; /* what the file says of itself */
 	int source_fd; /* MOVE: the source, if it is open; -1 */
 	struct be_file file;
+	uint8_t was[BE_SUM_BYTES]; /* found.rec.sum points here, if there is one */
 	uint8_t sum[BE_SUM_BYTES];
 	bool shared, sparse;
 };

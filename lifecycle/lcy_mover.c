@@ -33,6 +33,8 @@ static int keep_names(struct lcy_job *job)
 	if (r->meta_len)
 		memcpy(p, r->meta, r->meta_len);
 	r->meta = (const unsigned char *)p;
+	if (r->sum)
+		r->sum = memcpy(job->was, r->sum, sizeof(job->was));
 	return 0;
 }
 
@@ -103,6 +105,7 @@ static void set_copy(struct lcy_mover *t, const struct lcy_job *job)
 	t->copy.no_clone = t->no_clone[job->from] >> job->to & 1;
 	t->copy.shared = job->shared;
 	t->copy.sparse = job->sparse;
+	t->copy.was = job->found.rec.sum;
 	memcpy(t->copy.sum, job->sum, sizeof(t->copy.sum));
 }
 
@@ -126,6 +129,7 @@ static int make_file(struct lcy_mover *t, struct lcy_job *job)
 	job->shared = t->copy.shared;
 	job->sparse = t->copy.sparse;
 	memcpy(job->sum, t->copy.sum, sizeof(job->sum));
+	job->found.rec.sum = t->copy.has_sum ? job->sum : NULL;
 	lcy_yield_point(&t->seat);
 	rc = be_freeze(to, &job->file, &job->found.rec);
 	if (rc == 0 && om_fault(OM_FAULT_MOVE_COPIED) != 0)
@@ -173,8 +177,8 @@ static void read_names(struct lcy_mover *t, struct lcy_batch *b)
 	for (unsigned i = 0; i < b->n; i++) {
 		lcy_yield_point(&t->seat);
 		read_name(t, b->job[i]);
-		if (i % LCY_KICK_NAMES == LCY_KICK_NAMES - 1)
-			lcy_job_kick(t->all);
+		if (i % LCY_KICK_NAMES == LCY_KICK_NAMES - 1 && !t->seat.held)
+			lcy_job_kick(t->all); /* at full speed: else they are committed together */
 	}
 }
 

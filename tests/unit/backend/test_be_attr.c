@@ -36,6 +36,9 @@ static void same(const struct om_rec *a, const struct om_rec *b)
 	assert_memory_equal(a->uri, b->uri, a->uri_len);
 	assert_memory_equal(a->type, b->type, a->type_len);
 	assert_memory_equal(a->meta, b->meta, a->meta_len);
+	assert_int_equal(a->sum != NULL, b->sum != NULL);
+	if (a->sum)
+		assert_memory_equal(a->sum, b->sum, OM_SUM_BYTES);
 }
 
 static void test_round_trip(void **state)
@@ -51,6 +54,14 @@ static void test_round_trip(void **state)
 	n = be_attr_encode(&small, buf);
 	assert_int_equal(be_attr_decode(buf, n, &got), 0);
 	same(&small, &got);
+	big.sum = small.sum = (const unsigned char *)"0123456789abcdef";
+	n = be_attr_encode(&big, buf);
+	assert_int_equal(be_attr_decode(buf, n, &got), 0);
+	same(&big, &got);
+	n = be_attr_encode(&small, buf);
+	assert_int_equal(be_attr_decode(buf, n, &got), 0);
+	same(&small, &got);
+	small.sum = NULL;
 	/* a file from before owners were kept stays what it is */
 	small.uid = OM_UID_OLD;
 	n = be_attr_encode(&small, buf);
@@ -88,6 +99,9 @@ static void test_short(void **state)
 
 	(void)state;
 	assert_int_equal(rec.uri_len, 44);
+	assert_true(be_attr_encode(&rec, buf) <= 68);
+	rec.sum = (const unsigned char *)"0123456789abcdef"; /* and one of 28 with the sum of its bytes */
+	rec.uri_len = 28;
 	assert_true(be_attr_encode(&rec, buf) <= 68);
 }
 
@@ -153,7 +167,8 @@ static void test_sealed_nonsense(void **state)
 		{ 16, { 5, 1, 't' }, 3 }, /* the type is all there is */
 		{ 16, { 5, 9, '/' }, 3 }, /* the type is longer than what is left */
 		{ 32, { 5, 0x81, 0x20, '/' }, 4 }, /* metadata of 4097 bytes */
-		{ 64, { 5, '/' }, 2 }, /* something that is not known */
+		{ 64, { 5, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, '/' }, 12 }, /* a sum that is cut */
+		{ 128, { 5, '/' }, 2 }, /* something that is not known */
 	};
 	uint8_t buf[32] = { 'o', '3' };
 	struct om_rec got;

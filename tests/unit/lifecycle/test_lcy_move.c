@@ -470,29 +470,53 @@ static void test_source_gone(void **state)
 	assert_true(f->by_source && !f->by_target);
 }
 
+/* XXH3-128 of "hello", canonical (xxhsum -H2) */
+static const uint8_t hello_sum[BE_SUM_BYTES] = { 0xb5, 0xe9, 0xc1, 0xad, 0x07, 0x1b, 0x3e, 0x7f, 0xc7, 0x79, 0xcf, 0xaa, 0x5e, 0x52, 0x38, 0x18 };
+
 /* Bytes that changed since the last move are not carried on. */
 static void test_source_damaged(void **state)
 {
 	struct fix *f = *state;
-	uint8_t sum[BE_SUM_BYTES];
+	uint8_t buf[BE_ATTR_MAX];
+	struct be_found found;
 	int fd;
 
 	put_sized(&f->tier[DISK], 9, "hello", 5, "/o");
-	assert_int_equal(play(f, move_job(f, 9, DISK, SSD, OM_MOVE_HOME)), 0);
-	assert_int_equal(be_open(&f->tier[SSD].be, 9, &fd), 0);
-	bool kept = be_sum_get(fd, sum);
-	om_close(&fd);
-	if (!kept)
-		skip(); /* a clone of a file that had none */
+	assert_int_equal(play(f, move_job(f, 9, DISK, MEM, OM_MOVE_COPY)), 0); /* a clone of a file that has none would have none */
+	assert_int_equal(play(f, move_job(f, 9, MEM, SSD, OM_MOVE_HOME)), 0);
+	assert_int_equal(be_describe(&f->tier[SSD].be, 9, buf, &found), 0);
+	assert_true(found.has_attr);
+	assert_non_null(found.rec.sum);
+	assert_memory_equal(found.rec.sum, hello_sum, sizeof(hello_sum));
+	assert_int_equal(be_attr_replace(&f->tier[SSD].be, 9, &(struct om_rec){ .rev = 4, .uri = "/o", .uri_len = 2 }, BE_NOW), 0); /* told something else, it keeps it */
 	char path[512];
 	(void)snprintf(path, sizeof(path), "%s/objects/000000000/0000000000000009", f->tier[SSD].path);
 	assert_int_equal(chmod(path, 0600), 0);
 	fd = open(path, O_WRONLY);
 	assert_int_equal(pwrite(fd, "jello", 5, 0), 5);
 	om_close(&fd);
+	assert_int_equal(be_remove(&f->tier[MEM].be, 9, &(struct be_batch){ 0 }), 0);
 	assert_int_equal(play(f, move_job(f, 9, SSD, MEM, OM_MOVE_COPY)), -OBJM_STATUS_CORRUPT);
 	assert_true(f->by_source && !f->by_target);
 	assert_false(be_test_is(&f->tier[MEM], 9, NULL));
+}
+
+/* The same of a file that has the sum in an attribute of its own, as it was kept before. */
+static void test_source_damaged_old(void **state)
+{
+	struct fix *f = *state;
+	uint8_t sum[BE_SUM_BYTES];
+	char path[512];
+
+	memcpy(sum, hello_sum, sizeof(sum));
+	for (uint64_t id = 10; id <= 11; id++) {
+		put_sized(&f->tier[DISK], id, "hello", 5, "/o");
+		(void)snprintf(path, sizeof(path), "%s/objects/000000000/%016llx", f->tier[DISK].path, (unsigned long long)id);
+		assert_int_equal(chmod(path, 0600), 0);
+		assert_int_equal(setxattr(path, BE_SUM_NAME, sum, sizeof(sum), 0), 0);
+		assert_int_equal(play(f, move_job(f, id, DISK, MEM, OM_MOVE_COPY)), id == 10 ? 0 : -OBJM_STATUS_CORRUPT);
+		sum[0] ^= 1;
+	}
 }
 
 static void test_target_fails(void **state)
@@ -663,7 +687,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		T(test_every_pair), T(test_sizes), T(test_while_serving), T(test_sparse), T(test_many),
 		cmocka_unit_test_setup_teardown(test_many, setup_few, teardown_few), T(test_refused), T(test_source_gone),
-		T(test_source_damaged), T(test_target_fails), T(test_target_damaged), T(test_drop), T(test_page_cache), T(test_no_trace), cmocka_unit_test(test_rate), T(test_bound),
+		T(test_source_damaged), T(test_source_damaged_old), T(test_target_fails), T(test_target_damaged), T(test_drop), T(test_page_cache), T(test_no_trace), cmocka_unit_test(test_rate), T(test_bound),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
