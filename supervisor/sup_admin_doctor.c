@@ -105,10 +105,11 @@ static void check_tier(struct doctor *d, const struct sup_engine_tier_stat *t, c
 		find(d, WARN, what, "give it a mount or a quota of its own", "no hard bound: whatever else lies on its filesystem takes its room");
 	if (memory && b && b->allow_swap && swap_on())
 		find(d, WARN, what, "mount the tmpfs with noswap, or switch swap off", "swap is on: ephemeral bytes may reach a disk (allow_swap)");
-	if (b && t->type != OM_TIER_NETWORK) {
-		const char *fs = om_fs_remote(b->index_path);
+	if (b) {
+		char buf[4200];
+		const char *dir = om_conf_catalog_dir(d->call->sup->conf->state_dir, b, buf, sizeof(buf)), *fs = om_fs_remote(dir);
 		find(d, fs ? BAD : GOOD, what, "leave index_path out: the catalog then lies below state_dir", "its catalog lies in %s%s%s",
-		     b->index_path, fs ? ", on " : "", fs ? fs : "");
+		     dir, fs ? ", on " : "", fs ? fs : "");
 	}
 }
 

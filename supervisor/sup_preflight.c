@@ -160,7 +160,8 @@ static void check_socket(struct flight *f, const char *key, const char *path)
 
 static void check_catalog(struct flight *f, const struct om_conf_backend *b, const struct idx_state_tier *id)
 {
-	struct idx_cat_params p = { .dir = b->index_path, .tier = id->number, .flags = IDX_CAT_READONLY | (f->served ? IDX_CAT_NOCHECK : 0u) };
+	char buf[4200];
+	struct idx_cat_params p = { .dir = om_conf_catalog_dir(f->conf->state_dir, b, buf, sizeof(buf)), .tier = id->number, .flags = IDX_CAT_READONLY | (f->served ? IDX_CAT_NOCHECK : 0u) };
 	struct idx_cat_totals totals;
 	struct idx_cat_snap *snap;
 	struct idx_cat *cat;

@@ -145,26 +145,25 @@ static int make_again(const struct idx_cat_params *p, struct idx_cat **cat)
 
 static bool open_catalog(struct sup_engine *e, struct sup_tier *t, const struct idx_state_tier *id, bool is_new, bool adopt)
 {
-	const char *fs = om_fs_remote(t->conf->index_path);
-	struct idx_cat_params p = { .dir = t->conf->index_path, .tier = id->number };
+	char dir[SUP_RO_DIR_MAX], said[224];
+	struct idx_cat_params p = { .dir = om_conf_catalog_dir(e->state_dir, t->conf, dir, sizeof(dir)), .tier = id->number };
+	const char *fs = om_fs_remote(p.dir);
 	bool frozen = atomic_load(&t->frozen);
-	char copy[SUP_RO_DIR_MAX], said[224];
 	struct idx_cat_info info;
 
 	if (fs) {
-		char why[128];
-		(void)snprintf(why, sizeof(why), "it would lie on %s, where its database does not work: set index_path to a directory on a local "
-			       "disk, or `type: network`", fs);
-		return absent(t, "its catalog cannot be opened", why);
+		(void)snprintf(said, sizeof(said), "it would lie on %s, where its database does not work: set index_path to a directory on a local "
+			       "disk, or leave it out", fs);
+		return absent(t, "its catalog cannot be opened", said);
 	}
 	if (t->is_volatile)
 		p.flags |= IDX_CAT_VOLATILE;
 	if (!frozen)
 		sup_tier_ro_drop(e, t);
-	else if (!sup_tier_ro_catalog(e, t, copy, said, sizeof(said)))
+	else if (!sup_tier_ro_catalog(e, t, dir, said, sizeof(said)))
 		return absent(t, "its catalog cannot be opened", said);
 	else
-		p.dir = copy;
+		p.dir = dir;
 	memcpy(p.secret, sup_engine_secret(e), sizeof(p.secret));
 	memcpy(p.tier_id, id->tier_id, sizeof(p.tier_id));
 	memcpy(p.install_id, idx_state_identity(e->state)->install_id, sizeof(p.install_id));
@@ -291,7 +290,7 @@ void sup_tier_catalog_size(struct sup_tier *t)
 	size_t n = strlen(t->conf->path);
 	struct idx_cat_info info;
 
-	if (strncmp(t->conf->index_path, t->conf->path, n) || t->conf->index_path[n] != '/')
+	if (strncmp(idx_cat_dir(t->cat), t->conf->path, n) || idx_cat_dir(t->cat)[n] != '/')
 		return; /* on another filesystem: not of this tier's room */
 	idx_cat_info(t->cat, &info);
 	atomic_store(&t->cat_bytes, info.file_bytes);

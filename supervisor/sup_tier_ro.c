@@ -45,11 +45,11 @@ static int copy_file(const char *from, const char *to)
 
 bool sup_tier_ro_catalog(const struct sup_engine *e, const struct sup_tier *t, char ret_dir[static SUP_RO_DIR_MAX], char *why, size_t cap)
 {
-	char from[SUP_RO_DIR_MAX], to[SUP_RO_DIR_MAX + sizeof("/" DATA)], all[SUP_RO_DIR_MAX];
+	char dir[SUP_RO_DIR_MAX], from[SUP_RO_DIR_MAX + sizeof("/" DATA)], to[SUP_RO_DIR_MAX + sizeof("/" DATA)], all[SUP_RO_DIR_MAX];
 
 	copy_dir(e, t, ret_dir);
 	(void)snprintf(all, sizeof(all), "%s/read-only", e->state_dir);
-	(void)snprintf(from, sizeof(from), "%s/" DATA, t->conf->index_path);
+	(void)snprintf(from, sizeof(from), "%s/" DATA, om_conf_catalog_dir(e->state_dir, t->conf, dir, sizeof(dir)));
 	(void)snprintf(to, sizeof(to), "%s/" DATA, ret_dir);
 	if (idx_cat_discard(ret_dir) == 0 && (mkdir(all, 0700) == 0 || errno == EEXIST) && (mkdir(ret_dir, 0700) == 0 || errno == EEXIST) &&
 	    copy_file(from, to) == 0)

@@ -34,6 +34,16 @@ static void check_pair(struct om_conf_ctx *ctx, size_t i, size_t k)
 		ERROR(ctx, backend, k, "index_path", "found the index_path of backends[%zu], expected a directory of its own", i);
 }
 
+/* What the supervisor keeps in state_dir by itself; a catalog of a network filesystem's tier lies there under the tier's name. */
+static void check_name(struct om_conf_ctx *ctx, size_t i)
+{
+	static const char *const kept[] = { "state", "identity", "draining", "read-only" };
+
+	for (size_t k = 0; k < OM_ARRAY_SIZE(kept); k++)
+		if (strcmp(ctx->conf->backends[i].name, kept[k]) == 0)
+			ERROR(ctx, backend, i, "name", "found `%s`, which is something else in state_dir, expected another name", kept[k]);
+}
+
 static void check_paths(struct om_conf_ctx *ctx, size_t i)
 {
 	const struct om_conf *conf = ctx->conf;
@@ -84,6 +94,7 @@ static void check_tier(struct om_conf_ctx *ctx, size_t i)
 	const struct om_conf_backend *t = &ctx->conf->backends[i];
 	bool memory = t->type == OM_TIER_MEMORY;
 
+	check_name(ctx, i);
 	check_paths(ctx, i);
 	if (om_conf_key_bad(ctx, OM_CONF_S_backend, i, "type"))
 		return; /* what follows depends on the type */

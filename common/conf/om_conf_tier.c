@@ -5,6 +5,8 @@
 
 #include <ctype.h>
 
+#include "common/om_fs.h"
+
 static bool is_id(const char *name)
 {
 	return name[0] && strlen(name) < OM_TIER_NAME_MAX && !name[strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789-")];
@@ -65,6 +67,8 @@ static void give_ids(struct om_conf_ctx *ctx)
 #define FLAGS_ALL \
 	(OM_TIERF_READABLE | OM_TIERF_WRITABLE | OM_TIERF_MIGRATION_SRC | OM_TIERF_MIGRATION_DST)
 
+#define CATALOG "catalog" /* below the tier's path */
+
 static void complete_tier(struct om_conf_ctx *ctx, size_t i)
 {
 	struct om_conf_backend *t = &ctx->conf->backends[i];
@@ -81,13 +85,24 @@ static void complete_tier(struct om_conf_ctx *ctx, size_t i)
 	if (t->index_path[0] || !t->path[0])
 		return;
 	const char *base = t->type == OM_TIER_NETWORK ? ctx->conf->state_dir : t->path;
-	char *path = om_conf_path_join(base, t->type == OM_TIER_NETWORK ? t->name : "catalog");
+	char *path = om_conf_path_join(base, t->type == OM_TIER_NETWORK ? t->name : CATALOG);
 	if (!path) {
 		ctx->oom = true;
 		return;
 	}
 	free(t->index_path);
 	t->index_path = path;
+}
+
+const char *om_conf_catalog_dir(const char *state_dir, const struct om_conf_backend *tier, char *buf, size_t cap)
+{
+	size_t n = strlen(tier->path);
+	bool left_out = strncmp(tier->index_path, tier->path, n) == 0 && strcmp(tier->index_path + n, "/" CATALOG) == 0;
+
+	if (!left_out || !om_fs_remote(tier->path))
+		return tier->index_path;
+	(void)snprintf(buf, cap, "%s/%s", state_dir, tier->name);
+	return buf;
 }
 
 double om_conf_perf_factor(const struct om_conf_backend *tier)

@@ -324,6 +324,8 @@ bool idx_cat_writable(const struct idx_cat *cat)
 	return (cat->env.flags & IDX_CAT_READONLY) == 0 && !atomic_load(&cat->env.failed);
 }
 
+const char *idx_cat_dir(const struct idx_cat *cat) { return cat->env.dir; }
+
 void idx_cat_info(struct idx_cat *cat, struct idx_cat_info *ret_info)
 {
 	MDB_envinfo mi;

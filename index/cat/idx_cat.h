@@ -134,6 +134,8 @@ int idx_cat_discard(const char *dir);
  */
 int idx_cat_check(const struct idx_cat_params *params, unsigned timeout_s);
 
+/** The directory that it was opened in; lives as long as `cat`. Any thread. */
+const char *idx_cat_dir(const struct idx_cat *cat);
 /** State as of now. Any thread. */
 void idx_cat_info(struct idx_cat *cat, struct idx_cat_info *ret_info);
 /** False after an error that stopped writes. Any thread. */

@@ -94,6 +94,38 @@ round_trip() {
 	objm stat --json /odd/meta | grep -q mmmmm
 	daemon_stop
 }
+
+@test "a tier on FUSE: its catalog lies in state_dir, whatever its type; elsewhere on FUSE it is refused" {
+	[ -x "$BUILD/tests/unit/backend/plainfs" ] || skip "plainfs was not built (libfuse3-dev)"
+	[ -c /dev/fuse ] || skip "no /dev/fuse"
+	mkdir "$T/below"
+	"$BUILD/tests/unit/backend/plainfs" "$T/below" "$T/odd" 3>&- 4>&- &
+	FUSE_PID=$!
+	wait_until 5 mountpoint -q "$T/odd"
+	odd_conf
+	sed -i "s|, index_path: $T/run/index||" "$CONF"
+	daemon_start
+	echo stays >"$T/files/1"
+	as_user objm put /odd/1 "$T/files/1"
+	[ -f "$T/run/state/disk/data.mdb" ]
+	[ -z "$(find "$T/below" -name data.mdb)" ]
+	objmctl doctor | grep -q "its catalog lies in $T/run/state/disk$"
+	daemon_stop
+	"${AS_USER[@]}" "$BIN/supervisor/objmapperd" --config "$CONF" --preflight >"$T/check" 2>&1
+	[ -z "$(grep "no catalog" "$T/check")" ]
+	daemon_start
+	objm cat /odd/1 | cmp - "$T/files/1"
+	[ -z "$(grep "made again" "$LOG")" ]
+	daemon_stop
+	# Said to lie on the tier's filesystem: the tier is absent, and says why and what to do; the others serve.
+	sed -i "s|path: $DISK, |path: $DISK, index_path: $T/odd/elsewhere, |" "$CONF"
+	daemon_start
+	grep -q "tier disk .*it would lie on FUSE, where its database does not work: set index_path to a directory on a local disk, or leave it out" "$LOG"
+	objmctl --json tier list | grep -A3 '"name": "disk"' | grep -q absent
+	as_user objm put --ephemeral /memory/1 "$T/files/1"
+	objm cat /memory/1 | cmp - "$T/files/1"
+	daemon_stop
+}
 no_staging() { [ "$(files_in "$T/below/disk/staging")" = 0 ]; }
 files_are() { [ "$(files_in "$T/below/disk/objects")" = "$1" ]; }
 listed() { [ "$(objm ls /odd/ 2>/dev/null | wc -l)" = "$1" ]; }

@@ -267,6 +267,8 @@ static void test_tiers_that_do_not_fit(void **state)
 		const char *tier, *line; /* beside DISK, as backends[1] */
 	} cases[] = {
 		{ "name: d, type: hdd, path: /e, capacity: 1G", "error: backends[1].name: found `d` a second time" },
+		{ "name: state, type: network, path: /e, capacity: 1G", "error: backends[1].name: found `state`, which is something else in state_dir" },
+		{ "name: read-only, type: hdd, path: /e, capacity: 1G", "error: backends[1].name: found `read-only`, which is something else" },
 		{ "name: e, type: hdd, path: /d/, capacity: 1G", "error: backends[1].path: found the path of backends[0]" },
 		{ "name: e, type: hdd, path: /d/e, capacity: 1G", "error: backends[1].path: found a path inside of backends[0] (/d)" },
 		{ "name: e, type: hdd, path: /, capacity: 1G", "error: backends[0].path: found a path inside of backends[1] (/)" },
