@@ -41,7 +41,7 @@ enum kind { FLAG, TEXT, NUMBER, SIZE, REAL, SMALL, CPU };
 	X("copy", NULL, FLAG, copy, 0, 0, GET, "bytes through the socket (protocol version 2) instead of descriptors") \
 	X("read", NULL, FLAG, read, 0, 0, GET | MIX, "read every byte") \
 	X("ephemeral", NULL, FLAG, ephemeral, 0, 0, LOAD, "objects in memory only") \
-	X("durability", "D", TEXT, durability, 0, 0, PUT | MIX, "none, batch or sync (default: the tier's own)") \
+	X("durability", "D", TEXT, durability, 0, 0, LOAD, "of what is stored: none, batch or sync (default: the tier's own)") \
 	X("open", NULL, FLAG, open, 0, 0, FLOOR, "open and close a file for each descriptor") \
 	X("files", "DIR", TEXT, files, 0, 0, LOAD | FLOOR, "floor: pass the files below it instead of files of its own; peers path, http, bare, rename: where files lie") \
 	X("same-cpu", NULL, FLAG, same_cpu, 0, 0, FLOOR, "both processes on one CPU") \

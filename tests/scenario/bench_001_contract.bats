@@ -22,6 +22,7 @@ rated() {
 	rated get --objects 100 --rate 2000 --connections 2
 	json 's["ops"]' <"$T/out" | grep -qx "\(59[0-9]\|600\)"
 	rated put --objects 100 --ephemeral
+	rated get --objects 100 --durability none # of what it stores first
 	rated put --objects 100 --depth 64 --ephemeral --durability none
 	rated put --objects 30 --size 200K --connections 2 --depth 3
 	rated mix --objects 100 --puts 0.5 --depth 4
