@@ -9,10 +9,10 @@ teardown() { scenario_teardown; }
 	daemon_start
 	objm put /a "$CONF"
 	objm cat /a >/dev/null
-	! objm cat /none 2>/dev/null
+	not objm cat /none 2>/dev/null
 	daemon_stop
-	! grep -v -E '^<[3-7]>objmapper[a-z-]*\[[0-9]+\]: ' "$LOG"
-	! grep -F '/a' "$LOG" | grep -v -F "$T"
+	not grep -v -E '^<[3-7]>objmapper[a-z-]*\[[0-9]+\]: ' "$LOG"
+	[ -z "$(grep -F '/a' "$LOG" | grep -v -F "$T")" ]
 }
 
 @test "log.access: a line a request with uri, status, bytes, time and client" {
@@ -21,7 +21,7 @@ teardown() { scenario_teardown; }
 	printf 12345 >"$T/files/five"
 	objm put /a "$T/files/five"
 	objm cat /a >/dev/null
-	! objm cat /none 2>/dev/null
+	not objm cat /none 2>/dev/null
 	objm put "/line
 break" "$T/files/five"
 	objm ls >/dev/null

@@ -38,7 +38,7 @@ picture() { (cd "$T/run" && find . "$M" ! -type s -printf '%p %y %m %s %u\n' | s
 	objm cat /b | cmp - "$CONF"
 	daemon_stop
 	preflight >"$T/out"
-	! grep -q "a daemon" "$T/out"
+	not grep -q "a daemon" "$T/out"
 }
 
 @test "a wrong configuration: 2, with line and key" {
@@ -108,7 +108,7 @@ picture() { (cd "$T/run" && find . "$M" ! -type s -printf '%p %y %m %s %u\n' | s
 	grep -qxF "ReadWritePaths=\"-$T/run/state\"" "$T/out"
 	grep -qxF "RequiresMountsFor=\"$T/run/state\"" "$T/out"
 	[ "$(grep -c '^ReadWritePaths=' "$T/out")" = 3 ]
-	! grep -qE '^(Wants|After)=' "$T/out" # nothing of it is a disk of its own
+	not grep -qE '^(Wants|After)=' "$T/out" # nothing of it is a disk of its own
 	# A tier on one: the directory above the mount point, so that it can go and come; waited for, not required.
 	need_root
 	mkdir -p "$T/run/a disk-1"
@@ -118,9 +118,9 @@ picture() { (cd "$T/run" && find . "$M" ! -type s -printf '%p %y %m %s %u\n' | s
 	umount "$T/run/a disk-1"
 	cat "$T/out"
 	grep -qxF "ReadWritePaths=\"-$T/run\"" "$T/out"
-	! grep -q "^ReadWritePaths=.*disk-1" "$T/out"
+	not grep -q "^ReadWritePaths=.*disk-1" "$T/out"
 	unit=$(systemd-escape --path --suffix=mount "$T/run/a disk-1") || unit=$(printf '%s' "${T#/}/run/a disk-1" | sed 's/-/\\x2d/g; s/ /\\x20/g; s|/|-|g').mount
 	grep -qxF "Wants=$unit" "$T/out"
 	grep -qxF "After=$unit" "$T/out"
-	! grep -q "RequiresMountsFor=.*disk" "$T/out"
+	not grep -q "RequiresMountsFor=.*disk" "$T/out"
 }

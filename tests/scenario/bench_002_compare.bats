@@ -20,9 +20,12 @@ teardown() { rm -rf "$T" "$M"; }
 	json 'sorted({r["contestant"] for r in s["runs"] if r["group"] == "size"})' <"$T/out/compare.json" | grep -q nginx
 	json 'all(r["bar"] or r["met"] is None for r in s["rows"]) and len(s["rows"]) > 25' <"$T/out/compare.json" | grep -qx True
 	grep -q "^| GET by fdpass, pipelined 64" "$T/out/compare.md"
-	grep -q "^| GET by fdpass, pipelined 64" "$T/page.md" && grep -qx above "$T/page.md" && grep -qx below "$T/page.md"
+	grep -q "^| GET by fdpass, pipelined 64" "$T/page.md"
+	grep -qx above "$T/page.md"
+	grep -qx below "$T/page.md"
 	[ "$(grep -cx old "$T/page.md")" = 0 ]
-	[ -s "$T/out/size-reach-16.svg" ] && [ -s "$T/out/floor-one-cpu.svg" ]
+	[ -s "$T/out/size-reach-16.svg" ]
+	[ -s "$T/out/floor-one-cpu.svg" ]
 	[ -z "$(ls -A "$M" "$T/disk" | grep -v :)" ]
 	# A part of it again: that is measured anew, the rest is kept.
 	cp "$T/out/compare.json" "$T/first.json"

@@ -37,7 +37,8 @@ held() { objmctl --json tier list | json "sum(t['used_bytes'] + t['reserved_byte
 	M=$OLD_M
 	daemon_start
 	n=$(put_kill brim 1000000)
-	[ "$n" -ge 10 ] && [ "$n" -le 16 ]
+	[ "$n" -ge 10 ]
+	[ "$n" -le 16 ]
 	for i in 0 $((n - 1)); do [ "$(objm cat "/brim/$i" | tr -d '\245' | wc -c)" = 0 ]; done
 	objm rm /brim/0
 	wait_until 20 eval 'objm put --ephemeral /again "$T/objmapper.yaml"'
@@ -71,7 +72,8 @@ oom_adj() { cat "/proc/$1/oom_score_adj"; }
 	# should it come to that all the same, rather a worker than the supervisor
 	[ "$(oom_adj "$(worker_pids | cut -d' ' -f1)")" -gt "$(oom_adj "$DPID")" ]
 	n=$(put_kill brim 1000000)
-	[ "$n" -ge 70 ] && [ "$n" -le 88 ]
+	[ "$n" -ge 70 ]
+	[ "$n" -le 88 ]
 	[ "$(killed_for_memory)" = 0 ]
 	objm cat /brim/0 | wc -c | grep -qx 1000000
 	objm rm /brim/0

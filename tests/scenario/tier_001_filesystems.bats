@@ -145,6 +145,7 @@ listed() { [ "$(objm ls /odd/ 2>/dev/null | wc -l)" = "$1" ]; }
 	for i in $(seq 1 120); do echo "$i" | as_user objm put "/n/$i" - || { objmctl tier list; false; }; done
 	for i in 1 60 120; do [ "$(as_user objm cat "/n/$i")" = "$i" ]; done
 	few=$(objmctl --json tier list | python3 -c 'import json,sys; print(next(t["objects"] for t in json.load(sys.stdin)["tiers"] if t["name"]=="few"))')
-	[ "$few" -gt 5 ] && [ "$few" -lt 64 ]
+	[ "$few" -gt 5 ]
+	[ "$few" -lt 64 ]
 	daemon_stop
 }

@@ -60,7 +60,8 @@ mount_disk() {
 	# Who looks into the catalog: a get of what cannot be opened may, a listing does. Neither says that it is well.
 	r=0
 	timeout 20 objm get /d/7 >"$T/got" 2>"$T/err" || r=$?
-	[ $r != 0 ] && [ ! -s "$T/got" ]
+	[ $r != 0 ]
+	[ ! -s "$T/got" ]
 	r=0
 	timeout 20 objm ls /d/ >"$T/out" 2>&1 || r=$?
 	[ $r != 0 ]

@@ -51,7 +51,9 @@ same() { [ "$(objm cat "$1")" = "$1" ]; }
 	is hdd-cold-tier perf_factor 80.0
 	is memory-cache flags '["ephemeral", "readable", "writable"]'
 	is hdd-cold-tier flags '["persistent", "readable", "writable", "migration_dst"]'
-	[ -s "$T/run/nvme/.objmapper_index/data.mdb" ] && [ -s "$T/run/hdd/.objmapper_index/data.mdb" ] && [ ! -e "$T/run/hdd/catalog" ]
+	[ -s "$T/run/nvme/.objmapper_index/data.mdb" ]
+	[ -s "$T/run/hdd/.objmapper_index/data.mdb" ]
+	[ ! -e "$T/run/hdd/catalog" ]
 	put /e --ephemeral
 	put /p
 	[ "$(tier_of /e)" = memory-cache ]
@@ -74,7 +76,7 @@ same() { [ "$(objm cat "$1")" = "$1" ]; }
 	daemon_start
 	same /e
 	[ "$(tier_of /p)" = memory-cache ]
-	! grep -q "being made again" "$LOG"
+	not grep -q "being made again" "$LOG"
 }
 
 @test "persist_index false on a disk: its catalog is made again at each start, after a crash too; nothing is lost, nothing comes back" {
@@ -96,7 +98,7 @@ same() { [ "$(objm cat "$1")" = "$1" ]; }
 		daemon_start
 		wait_until 20 is hdd-cold-tier state ready
 		grep -q "tier hdd-cold-tier: its catalog is being made again" "$LOG"
-		! grep -q "tier nvme-hot-tier: its catalog is being made again" "$LOG"
+		not grep -q "tier nvme-hot-tier: its catalog is being made again" "$LOG"
 		[ "$(objm ls /o/ | tr '\n' ' ')" = "/o/1 /o/3 /o/4 /o/5 /o/6 /o/meta " ]
 		for i in 1 3 4 5 6; do same "/o/$i"; done
 		objm cat /o/meta | cmp - "$CONF"
@@ -130,8 +132,10 @@ same() { [ "$(objm cat "$1")" = "$1" ]; }
 	put /q
 	objmctl migrate /p memory-cache >/dev/null
 	objmctl migrate /q hdd-cold-tier >/dev/null
-	same /p && same /q # both are open and cached by now
-	same /p && same /q
+	same /p # both are open and cached by now
+	same /q
+	same /p
+	same /q
 	MEM_FLAGS='"ephemeral", "writable"' HDD_FLAGS='"persistent", "writable", "migration_dst", "migration_src"' example
 	objmctl reload >/dev/null
 	no_q() { ! objm cat /q >"$T/got" 2>"$T/err" && grep -q "does not have the flag readable" "$T/err" && [ ! -s "$T/got" ]; }

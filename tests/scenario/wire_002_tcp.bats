@@ -31,7 +31,7 @@ files() {
 	wire "$TCP" tcp_last_words /t/small
 	# a port alone is loopback
 	grep -q ":$(printf %04X "$PORT")" <(grep 0100007F /proc/net/tcp)
-	! grep -q "00000000:$(printf %04X "$PORT")" /proc/net/tcp
+	not grep -q "00000000:$(printf %04X "$PORT")" /proc/net/tcp
 }
 
 @test "without a rule nothing is read over TCP" {

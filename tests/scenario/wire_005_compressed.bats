@@ -45,7 +45,8 @@ files() {
 	[ "$(counter compressed)" -ge 60 ]
 	[ "$(counter compressed_sent)" -lt "$(counter compressed_bytes)" ]
 	# bytes of a memory tier are read in another way
-	objm rm -r -f /z/ && objm put --ephemeral -r /z "$T/files"
+	objm rm -r -f /z/
+	objm put --ephemeral -r /z "$T/files"
 	z same "$T/files" above text mixed zero >/dev/null
 }
 

@@ -94,7 +94,7 @@ ACCESS=MESSAGE_ID=5f0d7f3c1a1b4e0f9b1f4d1f7a3c0020
 	END
 	wait_until 20 sh -c "\"$BOX\" exec journalctl -q -o cat -p err --since @$SINCE -u objmapper.service 3>&- | grep -q -i 'files'"
 	# nothing was killed by a signal of its own making
-	! journal | grep -E 'code=(dumped|killed).*(SEGV|ABRT|BUS)'
+	[ -z "$(journal | grep -E 'code=(dumped|killed).*(SEGV|ABRT|BUS)')" ]
 	in_box bash -e <<-'END'
 		rm /etc/systemd/system/objmapper.service.d/test.conf
 		systemctl daemon-reload
@@ -111,7 +111,7 @@ starved() {
 		printf '[Service]\nRestart=no\n%s\n' "$1" >/etc/systemd/system/objmapper.service.d/test.conf
 		systemctl daemon-reload
 		systemctl stop objmapper.service objmapper.socket objmapper-ctl.socket
-		! systemctl start objmapper.service 2>/dev/null
+		if systemctl start objmapper.service 2>/dev/null; then exit 1; fi
 	END
 	records OBJM_EVENT=FATAL --since "@$SINCE" | grep -qE 'memory|thread' &&
 		[ "$(prop objmapper.service ExecMainStatus)" = 1 ] &&

@@ -48,7 +48,7 @@ teardown() { box_teardown; }
 	[ "$(prop objmapper-tcp.socket ActiveState)" = inactive ]
 	[ "$(prop objmapper-legacy.socket ActiveState)" = inactive ]
 	run in_box systemctl is-enabled objmapper-tcp.socket objm-exporter.service
-	! grep -qx enabled <<<"$output"
+	not grep -qx enabled <<<"$output"
 	[ "$(in_box stat -c %U:%G /var/lib/objmapper)" = objmapper:objmapper ]
 	[ "$(in_box stat -c %U:%G:%a /etc/objmapper/objmapper.yaml)" = root:root:644 ]
 	in_box getent group objmapper-admin >/dev/null

@@ -57,7 +57,7 @@ exported() { in_box curl -sf http://127.0.0.1:9476/metrics | grep -q 'tier="disk
 	says "no such object" <<<"$output"
 	[ "$(as alice objm ls | wc -l)" = $N ]
 	wait_until 20 exported
-	! journal | grep -iE 'corrupt|damaged|rebuil'
+	[ -z "$(journal | grep -iE 'corrupt|damaged|rebuil')" ]
 }
 
 @test "after a reboot memory is used as before" {

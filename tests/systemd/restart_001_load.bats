@@ -67,12 +67,12 @@ rss_kib() { in_box sed -n 's/^VmRSS:[[:space:]]*\([0-9]*\).*/\1/p' "/proc/$1/sta
 }
 
 @test "not one call failed" {
-	! grep '^failed' "$BATS_FILE_TMPDIR/load"
+	not grep '^failed' "$BATS_FILE_TMPDIR/load"
 	[ "$(figures failed)" = 0 ]
 }
 
 @test "every acknowledged write is there, the ephemeral ones too" {
-	! grep -E '^(lost|wrong)' "$BATS_FILE_TMPDIR/load"
+	not grep -E '^(lost|wrong)' "$BATS_FILE_TMPDIR/load"
 	[ "$(figures wrong)" = 0 ]
 }
 

@@ -112,7 +112,7 @@ teardown() { box_teardown; }
 }
 
 @test "systemctl restart under load: no call fails" {
-	! grep '^failed: ' "$BATS_FILE_TMPDIR/load"
+	not grep '^failed: ' "$BATS_FILE_TMPDIR/load"
 }
 
 @test "enabled, it is there at boot" {

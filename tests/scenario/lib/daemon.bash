@@ -105,6 +105,9 @@ write_conf() {
 	chmod 644 "$CONF"
 }
 
+# not COMMAND...: fails if that succeeds. ("! COMMAND" in the middle of a test never fails: bash does not look at its status.)
+not() { ! "$@"; }
+
 answers() { timeout 5 objmctl --json ping 2>/dev/null | grep -q '"ready": true'; }
 
 # daemon_spawn [COMMAND...]: start it, do not wait. Sets DPID.

@@ -5,6 +5,9 @@ ROOT=$(CDPATH='' cd -- "$(dirname -- "${BASH_SOURCE[0]}")/../../.." && pwd -P)
 BUILD=${OBJM_BUILD:-$ROOT/build}
 BOX=$ROOT/tests/systemd/box
 
+# not COMMAND...: fails if that succeeds. ("! COMMAND" in the middle of a test never fails: bash does not look at its status.)
+not() { ! "$@"; }
+
 # box_up: boot it, with accounts: alice may use the store, carol may look at its state, bob may do nothing.
 # Where that cannot be, WHY_NOT says why, and every test is skipped.
 box_up() {
