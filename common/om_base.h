@@ -22,6 +22,7 @@
 #define static_assert _Static_assert /* without <assert.h>, whose assert() is not used here */
 #endif
 #define OM_ARRAY_SIZE(a) (sizeof(a) / sizeof((a)[0]))
+/* One of the two is evaluated twice: no calls that do something, or cost something. */
 #define OM_MIN(a, b) ((a) < (b) ? (a) : (b))
 #define OM_MAX(a, b) ((a) > (b) ? (a) : (b))
 #define OM_PRINTF(f, a) __attribute__((format(printf, f, a)))

@@ -28,7 +28,7 @@ static void touch(struct lcy *l, const struct idx_alog_access *a, uint64_t now_s
 		lcy_cache_access(l, a->slot, &slot.ent, v.heat);
 }
 
-/* Reads what a worker has logged. @return accesses read */
+/* Reads what a worker has logged. @return entries read, each of an access or more */
 static unsigned drain(struct lcy *l, struct idx_alogr *log, uint64_t now_s)
 {
 	struct idx_alog_access a[256];
@@ -68,8 +68,10 @@ void lcy_heat_turn(struct lcy *l, uint64_t now_ns)
 		return;
 	unsigned most = 0;
 	for (unsigned i = 0; i < LCY_ALOGS_MAX; i++)
-		if (l->alog_on[i])
-			most = OM_MAX(most, drain(l, &l->alog[i], l->now_s));
+		if (l->alog_on[i]) {
+			unsigned found = drain(l, &l->alog[i], l->now_s);
+			most = OM_MAX(most, found);
+		}
 	l->heat_ms = lcy_heat_pause(l->heat_ms, most);
 	l->heat_due_ns = now_ns + l->heat_ms * UINT64_C(1000000);
 }

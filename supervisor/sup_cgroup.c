@@ -41,7 +41,8 @@ static uint64_t least(const char *dir, const char *path, const char *name)
 	for (;;) {
 		while (len > 0 && path[len - 1] == '/')
 			len--;
-		min = OM_MIN(min, read_limit(dir, path, len, name));
+		uint64_t limit = read_limit(dir, path, len, name);
+		min = OM_MIN(min, limit);
 		if (len == 0)
 			return min;
 		while (len > 0 && path[len - 1] != '/')
@@ -53,7 +54,7 @@ uint64_t sup_cgroup_memory(const char *proc, const char *sys)
 {
 	OM_AUTO_FILE f = fopen(proc, "re");
 	char line[PATH_MAX + 64], dir[PATH_MAX];
-	uint64_t min = UINT64_MAX;
+	uint64_t min = UINT64_MAX, limit;
 
 	/* number:controllers:path; version 2 has number 0 and no controllers */
 	while (f && fgets(line, sizeof(line), f)) {
@@ -63,13 +64,15 @@ uint64_t sup_cgroup_memory(const char *proc, const char *sys)
 		*path++ = '\0';
 		if (*names == '\0') {
 			(void)snprintf(dir, sizeof(dir), "%s/unified", sys);
-			min = OM_MIN(min, least(access(dir, F_OK) == 0 ? dir : sys, path, "memory.max"));
+			limit = least(access(dir, F_OK) == 0 ? dir : sys, path, "memory.max");
+			min = OM_MIN(min, limit);
 		}
 		for (char *save = NULL, *one = strtok_r(names, ",", &save); one; one = strtok_r(NULL, ",", &save)) {
 			if (strcmp(one, "memory") != 0)
 				continue;
 			(void)snprintf(dir, sizeof(dir), "%s/memory", sys);
-			min = OM_MIN(min, least(dir, path, "memory.limit_in_bytes"));
+			limit = least(dir, path, "memory.limit_in_bytes");
+			min = OM_MIN(min, limit);
 		}
 	}
 	return min;

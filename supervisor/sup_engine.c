@@ -46,8 +46,8 @@ static int raise_ids(struct sup_engine *e)
 		struct sup_tier *t = &e->tiers[i];
 		struct idx_cat_snap *snap;
 		struct idx_cat_scan_res res = { 0 };
-		if (t->rootfd >= 0)
-			floor = OM_MAX(floor, sup_tier_dirs_end(t->rootfd));
+		uint64_t end = t->rootfd >= 0 ? sup_tier_dirs_end(t->rootfd) : 0;
+		floor = OM_MAX(floor, end);
 		if (!t->cat)
 			continue;
 		if (idx_cat_snap_open(t->cat, &snap) == 0) {

@@ -254,8 +254,10 @@ static int apply_settle(struct sup_batch *b, struct sup_op *op)
 	/* what damage made wrong in the sums is put right, now that all is there */
 	sup_owned_fini(&op->owned);
 	err = idx_cat_txn_complete(b->cat, true);
-	if (err == 0)
-		err = OM_MIN(idx_cat_txn_recount(b->cat), 0);
+	if (err == 0) {
+		err = idx_cat_txn_recount(b->cat);
+		err = OM_MIN(err, 0); /* above 0: it was not right */
+	}
 	if (err == 0)
 		err = idx_cat_txn_owners(b->cat, sup_owned_add, &op->owned);
 	return err;

@@ -25,7 +25,8 @@ int sup_past_ids(struct sup_engine *e, struct sup_coming *c)
 		(void)idx_cat_scan(snap, any_rec, NULL, &res);
 		idx_cat_snap_close(snap);
 	}
-	c->id_floor = OM_MAX(sup_tier_dirs_end(c->fresh.rootfd), res.max_id + 1);
+	c->id_floor = sup_tier_dirs_end(c->fresh.rootfd);
+	c->id_floor = OM_MAX(c->id_floor, res.max_id + 1);
 	return idx_state_ids_raise(e->state, c->id_floor);
 }
 

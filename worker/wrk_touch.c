@@ -25,7 +25,7 @@ static uint32_t wrk_touch_allowance(struct wrk_conn *c)
 static void wrk_touch_one(struct wrk_req *r, const struct om_proto_touched *t)
 {
 	struct wrk_conn *c = r->conn;
-	uint32_t n = OM_MIN(t->count, wrk_touch_allowance(c));
+	uint32_t left = wrk_touch_allowance(c), n = OM_MIN(t->count, left);
 	struct idx_key key;
 	struct idx_ent ent;
 	uint32_t slot;

@@ -389,14 +389,36 @@ static void test_drain_order(void **state)
 
 	for (unsigned i = 0; i < N; i++)
 		(void)world_put(w, name(i), (10 + i % 7) * KB, FAST, 0, 0);
-	(void)world_put(w, "/large", 300 * KB, FAST, 0, 0);
+	(void)world_put(w, "/large/0", 300 * KB, FAST, 0, 0);
+	(void)world_put(w, "/large/1", 500 * KB, FAST, 0, 0); /* within a factor of two: of one size */
+	(void)world_put(w, "/large/2", 290 * KB, FAST, 0, 0);
+	(void)world_put(w, "/larger", 600 * KB, FAST, 0, 0);
 	assert_int_equal(world_task(w, OM_TASK_DRAIN, NULL, FAST, 1), 0);
 	world_settle(w);
-	assert_int_equal(w->moves, N + 1);
-	assert_int_equal(p->n_acts, N + 1);
-	assert_int_equal(p->acts[0].size, 300 * KB);
-	for (unsigned i = 2; i <= N; i++)
+	assert_int_equal(w->moves, N + 4);
+	assert_int_equal(p->n_acts, N + 4);
+	assert_int_equal(p->acts[0].size, 600 * KB);
+	assert_int_equal(p->acts[1].size, 300 * KB);
+	assert_int_equal(p->acts[2].size, 500 * KB);
+	assert_int_equal(p->acts[3].size, 290 * KB);
+	for (unsigned i = 5; i < N + 4; i++)
 		assert_true(p->acts[i - 1].id < p->acts[i].id);
+}
+
+/* Of candidates that are equally good those that were put first come first. */
+static void test_best_of_equals(void **state)
+{
+	struct lcy_best b = { 0 };
+
+	(void)state;
+	lcy_best_clear(&b, 50);
+	for (unsigned i = 0; i < 50; i++)
+		lcy_best_add(&b, &(struct lcy_cand){ .score = i % 2, .id = 1 + i * 7 % 50 });
+	lcy_best_sort(&b);
+	assert_int_equal(b.n, 50);
+	for (unsigned i = 1; i < 50; i++)
+		assert_true(b.v[i - 1].score > b.v[i].score || (b.v[i - 1].score == b.v[i].score && b.v[i - 1].id < b.v[i].id));
+	lcy_best_fini(&b);
 }
 
 /* What is on its way is counted once, by the supervisor from MOVE_BEGIN on: more than are under way at once go to a tier that has
@@ -649,13 +671,40 @@ static void test_heat_pause(void **state)
 	assert_int_equal(ms, LCY_HEAT_MS);
 }
 
+/* And the pause is what the fullest of the logs asks for. */
+static void test_heat_turn(void **state)
+{
+	struct world *w = *state;
+	struct om_seg seg;
+	struct idx_alogw log;
+
+	assert_int_equal(idx_alog_create(&seg), 0);
+	assert_int_equal(idx_alogw_attach(dup(seg.fd), 1, &log), 0);
+	assert_int_equal(lcy_heat_alog(&w->l, 1, dup(seg.rofd)), 0);
+	w->l.heat_ms = LCY_HEAT_MS;
+	w->l.heat_due_ns = 0;
+	for (unsigned i = 0; i < 4 * LCY_HEAT_LOOK; i++)
+		idx_alogw_add(&log, w->l.idx.segment, i);
+	idx_alogw_flush(&log);
+	lcy_heat_turn(&w->l, 1000);
+	assert_int_equal(w->l.heat_ms, LCY_HEAT_MS / 4);
+	assert_int_equal(w->l.heat_due_ns, 1000 + UINT64_C(1000000) * (LCY_HEAT_MS / 4));
+	lcy_heat_turn(&w->l, w->l.heat_due_ns - 1); /* not yet */
+	assert_int_equal(w->l.heat_ms, LCY_HEAT_MS / 4);
+	lcy_heat_turn(&w->l, w->l.heat_due_ns);
+	assert_int_equal(w->l.heat_ms, LCY_HEAT_MS);
+	lcy_heat_alog_gone(&w->l, 1);
+	idx_alogw_detach(&log);
+	om_seg_close(&seg);
+}
+
 #define T(x) cmocka_unit_test_setup_teardown(x, setup, teardown)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		T(test_cycle), T(test_no_flapping), T(test_rests), T(test_batch_all), T(test_batch), T(test_pause), T(test_flags), T(test_memory_without_ephemeral), T(test_expired), T(test_room_order),
-		T(test_room_nothing), T(test_room_copies), T(test_cache_shares), T(test_replaced), T(test_drain), T(test_drain_order), T(test_room_counted_once), T(test_drain_again), T(test_tasks),
-		T(test_task_slow), T(test_task_again), T(test_heat_kept), T(test_heat_pause), T(test_target_refuses),
+		T(test_room_nothing), T(test_room_copies), T(test_cache_shares), T(test_replaced), T(test_drain), T(test_drain_order), cmocka_unit_test(test_best_of_equals), T(test_room_counted_once), T(test_drain_again), T(test_tasks),
+		T(test_task_slow), T(test_task_again), T(test_heat_kept), T(test_heat_pause), T(test_heat_turn), T(test_target_refuses),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -168,7 +168,9 @@ static void test_hint_trial(void **state)
 	assert_false(wrk_hint_apart(&hint));
 	reads(WRK_HINT_TRIAL, 9000, 11000);
 	assert_int_equal(hint.phase, WRK_HINT_TRY);
-	reads(WRK_HINT_TRIAL, 9000, 11000);
+	reads(WRK_HINT_TRIAL - 1, 9000, 11000); /* not so much worse that the trial would end early */
+	assert_int_equal(hint.phase, WRK_HINT_TRY);
+	reads(1, 9000, 11000);
 	assert_int_equal(hint.phase, WRK_HINT_REST);
 	assert_false(wrk_hint_apart(&hint));
 	reads(WRK_HINT_KEEP, 9000, 11000);
