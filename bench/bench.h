@@ -119,6 +119,17 @@ extern const struct bench_driver bench_objm, bench_objm_cache, bench_objm_copy, 
 	bench_bare, bench_rename;
 
 struct objm_put_options;
+struct objm_options;
+struct objm;
+/** Of sessions with objmapper: what every driver of it wants. */
+void bench_options(struct objm_options *ret);
+/**
+ * A call failed with `status`. True: because the server has gone, or cannot serve; that was said, once for all connections, and the run is
+ * to end.
+ */
+bool bench_gone(struct objm *s, int status);
+/** Some connection found that. */
+bool bench_was_gone(void);
 /** Of objmapper's puts: what --ephemeral and --durability say. */
 void bench_put_options(const struct bench_opts *o, struct objm_put_options *ret);
 

@@ -50,12 +50,16 @@ static bool begin(const struct bench_opts *o)
 	return true;
 }
 
-static void error(struct handle *h, struct bench_result *r)
+/* True: the server has gone, there is nothing more to measure. */
+static bool error(struct handle *h, int status, struct bench_result *r)
 {
 	r->errors++;
+	if (bench_gone(h->s, status))
+		return true;
 	if (!h->said)
 		(void)bench_fail("%s", objm_error(h->s));
 	h->said = true;
+	return false;
 }
 
 static bool fill(struct handle *h)
@@ -79,10 +83,10 @@ static bool fill(struct handle *h)
 static void *start(const struct bench_opts *o, unsigned thread)
 {
 	struct handle *h = calloc(1, sizeof(*h));
-	struct objm_options opt = OBJM_OPTIONS_INIT;
+	struct objm_options opt;
 
 	(void)thread;
-	opt.promise = OBJM_PROMISE_POSITIONED;
+	bench_options(&opt);
 	opt.cache_objects = (uint32_t)o->objects;
 	opt.cache_bytes = OM_MAX(o->objects * o->size, UINT64_C(1) << 30);
 	if (!h) {
@@ -110,8 +114,11 @@ static bool get(void *p, const struct bench_item *items, unsigned n, struct benc
 	const struct objm_cached *c;
 
 	for (unsigned i = 0; i < n; i++) {
-		if (OM_UNLIKELY(objm_cache_get(h->s, items[i].uri, items[i].uri_len, h->want, &c) < 0)) {
-			error(h, r);
+		int err = objm_cache_get(h->s, items[i].uri, items[i].uri_len, h->want, &c);
+
+		if (OM_UNLIKELY(err < 0)) {
+			if (error(h, err, r))
+				return false;
 			continue;
 		}
 		if (h->o->read) {
@@ -135,8 +142,11 @@ static bool put(void *p, const struct bench_item *items, unsigned n, struct benc
 	if (!h->data && !(h->data = calloc(1, h->o->size ? h->o->size : 1)))
 		return bench_fail("out of memory"), false;
 	for (unsigned i = 0; i < n; i++) {
-		if (objm_put_buf(h->s, items[i].uri, h->data, h->o->size, &h->put, NULL) < 0) {
-			error(h, r);
+		int err = objm_put_buf(h->s, items[i].uri, h->data, h->o->size, &h->put, NULL);
+
+		if (err < 0) {
+			if (error(h, err, r))
+				return false;
 			continue;
 		}
 		r->ops++;

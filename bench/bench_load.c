@@ -412,7 +412,8 @@ static int load(const struct bench_opts *o, const char *what, double puts, bool 
 		r = prepare_apart(o, store, false);
 	if (r == BENCH_OK)
 		r = run(o, what, driver, puts, pick, &names);
-	if (!o->keep && (objects || puts > 0) && store->remove && prepare_apart(o, store, true) != BENCH_OK)
+	bool removes = !o->keep && !bench_was_gone() && (objects || puts > 0) && store->remove;
+	if (removes && prepare_apart(o, store, true) != BENCH_OK)
 		r = BENCH_FAILED;
 	bench_pick_free(pick);
 	free_names(&names);

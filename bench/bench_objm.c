@@ -3,6 +3,7 @@
  *
  * A descriptor that was got is closed at once; with --read every byte of it is read before.
  */
+#include <stdatomic.h>
 #include <sys/resource.h>
 
 #include "bench/bench.h"
@@ -28,6 +29,32 @@ static void shut(void *p)
 	free(h);
 }
 
+/*
+ * The library goes on trying to reach a server that has gone, for seconds, in each call. Whoever measures it wants to know at once: a
+ * server that is being restarted still has its socket, which takes connections.
+ */
+#define RETRY_MS 250u
+
+static atomic_bool is_gone;
+
+void bench_options(struct objm_options *ret)
+{
+	*ret = (struct objm_options)OBJM_OPTIONS_INIT;
+	ret->promise = OBJM_PROMISE_POSITIONED; /* nothing here moves a file offset */
+	ret->retry_ms = RETRY_MS;
+}
+
+bool bench_gone(objm_t *s, int status)
+{
+	if (status != -OBJM_STATUS_UNAVAILABLE)
+		return false;
+	if (!atomic_exchange(&is_gone, true)) /* one message of all connections */
+		(void)bench_fail("%s: the run ends here", objm_error(s));
+	return true;
+}
+
+bool bench_was_gone(void) { return atomic_load(&is_gone); }
+
 void bench_put_options(const struct bench_opts *o, struct objm_put_options *ret)
 {
 	static const char *const names[] = {"none", "batch", "sync"};
@@ -42,10 +69,10 @@ void bench_put_options(const struct bench_opts *o, struct objm_put_options *ret)
 static void *start(const struct bench_opts *o, unsigned thread)
 {
 	struct handle *h = calloc(1, sizeof(*h));
-	struct objm_options opt = OBJM_OPTIONS_INIT;
+	struct objm_options opt;
 
 	(void)thread;
-	opt.promise = OBJM_PROMISE_POSITIONED; /* nothing here moves a file offset */
+	bench_options(&opt);
 	if (h) {
 		h->o = o;
 		h->data = calloc(1, o->size ? o->size : 1);
@@ -60,18 +87,23 @@ static void *start(const struct bench_opts *o, unsigned thread)
 	return h;
 }
 
-static void error(struct handle *h, struct bench_result *r)
+/* True: the server has gone, there is nothing more to measure. */
+static bool error(struct handle *h, int status, struct bench_result *r)
 {
 	r->errors++;
+	if (bench_gone(h->s, status))
+		return true;
 	if (!h->said)
 		(void)bench_fail("%s", objm_error(h->s));
 	h->said = true;
+	return false;
 }
 
 static bool get(void *p, const struct bench_item *items, unsigned n, struct bench_result *r)
 {
 	struct handle *h = p;
 	struct objm_result *res = h->results;
+	bool gone = false;
 
 	if (n == 1) {
 		res->status = objm_get(h->s, items[0].uri, 0, &res->info, &res->fd);
@@ -82,7 +114,7 @@ static bool get(void *p, const struct bench_item *items, unsigned n, struct benc
 	}
 	for (unsigned i = 0; i < n; i++) {
 		if (res[i].status < 0) {
-			error(h, r);
+			gone |= error(h, res[i].status, r);
 			continue;
 		}
 		if (h->o->read && !bench_consume_fd(res[i].fd, res[i].info.size))
@@ -91,13 +123,14 @@ static bool get(void *p, const struct bench_item *items, unsigned n, struct benc
 		r->bytes += res[i].info.size;
 		r->ops++;
 	}
-	return true;
+	return !gone;
 }
 
 static bool put(void *p, const struct bench_item *items, unsigned n, struct bench_result *r)
 {
 	struct handle *h = p;
 	struct objm_result *res = h->results;
+	bool gone = false;
 
 	if (n == 1) {
 		res->status = objm_put_buf(h->s, items[0].uri, h->data, h->o->size, &h->put, NULL);
@@ -108,13 +141,13 @@ static bool put(void *p, const struct bench_item *items, unsigned n, struct benc
 	}
 	for (unsigned i = 0; i < n; i++) {
 		if (res[i].status < 0) {
-			error(h, r);
+			gone |= error(h, res[i].status, r);
 		} else {
 			r->ops++;
 			r->bytes += h->o->size;
 		}
 	}
-	return true;
+	return !gone;
 }
 
 static bool delete(void *p, const struct bench_item *items, unsigned n, struct bench_result *r)
@@ -124,8 +157,8 @@ static bool delete(void *p, const struct bench_item *items, unsigned n, struct b
 	for (unsigned i = 0; i < n; i++) {
 		int err = objm_delete(h->s, items[i].uri, NULL);
 
-		if (err < 0 && err != -OBJM_STATUS_NOT_FOUND)
-			error(h, r);
+		if (err < 0 && err != -OBJM_STATUS_NOT_FOUND && error(h, err, r))
+			return false;
 	}
 	return true;
 }

@@ -42,6 +42,22 @@ rated() {
 	[ "$(objm ls | wc -l)" = 50 ]
 }
 
+@test "a daemon that ends under it ends the run, with one message" {
+	daemon_start
+	"$BENCH" put --objects 100 --connections 8 --seconds 60 >"$T/out" 2>"$T/err" & local pid=$! r=0
+	for _ in $(seq 400); do [ -n "$(objm ls)" ] && break; sleep 0.02; done
+	[ -n "$(objm ls)" ]
+	daemon_stop
+	for _ in $(seq 500); do kill -0 "$pid" 2>/dev/null || break; sleep 0.02; done # 10 s; it was to take 60
+	! kill -0 "$pid" 2>/dev/null || { kill "$pid"; echo "it goes on"; return 1; }
+	wait "$pid" || r=$?
+	cat "$T/err"
+	[ "$r" = 1 ]
+	[ "$(wc -l <"$T/err")" = 1 ]
+	grep -q "the run ends here" "$T/err"
+	[ ! -s "$T/out" ]
+}
+
 @test "the filesystem as a peer" {
 	mkdir "$T/peer"
 	for peer in path; do rated get --peer $peer --files "$T/peer" --objects 20 --read; done
