@@ -56,9 +56,12 @@ static void link_run(struct wrk_io_job *job)
 		}
 	}
 	t->sync_errno = EIO;
+	t->took_ns = 0;
 	if (t->sync_status == 0) {
+		uint64_t began = om_now_ns();
 		t->sync_status = be_sync(&t->be, files, n);
 		t->sync_errno = errno;
+		t->took_ns = n > 0 ? om_now_ns() - began : 0;
 	}
 	if (t->sync_status == 0)
 		(void)om_fault(OM_FAULT_PUT_DURABLE);
@@ -84,6 +87,7 @@ static void link_done(struct wrk_io_job *job)
 		om_log(OM_MSG_OBJECT_IO, "tier %s: %u puts cannot be made durable: %s: the tier takes no more writes",
 		       t->set->w->tiers[t->no].row.name, n, strerror(t->sync_errno));
 	t->n_batch = 0;
+	wrk_put_pace_synced(t);
 	for (unsigned i = 0; i < n; i++) {
 		struct wrk_put *p = t->batch[i];
 
@@ -100,53 +104,12 @@ static void link_done(struct wrk_io_job *job)
 		wrk_task_queue(&t->set->w->loop, &t->task);
 }
 
-/* Is it better to wait a little? Then somebody comes back: who joins, who does not, or the timer. */
-static bool gathers(struct wrk_put_tier *t)
-{
-	if (t->gathered || t->queue.n == 0 || t->queue.n >= t->n_coming)
-		return false;
-	if (t->gather.due_ns == 0)
-		wrk_timer_arm(&t->set->w->loop, &t->gather, om_now_ns() + WRK_PUT_GATHER_NS);
-	return true;
-}
-
-static void on_gathered(void *arg)
-{
-	struct wrk_put_tier *t = arg;
-
-	t->gathered = true;
-	wrk_task_queue(&t->set->w->loop, &t->task);
-}
-
-void wrk_put_coming(struct wrk_put *p)
-{
-	wrk_put_not_coming(p);
-	if (p->durability != OM_DUR_SYNC)
-		return;
-	p->coming = p->tier;
-	p->coming->n_coming++;
-}
-
-void wrk_put_not_coming(struct wrk_put *p)
-{
-	struct wrk_put_tier *t = p->coming;
-
-	if (!t)
-		return;
-	p->coming = NULL;
-	t->n_coming--;
-	if (t->queue.n > 0)
-		wrk_task_queue(&t->set->w->loop, &t->task);
-}
-
 static void batch_go(void *arg)
 {
 	struct wrk_put_tier *t = arg;
 
-	if (t->n_batch > 0 || gathers(t))
+	if (t->n_batch > 0 || wrk_put_pace_waits(t))
 		return; /* link_done(), or who was waited for, comes back here */
-	t->gathered = false;
-	wrk_timer_disarm(&t->set->w->loop, &t->gather);
 	while (t->queue.n > 0 && t->n_batch < WRK_PUT_BATCH_MAX) {
 		struct wrk_put *p = wrk_put_queue_take(&t->queue);
 
@@ -172,6 +135,7 @@ void wrk_put_batch_add(struct wrk_put *p)
 {
 	p->state = WRK_PUT_QUEUED;
 	wrk_put_not_coming(p);
+	wrk_put_pace_joined(p);
 	wrk_put_queue_add(&p->tier->queue, p);
 	wrk_task_queue(&p->set->w->loop, &p->tier->task); /* at the end of the turn: what else came in it joins */
 }
@@ -239,7 +203,7 @@ void wrk_put_batch_init(struct wrk_put_tier *t)
 	wrk_put_queue_init(&t->queue);
 	wrk_put_queue_init(&t->behind_queue);
 	t->task = WRK_TASK_INIT(batch_go, t);
-	t->gather = WRK_TIMER_INIT(on_gathered, t);
+	wrk_put_pace_init(t);
 	t->job = (struct wrk_io_job){ .run = link_run, .done = link_done };
 	t->behind_job = (struct wrk_io_job){ .run = behind_run, .done = behind_done };
 }

@@ -280,6 +280,7 @@ static void on_committed(void *arg, const struct om_op_verdict *v)
 {
 	struct wrk_put *p = arg;
 
+	wrk_put_pace_back(p);
 	(void)om_fault(OM_FAULT_PUT_VERDICT);
 	if (p->dead) {
 		wrk_put_end(p); /* nobody was promised anything */
@@ -305,5 +306,6 @@ void wrk_put_submit(struct wrk_put *p)
 		later(p, WRK_PUT_RETRY_NS, wrk_put_submit);
 		return;
 	}
+	wrk_put_pace_out(p);
 	(void)om_fault(OM_FAULT_PUT_SUBMITTED);
 }

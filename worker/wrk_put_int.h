@@ -9,6 +9,7 @@
  * wrk_put_room.c    room that the supervisor promises
  * wrk_put_commit.c  freeze, prepare, commit
  * wrk_put_batch.c   link and sync, a batch of a tier at a time
+ * wrk_put_pace.c    when the next batch begins
  * wrk_put_watch.c   open sessions that take more than they may
  *
  * All in the loop, but for the run functions of jobs (named ..._run), which touch the session that they were given, its
@@ -24,6 +25,8 @@
 #define WRK_PUT_BATCH_MAX 256u	      /* commits of one tier made durable together; more only adds delay */
 #define WRK_PUT_BEHIND_MAX 1024u      /* acknowledged and not yet synced (durability batch): then commits wait for the sync */
 #define WRK_PUT_GATHER_NS 1000000u    /* so long a batch waits at most for puts that are about to join it */
+#define WRK_PUT_SLOW_NS 3000000u      /* a sync that takes so long, whatever it carries: see wrk_put_pace.c */
+#define WRK_PUT_OUT_MAX_NS 200000000u /* so long a batch waits at most for the verdicts of the one before it */
 #define WRK_PUT_MAKE_MAX 16u	      /* files made in one job; more of them come to a batch all at once, and nothing is left for the next */
 #define WRK_PUT_MAKE_JOBS 2u
 #define WRK_PUT_MAKE_BYTES (64u << 10) /* a payload above it has a job of its own */
@@ -95,8 +98,14 @@ struct wrk_put_tier {
 	struct wrk_put *batch[WRK_PUT_BATCH_MAX], *behind_batch[WRK_PUT_BEHIND_MAX];
 	unsigned n_batch, n_behind;
 	unsigned n_coming; /* puts that a sync waits for and that will soon be in `queue` */
-	struct wrk_timer gather; /* armed: the next batch waits for them */
-	bool gathered;		 /* it has waited long enough */
+	unsigned n_out;	   /* synced puts whose COMMIT has no verdict yet */
+	unsigned n_back;   /* puts that had theirs, less those that have come since */
+	uint64_t back_ns;  /* when the last of them had it */
+	uint64_t sync_ns;  /* what a sync takes at least, of late; 0: none yet */
+	uint64_t took_ns;  /* the batch's */
+	uint64_t wait_ns;  /* since when the next batch waits; 0: it does not */
+	bool hurry;	   /* there are puts in `queue` that wait for no sync: not because of a slow one */
+	struct wrk_timer gather; /* armed: the next batch waits */
 	int sync_status; /* of the batch */
 	int sync_errno;
 	int behind_status, behind_errno;
@@ -149,6 +158,7 @@ struct wrk_put {
 	bool copied;
 	bool commit_asked;
 	bool sync_now; /* before the answer */
+	bool is_out;   /* counted in its tier's n_out */
 	bool synced;
 	uint8_t durability;
 	struct om_op_cond cond;
@@ -239,8 +249,16 @@ void wrk_put_submit(struct wrk_put *p);	 /* linked and durable: COMMIT */
 void wrk_put_batch_init(struct wrk_put_tier *t);
 void wrk_put_batch_add(struct wrk_put *p);  /* has an id: link it, make it durable */
 void wrk_put_behind_add(struct wrk_put *p); /* acknowledged: sync it; p is not the caller's any more */
+
+/* wrk_put_pace.c */
 void wrk_put_coming(struct wrk_put *p);	    /* it will soon join its tier's next batch, if nothing comes between */
 void wrk_put_not_coming(struct wrk_put *p); /* it has joined, or something came between; fine at any time */
+bool wrk_put_pace_waits(struct wrk_put_tier *t); /* the next batch had better wait: t->task is queued when something has changed */
+void wrk_put_pace_synced(struct wrk_put_tier *t); /* a batch's sync took t->took_ns */
+void wrk_put_pace_joined(struct wrk_put *p);	  /* it joins its tier's queue */
+void wrk_put_pace_out(struct wrk_put *p);	  /* its COMMIT goes out */
+void wrk_put_pace_back(struct wrk_put *p);	  /* its verdict has come; fine when it was not out */
+void wrk_put_pace_init(struct wrk_put_tier *t);
 
 /* wrk_put_watch.c */
 void wrk_put_watch(struct wrk_put_set *s); /* a session is open: look at it from time to time */

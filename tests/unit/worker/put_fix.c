@@ -58,6 +58,11 @@ static void take(struct put_fix *f, const void *msg)
 		f->last = *c;
 		memcpy(f->last_uri, c + 1, c->uri_len);
 		f->last_uri[c->uri_len] = '\0';
+		if (f->keep_commits) {
+			assert_true(f->n_kept_commits < OM_ARRAY_SIZE(f->kept_commits));
+			f->kept_commits[f->n_kept_commits++] = (struct put_fix_kept){ h->req, c->id };
+			return;
+		}
 		answer(f, h->req, f->commit_status, c->id);
 		return;
 	case OM_OP_ABORT:
@@ -75,6 +80,15 @@ void put_fix_let(struct put_fix *f)
 	f->keep = 0;
 	while (f->n_kept > 0)
 		answer(f, f->kept[--f->n_kept], 0, ++f->next_id);
+}
+
+void put_fix_let_commits(struct put_fix *f)
+{
+	f->keep_commits = false;
+	while (f->n_kept_commits > 0) {
+		struct put_fix_kept k = f->kept_commits[--f->n_kept_commits];
+		answer(f, k.req, f->commit_status, k.id);
+	}
 }
 
 static void supervise(struct put_fix *f)

@@ -31,6 +31,9 @@ struct put_fix {
 	unsigned keep;			   /* PREPAREs behind so many get no answer before put_fix_let(); 0: all do */
 	uint64_t kept[16];		   /* their requests */
 	unsigned n_kept;
+	bool keep_commits;		   /* COMMITs get no answer before put_fix_let_commits() */
+	struct put_fix_kept { uint64_t req, id; } kept_commits[16];
+	unsigned n_kept_commits;
 	unsigned prepares, commits, aborts, reserves, releases;
 	int reserve_status[PUT_FIX_TIERS], wait_status; /* verdicts on RESERVE, without and with `wait` */
 	struct om_op_reserve last_reserve;
@@ -53,6 +56,8 @@ void put_fix_row(struct put_fix *f, unsigned tier, uint64_t used, uint64_t capac
 void put_fix_until(struct put_fix *f, const unsigned *n, unsigned want);
 /** Answer the PREPAREs that were kept, and keep none any more. */
 void put_fix_let(struct put_fix *f);
+/** Answer the COMMITs that were kept, and keep none any more. */
+void put_fix_let_commits(struct put_fix *f);
 /** Turn for so long. */
 void put_fix_for(struct put_fix *f, unsigned ms);
 /** The callbacks: note what came in f; arg is f. */

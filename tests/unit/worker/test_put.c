@@ -828,6 +828,111 @@ static void test_gathers(void **state)
 	put_fix_until(&f, &f.n_done, 6);
 }
 
+/* ---- syncs that take long ---- */
+
+#define LONG_NS UINT64_C(10000000000)
+
+static void one_more(unsigned durability)
+{
+	struct wrk_put_req req = put_fix_req("/x");
+	struct wrk_put *p;
+	const char *text;
+
+	req.durability = (uint8_t)durability;
+	assert_int_equal(wrk_put_inline(S, &trusted, &req, 3, put_fix_done, &f, &p, &text), 0);
+	wrk_put_feed(S, p, "abc", 3);
+}
+
+/* One put has no verdict yet; syncs take `sync_ns`. */
+static struct wrk_put_tier *one_out(uint64_t sync_ns)
+{
+	struct wrk_put_tier *t = &S->tiers[1];
+
+	f.keep_commits = true;
+	one_more(OM_DUR_SYNC);
+	put_fix_until(&f, &f.n_kept_commits, 1);
+	assert_int_equal(t->n_out, 1);
+	assert_true(t->sync_ns > 0); /* it was measured */
+	t->sync_ns = sync_ns;
+	return t;
+}
+
+/* Then a batch waits for the verdicts of the one before it, and for those who had them to come again. */
+static void test_slow_sync(void **state)
+{
+	struct wrk_put_tier *t = one_out(LONG_NS);
+	uint64_t since = om_now_ns();
+
+	(void)state;
+	one_more(OM_DUR_SYNC);
+	put_fix_until(&f, &t->queue.n, 1);
+	put_fix_for(&f, 30);
+	assert_true(t->queue.n == 1 || om_now_ns() - since >= WRK_PUT_OUT_MAX_NS);
+	since = om_now_ns();
+	put_fix_let_commits(&f);
+	put_fix_until(&f, &f.n_done, 1);
+	put_fix_for(&f, 30);
+	assert_true(t->queue.n == 1 || om_now_ns() - since >= LONG_NS / 4);
+	one_more(OM_DUR_SYNC);
+	while (t->n_batch == 0)
+		put_fix_for(&f, 0);
+	assert_true(t->n_batch == 2 || om_now_ns() - since >= LONG_NS / 4);
+	put_fix_until(&f, &f.n_done, 3);
+	assert_int_equal(t->n_out, 0);
+}
+
+/* But not for ever for verdicts that do not come. */
+static void test_slow_sync_bounded(void **state)
+{
+	struct wrk_put_tier *t = one_out(WRK_PUT_SLOW_NS);
+
+	(void)state;
+	one_more(OM_DUR_SYNC);
+	put_fix_until(&f, &f.n_kept_commits, 2);
+	assert_int_equal(t->n_out, 2);
+	put_fix_let_commits(&f);
+	put_fix_until(&f, &f.n_done, 2);
+	/* nor does the next of one client wait for anybody */
+	one_more(OM_DUR_SYNC);
+	put_fix_until(&f, &f.n_done, 3);
+	t->sync_ns = LONG_NS;
+	one_more(OM_DUR_SYNC);
+	while (f.n_done < 4) {
+		assert_int_equal(t->gather.due_ns, 0);
+		put_fix_for(&f, 0);
+	}
+}
+
+static void never_waits(struct wrk_put_tier *t)
+{
+	while (f.n_kept_commits < 2) {
+		assert_int_equal(t->gather.due_ns, 0);
+		put_fix_for(&f, 0);
+	}
+	put_fix_let_commits(&f);
+	put_fix_until(&f, &f.n_done, 2);
+}
+
+/* Where syncs are quick one batch is synced while the other is committed. */
+static void test_quick_sync(void **state)
+{
+	struct wrk_put_tier *t = one_out(WRK_PUT_SLOW_NS - 1);
+
+	(void)state;
+	one_more(OM_DUR_SYNC);
+	never_waits(t);
+}
+
+/* Who does not wait for a sync does not wait for anybody's. */
+static void test_slow_sync_of_others(void **state)
+{
+	struct wrk_put_tier *t = one_out(LONG_NS);
+
+	(void)state;
+	one_more(OM_DUR_BATCH);
+	never_waits(t);
+}
+
 /* ---- failing steps ---- */
 
 #if OM_FAULTS
@@ -941,7 +1046,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_next_memory_tier, setup_two_memory, teardown),
 		T(promise_of_the_filesystem), T(bounds), T(taken_too_much), T(cut_elsewhere), T(no_room_any_more), T(room), T(room_elsewhere),
 		T(room_grows), T(inline), T(inline_bounds),
-		T(many_at_once), T(gathers),
+		T(many_at_once), T(gathers), T(slow_sync), T(slow_sync_bounded), T(quick_sync), B(slow_sync_of_others),
 #if OM_FAULTS
 		T(fault_begin), T(fault_inline), T(fault_steps), T(fault_sync), B(fault_sync_behind),
 #endif
