@@ -3,7 +3,7 @@
  * objmapper-worker; link_run and behind_run on I/O threads, the rest in the loop.
  *
  * A tier has at most one batch under way; what comes meanwhile is the next one. So under load batches grow by themselves and
- * one syncfs carries many puts; a single put never waits for others. be_link() and be_sync() of one struct be therefore never
+ * one syncfs carries many puts; when the next one begins is wrk_put_pace.c's; a single client never waits for others. be_link() and be_sync() of one struct be therefore never
  * run at once. Puts that were acknowledged before they were durable (durability batch) are synced by a second job, with a
  * struct be of its own, so that the next acknowledgements do not wait for them.
  */

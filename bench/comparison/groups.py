@@ -7,7 +7,8 @@ import statistics
 import subprocess
 import time
 
-from .rows import FILES_READ, FILES_WRITTEN
+from .rows import FILES_READ, FILES_WRITTEN, FLUSH_US, SLOW
+from .slow_disk import SlowDisk
 from .world import Failure
 
 KIB, MIB = 1024, 1024 * 1024
@@ -306,6 +307,28 @@ def durable_puts(w, s, name, kinds, objects, params):
     return lasting + fresh
 
 
+def slow_puts(w, s, name):
+    """Small durable puts of many clients where it is flushes that take the time."""
+    p = {"size": 4 * KIB, "clients": 64, "depth": 1, "where": SLOW}
+    if not s.wants(p):
+        return []
+    try:
+        with SlowDisk(w, FLUSH_US) as disk:
+            try:
+                kinds = (("objmapper", ["--socket", w.objmapper_at(disk)]), ("write, fsync, rename, fsync", ["--peer", "rename", "--files", w.sub(disk, "writers")]))
+                objects = ["--durability", "sync", "--objects", 1000, "--size", 4 * KIB, "--connections", 64, "--prefix", "/slow", "--keep"]
+
+                def contestants(seconds):
+                    return [Contestant(who, p, lambda how=how: w.bench("put", *how, *objects, "--seconds", seconds)) for who, how in kinds]
+                turn = 0.05 if s.tiny else 1 if s.quick else 5
+                alternate(name, contestants(turn / 2), s, times=1)
+                return alternate(name, contestants(turn), s, times=1 if s.tiny else 2 if s.quick else 5)
+            finally:
+                w.stop("objmapperd-at")
+    except Failure as e:
+        return [{"group": name, "contestant": "objmapper", "params": p, "skipped": str(e)}]
+
+
 def puts(w, s, name):
     sock, todo, out = w.objmapper(), [], []
     redis, lazy, durable = w.redis(), w.redis("no"), w.redis("always")
@@ -329,7 +352,7 @@ def puts(w, s, name):
                     kinds = [k for k in kinds if k not in (ours, theirs)]
                 for who, how in kinds:
                     todo.append(Contestant(who, p, lambda o=objects, how=how: w.bench("put", *how, *o, "--seconds", s.short)))
-    return out + alternate(name, todo, s, budget=None if not s.quick else 25)
+    return out + alternate(name, todo, s, budget=None if not s.quick else 25) + slow_puts(w, s, name)
 
 
 # ---------------------------------------------------------------------- small beside large

@@ -3,6 +3,10 @@ KIB, MIB = 1024, 1024 * 1024
 PEERS = ("redis", "memcached", "nginx")
 FILES_READ, FILES_WRITTEN = "files, read by a program of its own", "files, written by a program of its own"  # beside small gets: no server takes part in those
 
+FLUSH_US = 2000
+SLOW = "ext4 in memory, a flush takes 2 ms, durable"
+SLOW_PUTS = "PUT 4 KiB, disk whose flush takes 2 ms, durable, 64 clients: puts/s over write, fsync, rename, fsync of the directory"
+
 
 class Runs:
     def __init__(self, data):
@@ -96,6 +100,9 @@ def puts(t, r):
                             r.get("put", "write, fsync, rename, fsync", size=k, clients=64, where="disk, durable", state=state)) for state in ("lasting", "fresh"))
     t.add(what, lasting, least=4, note="the same names, replaced for a while")
     t.unjudged(what, "", fresh, "", "for comparison: in the first seconds, most names new")
+    slow = ratio(*(r.get("put", who, size=k, clients=64, where=SLOW) for who in ("objmapper", "write, fsync, rename, fsync")))
+    if slow is not None:
+        t.unjudged(SLOW_PUTS, "", slow, "", "for comparison")
 
 
 def index(t, r):
@@ -155,6 +162,7 @@ def judge(data):
             part(t, r)
     for x in data["runs"]:
         if x.get("skipped"):
-            what = "two workers against one, 16 clients" if x["group"] == "workers" else f"working set of {x['params']['objects']:,} objects"
+            what = ("two workers against one, 16 clients" if x["group"] == "workers" else SLOW_PUTS if x["group"] == "put" else
+                    f"working set of {x['params']['objects']:,} objects")
             t.unjudged(what, "", None, "", "skipped: " + x["skipped"])
     return t.rows

@@ -51,6 +51,7 @@ def build(directory):
         if not os.path.exists(os.path.join(found, "build.ninja")):
             subprocess.run(["meson", "setup", found, ROOT, *RELEASE], check=True, stdout=subprocess.DEVNULL)
         subprocess.run(["ninja", "-C", found, *PROGRAMS], check=True, stdout=subprocess.DEVNULL)
+        subprocess.run(["ninja", "-C", found, "bench/objm-slow-disk"], check=False, capture_output=True)  # needs libfuse
     return os.path.abspath(found)
 
 
@@ -182,14 +183,24 @@ class World:
                     f"backends:\n  - {{name: memory, type: memory, path: {self.sub(self.memory, 'tier')}, capacity: 90%, allow_swap: true}}\n"
                     f"  - {{name: disk, type: ssd, path: {self.sub(self.disk, 'tier')}, capacity: 64G}}\n")
         os.chmod(conf, 0o644)
-
-        def ready():
-            r = subprocess.run([os.path.join(self.bin, "ctl/objmctl"), "--json", "ping"], env=dict(os.environ, OBJMCTL_SOCKET=admin),
-                               capture_output=True, check=False)
-            return b'"ready": true' in r.stdout
-
-        self.spawn("objmapperd", [os.path.join(self.bin, "supervisor/objmapperd"), "--config", conf], ready)
+        self.spawn("objmapperd", [os.path.join(self.bin, "supervisor/objmapperd"), "--config", conf], lambda: self.ready(admin))
         return sock
+
+    def objmapper_at(self, disk):
+        """The socket of another one, "objmapperd-at", with one disk tier in this directory."""
+        at = os.path.join(self.work, "at")
+        sock, admin, conf = at + ".sock", at + "-admin.sock", at + ".yaml"
+        with open(conf, "w", encoding="utf-8") as f:
+            f.write(f"state_dir: {self.sub(disk, 'state')}\nlisten: {{data: {sock}, admin: {admin}, mode: 0666}}\n"
+                    f"thread_pool: {{min_workers: 1, max_workers: 1}}\nbackends:\n  - {{name: disk, type: ssd, path: {self.sub(disk, 'tier')}, capacity: 1G}}\n")
+        os.chmod(conf, 0o644)
+        self.spawn("objmapperd-at", [os.path.join(self.bin, "supervisor/objmapperd"), "--config", conf], lambda: self.ready(admin))
+        return sock
+
+    def ready(self, admin):
+        r = subprocess.run([os.path.join(self.bin, "ctl/objmctl"), "--json", "ping"], env=dict(os.environ, OBJMCTL_SOCKET=admin),
+                           capture_output=True, check=False)
+        return b'"ready": true' in r.stdout
 
     def redis(self, fsync=None):
         """None: memory alone; "no", "always": with an append-only file on the disk."""
