@@ -24,6 +24,7 @@ struct bench_opts {
 	const char *dir;       /* start, index: where scratch data goes; NULL: /var/tmp, /dev/shm */
 	const char *durability; /* put: none, batch, sync; NULL: the tier's own */
 	uint64_t objects, size;
+	uint64_t spin_us; /* with a rate: look at the clock all the time for so long before a request is due, instead of sleeping */
 	uint32_t depth, connections;
 	double seconds, zipf; /* zipf 0: uniform */
 	double rate;	      /* operations a second in all; 0: as fast as they go */
@@ -51,6 +52,8 @@ uint64_t bench_hist_ns(const struct bench_hist *h, double share);
 enum bench_kind { BENCH_GETS, BENCH_PUTS, BENCH_KIND_COUNT };
 struct bench_result {
 	struct bench_hist hist[BENCH_KIND_COUNT]; /* a request's latency; closed loop with depth > 1: of its batch */
+	struct bench_hist late; /* open loop: how long after a request was due the generator, which slept, went on */
+	struct bench_hist call; /* open loop: a request's latency from when it was sent, however late that was */
 	uint64_t ops, errors, bytes;
 	double seconds;
 	const char *how; /* which of several ways a driver took; NULL: it has one */

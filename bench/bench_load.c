@@ -5,7 +5,8 @@
  * Names are made before a clock starts (of few objects all of them, of many a batch at a time). Closed loop: a latency is that of a
  * batch of --depth requests. At a fixed rate
  * (open loop): requests are due at fixed times whether earlier ones are answered or not, and a latency counts from the
- * time at which the request was due, so a server that stalls is charged for everything that it kept waiting.
+ * time at which the request was due, so a server that stalls is charged for everything that it kept waiting. What the generator itself was
+ * late, and what a request took from when it was sent, are kept apart: who is late tells them apart.
  */
 #include <pthread.h>
 #include <sched.h>
@@ -137,16 +138,17 @@ static void closed_loop(struct load *l, void *h)
 	} while (after < l->end_ns);
 }
 
-/* Until shortly before: a sleep wakes late, and what is late here would be charged to the server. */
-static void sleep_until(uint64_t ns)
+/*
+ * Sleeps, as a program does that has nothing to do, and wakes up as late as it does. Who wants to be on time spins for the last
+ * `spin_ns`: but a processor on which somebody spins is not there for those whom the server, or the kernel, would have run on it.
+ */
+static void sleep_until(uint64_t ns, uint64_t spin_ns)
 {
-	struct timespec ts;
+	uint64_t wake = ns - spin_ns;
 
-	if (ns > om_now_ns() + 200000) {
-		ns -= 100000;
-		ts = (struct timespec){.tv_sec = (time_t)(ns / 1000000000u), .tv_nsec = (long)(ns % 1000000000u)};
-		(void)clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &ts, NULL); /* cut short: what is left is spun */
-		ns += 100000;
+	while (om_now_ns() < wake) {
+		struct timespec ts = {.tv_sec = (time_t)(wake / 1000000000u), .tv_nsec = (long)(wake % 1000000000u)};
+		(void)clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &ts, NULL);
 	}
 	while (om_now_ns() < ns)
 		(void)sched_yield();
@@ -158,26 +160,32 @@ static void open_loop(struct load *l, void *h)
 	double first = (double)l->start_ns + step * l->number / l->o->connections;
 	uint64_t sent = 0, due;
 
+	(void)prctl(PR_SET_TIMERSLACK, 1UL); /* 50 us otherwise */
 	for (;;) {
 		unsigned n = 0;
 		enum bench_kind kind;
-		uint64_t now;
+		uint64_t now, sent_ns;
 
 		due = (uint64_t)(first + step * (double)sent);
 		if (due >= l->end_ns)
 			return;
-		sleep_until(due);
+		if (om_now_ns() < due) { /* else what was before took too long: it is not the generator that is late */
+			sleep_until(due, l->o->spin_us * 1000);
+			bench_hist_add(&l->result.late, om_now_ns() - due, 1);
+		}
 		now = om_now_ns();
 		while (n < l->o->depth && due <= now && due < l->end_ns) {
 			l->batch->due[n++] = due;
 			due = (uint64_t)(first + step * (double)++sent);
 		}
 		kind = choose(l, n);
+		sent_ns = om_now_ns();
 		if (!once(l, h, kind, n)) {
 			l->failed = true;
 			return;
 		}
 		now = om_now_ns();
+		bench_hist_add(&l->result.call, now - sent_ns, n);
 		for (unsigned i = 0; i < n; i++)
 			bench_hist_add(&l->result.hist[kind], now - l->batch->due[i], 1);
 		/* A server that does not keep up is told apart by its latencies; nobody waits for the backlog for ever. */
@@ -228,7 +236,7 @@ static void *load_thread(void *arg)
 	l->failed = !h;
 	pass_gate(l);
 	if (h) {
-		sleep_until(l->start_ns);
+		sleep_until(l->start_ns, 0);
 		if (l->o->rate > 0)
 			open_loop(l, h);
 		else
@@ -360,6 +368,8 @@ static int run(const struct bench_opts *o, const char *what, const struct bench_
 			(void)pthread_join(loads[i].thread, NULL);
 		for (int k = 0; k < BENCH_KIND_COUNT; k++)
 			bench_hist_merge(&sum.hist[k], &loads[i].result.hist[k]);
+		bench_hist_merge(&sum.late, &loads[i].result.late);
+		bench_hist_merge(&sum.call, &loads[i].result.call);
 		sum.ops += loads[i].result.ops;
 		sum.errors += loads[i].result.errors;
 		sum.bytes += loads[i].result.bytes;

@@ -34,6 +34,7 @@ enum kind { FLAG, TEXT, NUMBER, SIZE, REAL, SMALL, CPU };
 	X("connections", "C", SMALL, connections, 1, BENCH_CONNECTIONS_MAX, LOAD, "one thread each (1)") \
 	X("seconds", "T", REAL, seconds, 0.01, 86400, LOAD | FLOOR, "how long (5)") \
 	X("rate", "R", REAL, rate, 0.001, 1e9, LOAD, "open loop: R requests a second in all, latencies from the time they were due") \
+	X("spin", "US", NUMBER, spin_us, 0, 1000000, LOAD, "with --rate: for so many us before a request is due look at the clock instead of sleeping (0)") \
 	X("zipf", "S", REAL, zipf, 0.01, 10, GET | MIX, "popularity by Zipf's law with this exponent, such as 0.99; else uniform") \
 	X("puts", "SHARE", REAL, puts, 0, 1, MIX, "share of puts, 0 to 1 (0.1)") \
 	X("cache", NULL, FLAG, cache, 0, 0, GET | MIX, "through the client cache, filled before: descriptors, or bytes where the limit of descriptors is too low") \
@@ -99,7 +100,7 @@ static void help(FILE *f)
 	fputs("  -h, --help              this text\n"
 	      "      --version\n\n"
 	      "With --depth above 1 a latency is that of a whole batch; with --cache that of one get, taken from 64 in a row; with --rate that\n"
-	      "of each request from when it was due. index gives lookup_ns, lookup_batch_ns, lmdb_get_ns, bytes_per_object (and before,\n"
+	      "of each request from when it was due (JSON: late, what of that the generator itself was late; call, from when it was sent). index gives lookup_ns, lookup_batch_ns, lmdb_get_ns, bytes_per_object (and before,\n"
 	      "while and after it grows); start gives\n"
 	      "first_get_ms_clean, first_get_ms_kill, complete_ms, ram_bytes_per_object, stop_ms.\n\n"
 	      "Examples:\n"

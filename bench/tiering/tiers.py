@@ -3,13 +3,14 @@
 moves cost those who read, and how fast they are beside cp. Needs root (mounts) and Debian's gnuplot for the plot.
 
     bench/tiering/tiers.py settle BUILD [--objects N] [--seconds S] [--svg FILE]
-    bench/tiering/tiers.py latency BUILD [--seconds S] [--share X] [--only large|small]
+    bench/tiering/tiers.py latency BUILD [--seconds S] [--share X] [--only large|small] [--rate R] [--connections C]
     bench/tiering/tiers.py copy BUILD [--mib N] [--medium disk|memory|both] [--only large|middle|small]
 
 settle   (moves do not give way) N objects, Zipf's law (1.1): the hottest end in memory, what is never asked for on the slowest tier; where the hottest and the
          rest are, every second; the plot in FILE and a table on standard output
 latency  p50, p99 and p99.9 of gets while nothing is moved, while a tier is emptied, and while cp (nice 10) copies the same files between the same
-         two filesystems, in turn, in one run, with what was moved meanwhile; objects of 8 MiB, then of 4 KiB
+         two filesystems, in turn, in one run, with what was moved meanwhile; objects of 8 MiB, then of 4 KiB. A latency is that from when
+         a get was due; apart from that, from when it was sent (the client sleeps in between, and is woken late, too)
 copy     bytes a second of a drain from ext4 to xfs, and of cp, of cp with sync and of a bare durable copy (read, write, sync, read back; no names,
          no records, nothing removed) between the same two; their loop devices' files on the disk of TMPDIR (/var/tmp), or in a tmpfs, where a flush costs nothing
 
@@ -309,8 +310,8 @@ unset multiplot
 
 def latency_of(w, a, label, tree):
     """One kind of object: quiet, moving, cp, in turn. What is read lies on the tier that is emptied, and is moved with it."""
-    bench = [a.build + "/bench/objm-bench", "get", "-s", w.sock, "--objects", "1000", "--size", "4096", "--connections", "2", "--seconds", str(a.seconds),
-             "--rate", str(a.rate), "--json", "--keep", "--no-prepare"]
+    bench = [a.build + "/bench/objm-bench", "get", "-s", w.sock, "--objects", "1000", "--size", "4096", "--connections", str(a.connections), "--seconds",
+             str(a.seconds), "--json", "--keep", "--no-prepare"] + (["--rate", str(a.rate)] if a.rate else [])
     stop = threading.Event()
 
     def migrate():
@@ -345,9 +346,11 @@ def latency_of(w, a, label, tree):
         t.join()
         mib = (after["moved_bytes"] - before["moved_bytes"] + copied[0] * size) / took / (1 << 20)
         n = (after["moved_up"] + after["moved_down"] - before["moved_up"] - before["moved_down"] + copied[0] * len(os.listdir(tree))) / took
-        rows.append((kind, r["p99_us"], r["p999_us"], mib, n))
-        print("%-6s %-8s p50 %7.1f us  p99 %8.1f us  p99.9 %8.1f us  %7.1f MiB/s moved, %6.0f objects/s  (%s)" % (
-            label, kind, r["p50_us"], r["p99_us"], r["p999_us"], mib, n, after["yield"]["why"]), flush=True)
+        call = r.get("call", r)
+        rows.append((kind, r["p99_us"], r["p999_us"], mib, n, call["p99_us"], call["p999_us"]))
+        print("%-6s %-8s p50 %7.1f us  p99 %8.1f us  p99.9 %8.1f us  (sent late: p99 %6.1f; from then on: p99 %6.1f us, p99.9 %7.1f us)  %7.1f MiB/s moved, "
+              "%6.0f objects/s  (%s)" % (label, kind, r["p50_us"], r["p99_us"], r["p999_us"], r.get("late", {}).get("p99_us", 0), call["p99_us"],
+                                         call["p999_us"], mib, n, after["yield"]["why"]), flush=True)
         # what has begun comes to its end, and old files go: not in the next one's time
         while w.ask("lifecycle", "status")["jobs"] or w.ask("status")["pending_removals"]:
             time.sleep(0.1)
@@ -362,9 +365,9 @@ def latency_of(w, a, label, tree):
     def spread(kind, at):
         return f"{all_of(kind, at)[0]:.0f} to {all_of(kind, at)[-1]:.0f}"
 
-    for at, name, bound in ((1, "p99", 1.5), (2, "p99.9", 2)):
+    for at, name, bound in ((1, "p99", 1.5), (2, "p99.9", 2), (5, "p99 from when it was sent", 1.5), (6, "p99.9 from when it was sent", 2)):
         q, m, c = mid("quiet", at), mid("moving", at), mid("cp", at)
-        print(f"{label:6} {name:6} medians (least to most): quiet {q:.0f} us ({spread('quiet', at)}), moving {m:.0f} us ({spread('moving', at)}): {m / q:.2f} times "
+        print(f"{label:6} {name} medians (least to most): quiet {q:.0f} us ({spread('quiet', at)}), moving {m:.0f} us ({spread('moving', at)}): {m / q:.2f} times "
               f"(to be at most {bound}) at {mid('moving', 3):.1f} MiB/s, {mid('moving', 4):.0f} objects/s; cp {c:.0f} us ({spread('cp', at)}): {c / q:.2f} times "
               f"at {mid('cp', 3):.1f} MiB/s, {mid('cp', 4):.0f} objects/s", flush=True)
 
@@ -499,7 +502,8 @@ def main():
         s.add_argument("--seconds", type=float, default=120 if name == "settle" else 5)
         s.add_argument("--objects", type=int, default=100000)
         s.add_argument("--mib", type=int, default=256)
-        s.add_argument("--rate", type=int, default=5000)
+        s.add_argument("--rate", type=int, default=5000, help="gets a second; 0: as many as the connections manage, one after the other")
+        s.add_argument("--connections", type=int, default=2)
         s.add_argument("--turns", type=int, default=3)
         s.add_argument("--svg", default="tiers.svg")
         s.add_argument("--share", type=float, default=0.0125, help="lifecycle.share_while_serving; 1: moves do not give way")

@@ -21,6 +21,9 @@ rated() {
 	rated get --objects 100 --depth 16 --copy --read
 	rated get --objects 100 --rate 2000 --connections 2
 	json 's["ops"]' <"$T/out" | grep -qx "\(59[0-9]\|600\)"
+	# what it took from when it was due holds what it took from when it was sent; and the generator slept: it was late
+	json 's["late"]["p50_us"] > 0 and s["p99_us"] >= s["call"]["p50_us"] > 0 and s["p999_us"] >= s["late"]["p50_us"]' <"$T/out" | grep -qx True
+	rated get --objects 100 --rate 1000 --spin 100
 	rated put --objects 100 --ephemeral
 	rated get --objects 100 --durability none # of what it stores first
 	rated put --objects 100 --depth 64 --ephemeral --durability none
