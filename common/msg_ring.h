@@ -379,9 +379,9 @@ struct om_op_move {
 	uint32_t rev;
 	uint8_t from, to;
 	uint8_t kind; /* enum om_move_kind */
-	uint8_t pad;
+	uint8_t gently; /* not 0: clients are served: moves are committed where they are copied (om_place) */
 	uint16_t uri_len;
-	uint8_t pad2[6];
+	uint8_t pad[6];
 };
 static_assert(sizeof(struct om_op_move) == 48, "ring messages");
 

@@ -200,7 +200,8 @@ int lcy_job_send(struct lcy_moves *m, struct lcy_job *job, uint16_t type)
 	} else {
 		fixed = sizeof(u.move);
 		u.move = (struct om_op_move){ .id = job->id, .size = job->size, .rev = job->rev, .from = job->from, .to = job->to,
-					      .kind = job->move_kind, .uri_len = r->uri_len };
+					      .kind = job->move_kind, .gently = lcy_yield_share(&m->yield) != LCY_YIELD_ALL,
+					      .uri_len = r->uri_len };
 	}
 	u.hdr = hdr;
 	u.hdr.len = (uint32_t)(fixed + r->uri_len);

@@ -7,6 +7,7 @@
  */
 #include "lifecycle/lcy_mover.h"
 
+#include <sched.h>
 #include <sys/resource.h>
 
 #define MOVER_NICE 10 /* a tenth of the processors where requests want all of them: moves make room, and must not stand still */
@@ -238,6 +239,7 @@ void *lcy_mover_main(void *arg)
 	static_assert(LCY_BATCH_NAMES <= LCY_BATCH_FILES && LCY_YIELD_FILES <= LCY_BATCH_FILES, "one array for all");
 	if (!t->names_only) /* requests go first: a worker that wakes up does not wait for the end of a copy's turn */
 		(void)setpriority(PRIO_PROCESS, (id_t)gettid(), MOVER_NICE);
+	(void)sched_setscheduler(0, SCHED_BATCH, &(struct sched_param){ 0 }); /* and a mover that wakes up interrupts nobody */
 	while (lcy_work_take(t, &b)) {
 		lcy_yield_enter(&t->seat);
 		step[b.work](t, &b);

@@ -11,6 +11,7 @@ void lcy_yield_init(struct lcy_yield *y, unsigned cpus)
 	pthread_condattr_t attr;
 
 	memset(y, 0, sizeof(*y));
+	om_place_init(&y->place);
 	y->cpus = OM_MAX(cpus, 1u);
 	y->seat_ns = LCY_YIELD_SEAT_NS;
 	pthread_mutex_init(&y->lock, NULL);
@@ -159,12 +160,19 @@ void lcy_yield_enter(struct lcy_yield_seat *s)
 {
 	struct lcy_yield *y = s->all;
 
-	if (s->held || lcy_yield_share(y) == LCY_YIELD_ALL)
+	if (s->held)
 		return;
+	if (lcy_yield_share(y) == LCY_YIELD_ALL) {
+		om_place_roam(&y->place, &s->stays);
+		return;
+	}
+	om_place_stay(&y->place, &s->stays); /* over the turns of others, too: each change is a call, and perhaps a way to another processor */
 	pthread_mutex_lock(&y->lock);
 	if (bound(y))
 		sit_down(s, false);
 	pthread_mutex_unlock(&y->lock);
+	if (!s->held)
+		om_place_roam(&y->place, &s->stays);
 }
 
 void lcy_yield_leave(struct lcy_yield_seat *s)
@@ -184,6 +192,8 @@ void lcy_yield_point(struct lcy_yield_seat *s)
 		lcy_yield_enter(s);
 		return;
 	}
+	if (lcy_yield_share(y) == LCY_YIELD_ALL)
+		om_place_roam(&y->place, &s->stays);
 	uint64_t now = om_now_ns();
 	if (now - s->since_ns < LCY_YIELD_PIECE_NS)
 		return;

@@ -10,6 +10,10 @@
  * milliseconds. So while somebody is served one thread moves at a time, in small pieces, and rests after each in proportion to the time
  * that it took. (Measured: doc/tiering.md.)
  *
+ * And it stays on one processor, the last of those that it may use: else it is now on this one, now on that, and whoever is woken, or whose
+ * timer has run out, finds the processor that it was on taken, behind a call into the kernel. Of two processors one is then always free of
+ * moves, and those who are served soon keep to it. Who moves at full speed goes where he likes.
+ *
  * SHARE  thousandths of the time, of one thread, that moves take together; 1000: one thread without rests. LCY_YIELD_ALL: no bound, all
  *        threads at once. Never 0, and no rest is longer than LCY_YIELD_REST_NS: what is to be moved is moved in the end.
  */
@@ -19,6 +23,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
+#include "common/om_cpus.h"
 #include "common/om_obj.h"
 
 #define LCY_YIELD_ALL UINT32_MAX
@@ -58,6 +63,7 @@ struct lcy_yield {
 	uint64_t seat_ns; /* LCY_YIELD_SEAT_NS; tests have less time */
 	uint64_t free_ns; /* the next piece may begin */
 	_Atomic uint64_t rested_ns; /* in all */
+	struct om_place place; /* from the beginning on */
 };
 
 /** `cpus` that this machine has, 1 or more. */
@@ -86,7 +92,7 @@ void lcy_yield_charge(struct lcy_yield *y, uint64_t took_ns);
 /* A thread's place: one of them works at a time. Its own; all zero but `all` at first. */
 struct lcy_yield_seat {
 	struct lcy_yield *all;
-	bool held;
+	bool held, stays; /* the thread is bound to one processor */
 	uint64_t since_ns, got_ns;
 };
 /** Work begins: waits for its turn, if moves give way now. */

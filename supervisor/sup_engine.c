@@ -185,6 +185,7 @@ int sup_engine_open(const struct om_conf *conf, const char *const *adopt, const 
 	    sup_owners_new(&e->owners) < 0)
 		goto fail;
 	e->adopt = adopt;
+	om_place_init(&e->place);
 	err = sup_asks_new(&e->asks);
 	if (err == 0)
 		err = sup_rooms_new(&e->rooms);

@@ -440,6 +440,30 @@ static void run_batch(struct sup_batch *b)
 	atomic_fetch_add(&b->t->e->stat_committed, b->n);
 }
 
+/* Nobody waits for any of it. */
+static bool can_wait(const struct sup_batch *b)
+{
+	for (const struct sup_op *op = b->ops; op; op = op->next)
+		if (urgent(op))
+			return false;
+	return true;
+}
+
+/*
+ * While clients are served, what is for moves alone is committed on the processor on which they are copied, so that another one is free of
+ * them. For that batch only: what comes next may be a put, which waits behind no move.
+ */
+static void run_in_place(struct sup_batch *b)
+{
+	const struct om_place *place = &b->t->e->place;
+	bool bound = false;
+
+	if (atomic_load(&b->t->e->gently) && can_wait(b))
+		om_place_stay(place, &bound);
+	run_batch(b);
+	om_place_roam(place, &bound);
+}
+
 void *sup_commit_main(void *arg)
 {
 	struct sup_tier *t = arg;
@@ -449,7 +473,7 @@ void *sup_commit_main(void *arg)
 	while (take_batch(t, &b)) {
 		struct sup_mail *mail = sup_mail_new(SUP_MAIL_OPS); /* before anything is committed that could not be answered */
 		(void)pthread_rwlock_rdlock(&t->e->cats); /* other tiers' catalogs are read, too */
-		run_batch(&b);
+		run_in_place(&b);
 		(void)pthread_rwlock_unlock(&t->e->cats);
 		mail->ops = b.ops;
 		sup_mail_post(t->e, mail);

@@ -19,6 +19,7 @@
 
 #include <fcntl.h>
 
+#include "common/om_cpus.h"
 #include "common/om_ring.h"
 #include "index/cat/idx_cat_list.h"
 #include "index/idx_genw.h"
@@ -225,6 +226,8 @@ struct sup_engine {
 	struct sup_rooms *rooms;
 	_Atomic uint32_t room_wait_ms, rooms_max, full_ppm; /* of the configuration; main loop writes */
 	_Atomic unsigned n_moves, n_copying; /* of them those that are SUP_MOVE_OPEN; changed by the publisher; committers read them */
+	_Atomic bool gently;	  /* the same: clients are served, says the lifecycle process with each move */
+	struct om_place place;	  /* where what is for moves alone is committed meanwhile */
 	bool stale_asked; /* leftovers of a crash are being looked up; until then no move begins */
 	uint64_t n_ops; /* under way, waiting included */
 	struct sup_watch *watch; /* recent changes */

@@ -151,6 +151,7 @@ bool sup_move_take_begin(struct sup_msg *c, const void *msg, size_t len)
 
 	if (!shape_ok(m, len))
 		return sup_msg_broken(c, "bad MOVE_BEGIN");
+	atomic_store(&e->gently, m->gently != 0);
 	idx_key_make(sup_engine_secret(e), m + 1, m->uri_len, &ikey);
 	if (!e->fill_done) { /* where it lies is not known yet */
 		sup_msg_answer(c, m->hdr.req, -OBJM_STATUS_TRY_AGAIN);
@@ -203,6 +204,7 @@ bool sup_move_take_commit(struct sup_msg *c, const void *msg, size_t len)
 
 	if (!shape_ok(m, len))
 		return sup_msg_broken(c, "bad MOVE_COMMIT");
+	atomic_store(&e->gently, m->gently != 0);
 	struct sup_move *move = move_of(c, m);
 	if (!move)
 		return sup_msg_broken(c, "MOVE_COMMIT without its MOVE_BEGIN");

@@ -27,6 +27,9 @@ reads() {
 }
 no_more_reads() { kill "$READER"; wait "$READER" || true; READER=; }
 
+# How many of the lifecycle process's threads are bound to one processor.
+bound_threads() { grep -h '^Cpus_allowed_list:' /proc/"$(lifecycle_pid)"/task/*/status | grep -c -E ':[[:space:]]*[0-9]+$' || true; }
+
 @test "a drain under steady reads gives way, and ends; with nobody to serve there is no bound" {
 	SHARE=0.01
 	tiers_conf "interval_secs: 3600, hotness_decay_secs: 3600"
@@ -42,6 +45,10 @@ no_more_reads() { kill "$READER"; wait "$READER" || true; READER=; }
 	wait_until 20 serving
 	objmctl tier drain fast >/dev/null
 	off() { [ "$(objects_on fast)" = 0 ] && [ "$(objects_on slow)" = 41 ]; }
+	if [ "$(nproc)" -gt 1 ]; then
+		one_processor() { [ "$(bound_threads)" -gt 0 ]; }
+		wait_until 20 one_processor
+	fi
 	wait_until 40 off
 	serving
 	[ "$(yield_of rested_ms)" -gt "$rested" ]

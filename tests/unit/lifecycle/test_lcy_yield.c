@@ -200,6 +200,62 @@ static void test_one_at_a_time(void **state)
 		assert_true(y.rested_ns > worked / 4);
 }
 
+struct visit {
+	struct lcy_yield_seat seat;
+	int serving, later, idle; /* processors that the thread might use: with the seat, with the seat at full speed, at the next turn */
+	bool last;
+};
+
+static int processors(bool *ret_last)
+{
+	cpu_set_t set;
+
+	assert_int_equal(sched_getaffinity(0, sizeof(set), &set), 0);
+	*ret_last = CPU_EQUAL(&set, &y.place.one);
+	return CPU_COUNT(&set);
+}
+
+static void *visit(void *arg)
+{
+	struct visit *v = arg;
+	bool last;
+
+	lcy_yield_enter(&v->seat);
+	v->serving = processors(&v->last);
+	lcy_yield_conf(&y, 1); /* in the middle of its work */
+	lcy_yield_point(&v->seat);
+	v->later = processors(&last);
+	lcy_yield_leave(&v->seat);
+	lcy_yield_conf(&y, 0.25);
+	lcy_yield_turn(&y, 0, 2 * LCY_YIELD_FEW, false);
+	lcy_yield_enter(&v->seat);
+	lcy_yield_leave(&v->seat);
+	lcy_yield_conf(&y, 1); /* between two pieces of work */
+	lcy_yield_enter(&v->seat);
+	v->idle = processors(&last);
+	return NULL;
+}
+
+/* One processor while somebody is served, all of them else. */
+static void test_one_processor(void **state)
+{
+	struct visit v = { .seat.all = &y };
+	pthread_t thread;
+	bool last;
+	int all = processors(&last);
+
+	(void)state;
+	assert_int_equal(CPU_COUNT(&y.place.one), all > 1);
+	lcy_yield_conf(&y, 0.25);
+	lcy_yield_turn(&y, 0, LCY_YIELD_FEW, false);
+	assert_int_equal(pthread_create(&thread, NULL, visit, &v), 0);
+	assert_int_equal(pthread_join(thread, NULL), 0);
+	assert_int_equal(v.serving, 1);
+	assert_int_equal(v.last, all > 1);
+	assert_int_equal(v.later, all);
+	assert_int_equal(v.idle, all);
+}
+
 static void *sit(void *arg)
 {
 	struct worker *w = arg;
@@ -279,6 +335,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_conf, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_rest, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_one_at_a_time, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_one_processor, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_room_frees, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_stop_frees, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_off_frees, setup, teardown),

@@ -12,7 +12,7 @@ int mv_verdict(struct world *x)
 void mv_send(struct world *x, uint16_t type, const struct mv *m)
 {
 	struct om_op_move o = { .hdr.type = type, .id = m->id, .size = 5, .rev = m->rev, .from = m->from, .to = m->to,
-				.kind = m->kind, .uri_len = (uint16_t)strlen(m->uri) };
+				.kind = m->kind, .gently = m->gently, .uri_len = (uint16_t)strlen(m->uri) };
 
 	put_msg(&x->l, &o, sizeof(o), m->uri, NULL, 0);
 }
@@ -34,7 +34,7 @@ int mv_finish(struct world *x, const struct mv *m)
 
 struct mv mv_of(struct world *x, const char *uri, uint64_t id, const char *from, const char *to, uint8_t kind)
 {
-	return (struct mv){ uri, id, 1, tier_no(x, from), tier_no(x, to), kind };
+	return (struct mv){ .uri = uri, .id = id, .rev = 1, .from = tier_no(x, from), .to = tier_no(x, to), .kind = kind };
 }
 
 void mv_move(struct world *x, const char *uri, uint64_t id, const char *from, const char *to, uint8_t kind)

@@ -13,6 +13,7 @@ struct mv {
 	uint64_t id;
 	uint32_t rev;
 	uint8_t from, to, kind; /* tier numbers; enum om_move_kind */
+	uint8_t gently;		/* clients are served */
 };
 
 struct mv mv_of(struct world *x, const char *uri, uint64_t id, const char *from, const char *to, uint8_t kind);

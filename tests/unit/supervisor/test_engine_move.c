@@ -1,8 +1,20 @@
 /*
  * test_engine_move.c: moves and cached copies, drops, lost files. What a restart or a rebuild makes of them: test_engine_back.c.
  */
+#include <sched.h>
+
 #include "engine_moves.h"
 #include "supervisor/sup_engine_int.h"
+
+static _Atomic unsigned to_one, to_all; /* times that a thread bound itself to one processor, and to all */
+
+/* In place of the C library's: the engine's threads are told of success, and stay where they are. */
+int sched_setaffinity(pid_t pid, size_t size, const cpu_set_t *set)
+{
+	assert_int_equal(pid, 0);
+	atomic_fetch_add(CPU_COUNT_S(size, set) == 1 ? &to_one : &to_all, 1);
+	return 0;
+}
 
 static void test_home_moves(void **state)
 {
@@ -23,6 +35,32 @@ static void test_home_moves(void **state)
 	mv_check_at(x, "/a", a, "disk", "disk");
 	assert_int_equal(del(x, "/a"), 0);
 	mv_check_none(x, "/a", a);
+}
+
+/* While clients are served, what is for moves alone is committed on one processor; what others wait for never is. */
+static void test_gently(void **state)
+{
+	struct world *x = *state;
+	unsigned two = CPU_COUNT(&x->e->place.any) > 1;
+
+	uint64_t a = put(x, "/a", "disk", 0);
+	mv_move(x, "/a", a, "disk", "slow", OM_MOVE_HOME);
+	wait_complete(x);
+	assert_int_equal(atomic_load(&to_one), 0); /* nobody is served */
+	uint64_t b = put(x, "/b", "disk", 0);
+	struct mv m = mv_of(x, "/b", b, "disk", "slow", OM_MOVE_HOME);
+	m.gently = 1;
+	assert_int_equal(mv_begin(x, &m), 0);
+	unsigned begun = atomic_load(&to_one);
+	assert_int_equal(begun, two); /* the intent */
+	uint64_t c = put(x, "/c", "disk", 0);
+	mv_check_at(x, "/c", c, "disk", "disk");
+	assert_int_equal(atomic_load(&to_one), begun);
+	assert_int_equal(mv_finish(x, &m), 0);
+	mv_check_at(x, "/b", b, "slow", "slow");
+	assert_true(atomic_load(&to_one) >= begun + two);
+	wait_complete(x);
+	WORLD_UNTIL(x, atomic_load(&to_all) == atomic_load(&to_one)); /* nobody stays there */
 }
 
 static void test_copy(void **state)
@@ -379,6 +417,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 		T(test_home_moves),
+		T(test_gently),
 		T(test_copy),
 		T(test_refused),
 		T(test_ephemeral_at_the_commit),
