@@ -251,7 +251,8 @@ struct sup_engine {
 	struct sup_removal *rm_failed;	       /* given up until the next start */
 	struct sup_removal **recover;	       /* of the last run, sorted: they wait until the catalogs have been read */
 	size_t n_recover, cap_recover;
-	struct sup_tomb *tombs; /* of the tiers that were here at the start, sorted; never changed after it */
+	/* Of the tiers that were here at the start, sorted. Never changed after it, and kept (32 bytes each) to the end: readers may be at it. */
+	struct sup_tomb *tombs;
 	size_t n_tombs, cap_tombs;
 	_Atomic bool tombs_apply; /* what they name still stands in the catalogs: who reads those leaves it out */
 	unsigned n_dead; /* changes under way that end that */

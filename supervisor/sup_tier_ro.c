@@ -63,6 +63,8 @@ void sup_tier_ro_drop(const struct sup_engine *e, const struct sup_tier *t)
 	char dir[SUP_RO_DIR_MAX];
 
 	copy_dir(e, t, dir);
+	if (access(dir, F_OK) < 0) /* as nearly always */
+		return;
 	(void)idx_cat_discard(dir); /* what stays is overwritten the next time */
 	(void)rmdir(dir);
 }

@@ -419,10 +419,10 @@ def cmd_basics(path):
     assert c.call(PING)[0].status == OK, "the connection goes on"
 
 
-def cmd_hold(path, uri):
-    """URI: begins a put, writes half, prints a line, and waits to be killed."""
+def cmd_hold(path, uri, size=1 << 20):
+    """URI [BYTES]: begins a put of so many, writes a few, prints a line, and waits to be killed."""
     c = Ext(path)
-    f, _, fd = c.begin(uri.encode(), 1 << 20)
+    f, _, fd = c.begin(uri.encode(), int(size))
     assert f.status == OK, f.text()
     os.write(fd, b"half")
     print("begun", flush=True)
