@@ -78,7 +78,7 @@ static void add(struct bench_hist *h, uint64_t before) { bench_hist_add(h, (om_n
 static void measure_index(const struct idxr *r, const struct keys *k, struct lookups *l)
 {
 	struct idx_ent ents[BLOCK];
-	int status[BLOCK];
+	uint32_t slots[BLOCK];
 	uint64_t before;
 
 	for (unsigned at = 0; at < LOOKUPS; at += BLOCK) {
@@ -102,10 +102,12 @@ static void measure_index(const struct idxr *r, const struct keys *k, struct loo
 		unsigned n = (at + LOOKUPS / 4) % LOOKUPS;
 
 		before = om_now_ns();
-		idxr_get_many(r, &k->some[n], BLOCK, status, ents, NULL);
+		for (unsigned i = 0; i < BLOCK; i++)
+			idxr_prefetch(r, &k->some[n + i]);
+		idxr_get_many(r, &k->some[n], BLOCK, ents, slots);
 		add(&l->batched, before);
 		for (unsigned i = 0; i < BLOCK; i++)
-			l->missing += status[i] != 0;
+			l->missing += slots[i] == IDXR_NO_SLOT;
 	}
 }
 

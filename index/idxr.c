@@ -136,7 +136,7 @@ int idxr_get(const struct idxr *idx, const struct idx_key *key, struct idx_ent *
 	return get(idx, key, ret_ent, ret_slot);
 }
 
-void idxr_find_many(const struct idxr *idx, const struct idx_key *keys, unsigned n, struct idx_ent *ret_ents, uint32_t *ret_slots)
+void idxr_get_many(const struct idxr *idx, const struct idx_key *keys, unsigned n, struct idx_ent *ret_ents, uint32_t *ret_slots)
 {
 	for (unsigned i = 0; i < n; i++)
 		if (get(idx, &keys[i], &ret_ents[i], &ret_slots[i]) < 0)
@@ -146,16 +146,6 @@ void idxr_find_many(const struct idxr *idx, const struct idx_key *keys, unsigned
 void idxr_prefetch(const struct idxr *idx, const struct idx_key *key)
 {
 	__builtin_prefetch(slot_at(idx, idx_key_home(key, idx->slots)), 0, 3);
-}
-
-void idxr_get_many(const struct idxr *idx, const struct idx_key *keys, unsigned n, int *ret_status,
-		   struct idx_ent *ret_ents, uint32_t *ret_slots)
-{
-	OM_ASSERT(n <= IDXR_MANY_MAX);
-	for (unsigned i = 0; i < n; i++)
-		idxr_prefetch(idx, &keys[i]);
-	for (unsigned i = 0; i < n; i++)
-		ret_status[i] = get(idx, &keys[i], &ret_ents[i], ret_slots ? &ret_slots[i] : NULL);
 }
 
 int idxr_slot(const struct idxr *idx, uint64_t n, struct idxr_slot *ret_slot)

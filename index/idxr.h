@@ -18,7 +18,7 @@
 #include "common/om_obj.h"
 #include "index/idx_key.h"
 
-#define IDXR_MANY_MAX 256u /* keys to one idxr_get_many() */
+#define IDXR_MANY_MAX 256u /* keys looked up together: more lines than that need not be under way at once */
 
 struct idxr {
 	const void *base; /* NULL: not attached */
@@ -90,22 +90,13 @@ int idxr_get(const struct idxr *idx, const struct idx_key *key, struct idx_ent *
 void idxr_prefetch(const struct idxr *idx, const struct idx_key *key);
 
 /**
- * Look up `n` keys (at most IDXR_MANY_MAX; more is a bug of the caller) with all their lines in flight at once: several
- * times faster a key than idxr_get() on a large index.
- * @param ret_status  n results as of idxr_get()
- * @param ret_ents    n entries, written where the status is 0
- * @param ret_slots   n slot numbers, written where the status is 0; may be NULL
- */
-void idxr_get_many(const struct idxr *idx, const struct idx_key *keys, unsigned n, int *ret_status,
-		   struct idx_ent *ret_ents, uint32_t *ret_slots);
-
-/**
- * Look up `n` keys whose lines are on their way (idxr_prefetch()), for whom every miss is the same.
+ * Look up `n` keys whose lines are on their way (idxr_prefetch(), all of them first): several times faster a key than idxr_get()
+ * on a large index.
  * @param ret_ents   n entries, written where something was found
- * @param ret_slots  n slot numbers; IDXR_NO_SLOT: idxr_get() would say something other than 0
+ * @param ret_slots  n slot numbers; IDXR_NO_SLOT: not found; ask idxr_get() where it matters why
  */
 #define IDXR_NO_SLOT UINT32_MAX
-void idxr_find_many(const struct idxr *idx, const struct idx_key *keys, unsigned n, struct idx_ent *ret_ents, uint32_t *ret_slots);
+void idxr_get_many(const struct idxr *idx, const struct idx_key *keys, unsigned n, struct idx_ent *ret_ents, uint32_t *ret_slots);
 
 /** True if a miss is authoritative. idxr_get() looks at this itself, and before it searches; one who asks afterwards may
  * take a miss in the unfinished index for a final one. */

@@ -1,7 +1,7 @@
 /*
  * wrk_fdcache.c: the descriptor cache (process objmapper-worker, any of its threads).
  *
- * A hash table with chains, which belongs to the loop's thread: it alone looks up, inserts, evicts, drops. So a look-up, and a
+ * A hash table with chains, which belongs to the loop's thread: it alone looks up, inserts, evicts. So a look-up, and a
  * reference that it takes or gives back, is a plain load and a plain count: with a locked instruction each, 253 of them to a message,
  * these two were a fifth of what the worker itself spends on a GET.
  * One other thread may look for files without a name (sweep): it takes entries off the list under the mutex, with a counted reference,
@@ -352,15 +352,6 @@ static void wrk_fdcache_out(struct wrk_fdcache *c, struct wrk_fde *e)
 	wrk_fdcache_unlink(c, e);
 	(void)pthread_mutex_unlock(&c->lock);
 	wrk_fde_give_up(e);
-}
-
-void wrk_fdcache_drop(struct wrk_fdcache *c, uint64_t id, uint8_t tier, uint32_t uid)
-{
-	struct wrk_fdkey key = { .id = id, .uid = uid, .tier = tier };
-	struct wrk_fde *e = wrk_fdcache_find(c, &key);
-
-	if (e)
-		wrk_fdcache_out(c, e);
 }
 
 void wrk_fdcache_shrink(struct wrk_fdcache *c, unsigned n)

@@ -75,16 +75,13 @@ bool wrk_fdcache_close(int fd);
 /** May closing the last descriptor of an object of so many bytes take long? */
 static inline bool wrk_fdcache_large(uint64_t size) { return size > 1u << 20; }
 
-/** Forget object `id` of `tier` as `uid` reads it: its entry leaves the table now, its descriptor is closed with the last reference. */
-void wrk_fdcache_drop(struct wrk_fdcache *c, uint64_t id, uint8_t tier, uint32_t uid);
-
 /** Look at up to `n` entries for those whose file has no name any more (deleted, replaced or moved), so that the space of dead
  * objects comes back. Makes system calls that may block on a network tier: I/O thread, one at a time. @return found: tidy() drops them */
 unsigned wrk_fdcache_sweep(struct wrk_fdcache *c, unsigned n);
 /** Drop what sweeps have found. The loop's thread, after each. */
 void wrk_fdcache_tidy(struct wrk_fdcache *c);
 
-/** Evict `n` (out of descriptors). */
+/** Evict `n` (out of descriptors): they leave the table now, a descriptor is closed with the last reference to it. */
 void wrk_fdcache_shrink(struct wrk_fdcache *c, unsigned n);
 
 /** Entries in the table. */

@@ -441,7 +441,6 @@ void wrk_get_many(struct wrk_req **reqs, unsigned n)
 	struct idx_key keys[IDXR_MANY_MAX];
 	struct idx_ent ents[IDXR_MANY_MAX];
 	uint32_t slots[IDXR_MANY_MAX];
-	int status[IDXR_MANY_MAX];
 	struct wrk_conn *c = reqs[0]->conn;
 	const struct wrk *w = reqs[0]->w;
 
@@ -450,12 +449,13 @@ void wrk_get_many(struct wrk_req **reqs, unsigned n)
 		struct wrk_req *r = reqs[i];
 
 		idx_key_make(w->boot.key_secret, r->uri, r->uri_len, &keys[i]);
+		idxr_prefetch(&w->idx, &keys[i]);
 		r->key = keys[i];
 		r->keyed = true;
 		r->bucket = idx_key_bucket(&r->key);
 		r->gen = idx_gen_load(w->gens, r->bucket); /* before the look-up below */
 	}
-	idxr_get_many(&w->idx, keys, n, status, ents, slots);
+	idxr_get_many(&w->idx, keys, n, ents, slots);
 	for (unsigned i = 0; i < n && c->state != WRK_CONN_DEAD; i++) { /* dead: the rest has been ended */
 		struct wrk_req *r = reqs[i];
 
@@ -465,10 +465,12 @@ void wrk_get_many(struct wrk_req **reqs, unsigned n)
 		}
 		if (!wrk_right(r, OM_RIGHT_READ, r->uri, r->uri_len))
 			continue;
-		if (status[i] == 0) {
-			r->ent = ents[i];
-			r->slot = slots[i];
+		if (slots[i] == IDXR_NO_SLOT) {
+			wrk_get_go(r, wrk_get_lookup(r)); /* why not, or found by now */
+			continue;
 		}
-		wrk_get_go(r, wrk_get_result(r, status[i]));
+		r->ent = ents[i];
+		r->slot = slots[i];
+		wrk_get_go(r, wrk_get_result(r, 0));
 	}
 }

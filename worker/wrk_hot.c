@@ -65,7 +65,7 @@ static void wrk_hot_look(const struct wrk_conn *c, unsigned n)
 
 	for (unsigned i = 0; i < n; i++)
 		wrk_hot.gen[i] = idx_gen_load(w->gens, idx_key_bucket(&wrk_hot.key[i]));
-	idxr_find_many(&w->idx, wrk_hot.key, n, wrk_hot.ent, wrk_hot.slot);
+	idxr_get_many(&w->idx, wrk_hot.key, n, wrk_hot.ent, wrk_hot.slot);
 	for (unsigned i = 0; i < n; i++) {
 		const struct idx_ent *e = &wrk_hot.ent[i];
 		bool found = wrk_hot.slot[i] != IDXR_NO_SLOT && !wrk_hot_expired(e, &now_s);

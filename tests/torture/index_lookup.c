@@ -31,7 +31,7 @@ static void measure(const struct idxr *r, uint64_t objects, const char *name)
 {
 	static struct idx_key keys[LOOKUPS];
 	struct idx_ent ents[BATCH];
-	int status[BATCH];
+	uint32_t slots[BATCH];
 	uint64_t start, x = 1, missing = 0;
 
 	for (unsigned i = 0; i < LOOKUPS; i++)
@@ -49,9 +49,11 @@ static void measure(const struct idxr *r, uint64_t objects, const char *name)
 	(void)printf(", dependent %.0f ns", ns_each(start, LOOKUPS));
 	start = om_now_ns();
 	for (unsigned i = 0; i + BATCH <= LOOKUPS; i += BATCH) {
-		idxr_get_many(r, &keys[i], BATCH, status, ents, NULL);
 		for (unsigned j = 0; j < BATCH; j++)
-			missing += status[j] != 0;
+			idxr_prefetch(r, &keys[i + j]);
+		idxr_get_many(r, &keys[i], BATCH, ents, slots);
+		for (unsigned j = 0; j < BATCH; j++)
+			missing += slots[j] == IDXR_NO_SLOT;
 	}
 	(void)printf(", batched by %d %.0f ns, missing %llu\n", BATCH, ns_each(start, LOOKUPS),
 		     (unsigned long long)missing);

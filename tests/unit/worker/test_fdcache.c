@@ -97,7 +97,7 @@ static void test_hit(void **state)
 	assert_null(wrk_fdcache_get(c, &other)); /* another uid too */
 	wrk_fdcache_put(c, a);
 	wrk_fdcache_put(c, b);
-	wrk_fdcache_drop(c, 1, 1, 7);
+	wrk_fdcache_shrink(c, 1);
 	assert_int_equal(wrk_fdcache_count(c), 0);
 	wrk_fdcache_free(c);
 	assert_false(wrk_fdcache_shareable(0));
@@ -305,7 +305,7 @@ static unsigned turn(unsigned *seed, unsigned n)
 		keep(ghost_or_add(id), id, (unsigned)rand_r(seed));
 	}
 	if (n % 64 == 0)
-		wrk_fdcache_drop(shared, id, (uint8_t)(id <= OBJECTS ? id % 3 : 0), 1);
+		wrk_fdcache_shrink(shared, 1);
 	if (n % 500 == 0)
 		wrk_fdcache_shrink(shared, 4);
 	if (n % 16 == 0)
@@ -386,7 +386,7 @@ static void test_large_evicted(void **state)
 		} else {
 			struct wrk_fde *e = wrk_fdcache_add(c, &key, fd, wrk_fdcache_large(i == 0 ? sizeof(buf) : 100));
 
-			wrk_fdcache_drop(c, key.id, key.tier, key.uid);
+			wrk_fdcache_shrink(c, 1);
 			assert_int_equal(fcntl(fd, F_GETFD), FD_CLOEXEC); /* we have a reference */
 			wrk_fdcache_put(c, e);
 		}
