@@ -254,7 +254,7 @@ static void fake_apart(struct harness *h)
 	uint64_t now = h->w.loop.now_ns;
 
 	for (struct wrk_conn *c = wrk_conn_first(h->w.conns); c; c = c->next) {
-		for (unsigned i = 0; i <= 2 * WRK_HINT_TRIAL; i++)
+		for (unsigned i = 0; i <= WRK_HINT_BEGIN + WRK_HINT_TRIAL; i++)
 			wrk_hint_read(&h->w.loop, &c->hint, c->fd, now += 1000);
 		assert_true(wrk_hint_apart(&c->hint));
 	}

@@ -151,12 +151,12 @@ static void hint_end(void)
 	(void)close(pair[1]);
 }
 
-/* Hints that help stay, those that do not go; both are looked at again. */
+/* Hints that help stay, those that do not go; both are looked at again: where neither is better soon, then later and later. */
 static void test_hint_trial(void **state)
 {
 	(void)state;
 	hint_begin();
-	reads(WRK_HINT_TRIAL, 40000, 28000);
+	reads(WRK_HINT_BEGIN, 40000, 28000);
 	assert_false(wrk_hint_apart(&hint));
 	reads(WRK_HINT_TRIAL, 40000, 28000);
 	assert_int_equal(hint.phase, WRK_HINT_TRY);
@@ -164,38 +164,67 @@ static void test_hint_trial(void **state)
 	reads(WRK_HINT_TRIAL, 40000, 28000);
 	assert_int_equal(hint.phase, WRK_HINT_ON);
 	reads(WRK_HINT_KEEP, 40000, 28000);
-	assert_int_equal(hint.phase, WRK_HINT_PLAIN); /* again from the start */
+	assert_int_equal(hint.phase, WRK_HINT_PLAIN); /* again from the start, for a moment */
 	assert_false(wrk_hint_apart(&hint));
-	reads(WRK_HINT_TRIAL, 9000, 11000);
+	reads(WRK_HINT_BLOCKS * WRK_HINT_BLOCK, 40000, 28000);
+	assert_int_equal(hint.phase, WRK_HINT_ON);
+	assert_true(wrk_hint_apart(&hint));
+	reads(WRK_HINT_KEEP, 20000, 28000);
+	for (uint32_t keep = WRK_HINT_KEEP_MIN; keep <= WRK_HINT_KEEP; keep *= 2) {
+		reads(2 * WRK_HINT_TRIAL - 1, 10000, 9600); /* better, and not by enough */
+		assert_int_equal(hint.phase, WRK_HINT_TRY);
+		reads(1, 10000, 9600);
+		assert_int_equal(hint.phase, WRK_HINT_REST);
+		assert_false(wrk_hint_apart(&hint));
+		reads(keep - 1, 10000, 9600);
+		assert_int_equal(hint.phase, WRK_HINT_REST);
+		reads(1, 10000, 9600);
+		assert_int_equal(hint.phase, WRK_HINT_PLAIN);
+	}
+	reads(WRK_HINT_TRIAL, 10000, 9000);
 	assert_int_equal(hint.phase, WRK_HINT_TRY);
-	reads(WRK_HINT_TRIAL - 1, 9000, 11000); /* not so much worse that the trial would end early */
-	assert_int_equal(hint.phase, WRK_HINT_TRY);
-	reads(1, 9000, 11000);
-	assert_int_equal(hint.phase, WRK_HINT_REST);
-	assert_false(wrk_hint_apart(&hint));
-	reads(WRK_HINT_KEEP, 9000, 11000);
-	reads(WRK_HINT_TRIAL, 10000, 9600); /* better, and not by enough */
-	reads(WRK_HINT_TRIAL, 10000, 9600);
-	assert_int_equal(hint.phase, WRK_HINT_REST);
+	reads(WRK_HINT_TRIAL, 10000, 9000);
+	assert_int_equal(hint.phase, WRK_HINT_ON);
 	hint_end();
 }
 
-/* Hints that cost much go before their trial is over, and not at the first slow read. */
+/* Hints that cost much go at once, those that cost something soon; and not because of one pause. */
 static void test_hint_vain(void **state)
 {
 	(void)state;
 	hint_begin();
-	reads(2 * WRK_HINT_TRIAL, 10000, 15000);
+	reads(WRK_HINT_BEGIN + WRK_HINT_TRIAL, 10000, 15000);
 	assert_int_equal(hint.phase, WRK_HINT_TRY);
-	reads(WRK_HINT_TRIAL / 4 - 1, 10000, 15000);
+	reads(2 * WRK_HINT_BLOCK - 1, 10000, 15000);
 	assert_true(wrk_hint_apart(&hint));
 	reads(1, 10000, 15000);
 	assert_int_equal(hint.phase, WRK_HINT_REST);
 	assert_false(wrk_hint_apart(&hint));
-	reads(WRK_HINT_KEEP + WRK_HINT_TRIAL, 10000, 8000);
+	reads(WRK_HINT_KEEP + WRK_HINT_TRIAL, 10000, 11500);
+	reads(WRK_HINT_BLOCKS * WRK_HINT_BLOCK - 1, 10000, 11500);
 	assert_int_equal(hint.phase, WRK_HINT_TRY);
-	reads(1, 10000, 30000);
-	reads(WRK_HINT_TRIAL - 1, 10000, 8000);
+	reads(1, 10000, 11500);
+	assert_int_equal(hint.phase, WRK_HINT_REST);
+	reads(WRK_HINT_KEEP_MIN + WRK_HINT_TRIAL, 10000, 7000);
+	assert_int_equal(hint.phase, WRK_HINT_TRY);
+	reads(1, 10000, 400000);
+	reads(WRK_HINT_TRIAL - 2, 10000, 7000);
+	reads(1, 10000, 400000);
+	assert_int_equal(hint.phase, WRK_HINT_ON);
+	hint_end();
+}
+
+/* The first reads of a kind still go at the pace of the other. */
+static void test_hint_settles(void **state)
+{
+	(void)state;
+	hint_begin();
+	reads(WRK_HINT_BEGIN, 38000, 0);
+	reads(100, 36000, 0);
+	reads(WRK_HINT_TRIAL - 100, 48000, 0);
+	assert_int_equal(hint.phase, WRK_HINT_TRY);
+	reads(100, 0, 49000);
+	reads(WRK_HINT_TRIAL - 100, 0, 30000);
 	assert_int_equal(hint.phase, WRK_HINT_ON);
 	hint_end();
 }
@@ -207,7 +236,7 @@ static void test_hint_slow(void **state)
 	hint_begin();
 	reads(1000, WRK_HINT_PERIOD_NS + 1, WRK_HINT_PERIOD_NS + 1);
 	assert_int_equal(hint.phase, WRK_HINT_REST);
-	reads(3 * WRK_HINT_TRIAL, 40000, 28000);
+	reads(WRK_HINT_BEGIN + 2 * WRK_HINT_TRIAL, 40000, 28000);
 	assert_int_equal(hint.phase, WRK_HINT_ON);
 	reads(1, 0, 900000000);
 	reads(10, 40000, 28000);
@@ -225,7 +254,7 @@ static void test_hint_wakes(void **state)
 
 	(void)state;
 	hint_begin();
-	reads(2 * WRK_HINT_TRIAL, 40000, 28000);
+	reads(WRK_HINT_BEGIN + WRK_HINT_TRIAL, 40000, 28000);
 	assert_true(wrk_hint_apart(&hint));
 	wrk_loop_turn(&loop, 0); /* the edge of its beginning */
 	assert_int_equal(epoll_wait(loop.epfd, loop.ev, 1, 0), 0);
@@ -248,7 +277,7 @@ static void test_hint_bound(void **state)
 	hint_begin();
 	for (size_t i = 0; i < OM_ARRAY_SIZE(many); i++) {
 		wrk_hint_init(&many[i]);
-		for (unsigned k = 0; k <= 2 * WRK_HINT_TRIAL; k++)
+		for (unsigned k = 0; k <= WRK_HINT_BEGIN + WRK_HINT_TRIAL; k++)
 			wrk_hint_read(&loop, &many[i], pair[0], now += 1000);
 		on += wrk_hint_apart(&many[i]);
 	}
@@ -266,6 +295,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_busy_poll, begin, end),
 		cmocka_unit_test_setup_teardown(test_hint_trial, begin, end),
 		cmocka_unit_test_setup_teardown(test_hint_vain, begin, end),
+		cmocka_unit_test_setup_teardown(test_hint_settles, begin, end),
 		cmocka_unit_test_setup_teardown(test_hint_slow, begin, end),
 		cmocka_unit_test_setup_teardown(test_hint_wakes, begin, end),
 		cmocka_unit_test_setup_teardown(test_hint_bound, begin, end),
