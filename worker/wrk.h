@@ -19,6 +19,7 @@ struct wrk_accept;     /* wrk_accept.h */
 struct wrk_access_set; /* wrk_access.h */
 struct wrk_watch_set;  /* wrk_watch.h */
 struct wrk_conn_set;   /* wrk_conn.h */
+struct wrk_dirs;       /* wrk_dir.h */
 struct wrk_fdcache;    /* wrk_fdcache.h */
 struct wrk_io;	       /* wrk_io.h */
 struct wrk_put_set;    /* wrk_put.h */
@@ -51,6 +52,7 @@ struct wrk {
 	struct idx_alogw alog;
 	struct wrk_ring *ring;
 	struct wrk_fdcache *fdcache;
+	struct wrk_dirs *dirs; /* NULL: none */
 	struct wrk_small *small;
 	struct wrk_io *io;
 	struct wrk_accept *accept;

@@ -19,6 +19,7 @@
 #include "worker/wrk_access.h"
 #include "worker/wrk_conn.h"
 #include "worker/wrk_ctl.h"
+#include "worker/wrk_dir.h"
 #include "worker/wrk_fdcache.h"
 #include "worker/wrk_io.h"
 #include "worker/wrk_legacy.h"
@@ -195,14 +196,17 @@ static void wrk_main_ring(struct wrk *w, struct wrk_ctl_boot *b)
 	wrk_ring_on_room(w->ring, wrk_main_room, w);
 }
 
-/* The descriptor cache leaves room under RLIMIT_NOFILE for the rest: see wrk_conn.h, Bounds. */
-static unsigned wrk_main_cache_max(const struct om_boot_limits *l)
+static uint64_t wrk_main_nofile(void)
 {
 	struct rlimit rl;
 
-	if (getrlimit(RLIMIT_NOFILE, &rl) < 0)
-		return l->max_open_fds;
-	return (unsigned)OM_MIN((rlim_t)l->max_open_fds, rl.rlim_cur / 8 * 3);
+	return getrlimit(RLIMIT_NOFILE, &rl) < 0 ? 1024 : rl.rlim_cur;
+}
+
+/* The descriptor cache leaves room under RLIMIT_NOFILE for the rest: see wrk_conn.h, Bounds. */
+static unsigned wrk_main_cache_max(const struct om_boot_limits *l)
+{
+	return (unsigned)OM_MIN((uint64_t)l->max_open_fds, wrk_main_nofile() / 8 * 3);
 }
 
 /* Everything that has threads, or that its threads use: after Landlock, before seccomp. */
@@ -216,6 +220,9 @@ static void wrk_main_parts(struct wrk *w)
 	rc = wrk_fdcache_new(wrk_main_cache_max(l), &w->fdcache);
 	if (rc < 0)
 		wrk_main_fail("descriptor cache", rc);
+	rc = wrk_dirs_new(wrk_main_nofile(), &w->dirs);
+	if (rc < 0)
+		wrk_main_fail("directories", rc);
 	rc = wrk_small_new(&w->small);
 	if (rc < 0)
 		wrk_main_fail("small objects", rc);

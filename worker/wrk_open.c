@@ -12,6 +12,7 @@
 
 #include "backend/be.h"
 #include "common/om_fault.h"
+#include "worker/wrk_dir.h"
 
 #ifndef RESOLVE_CACHED
 #define RESOLVE_CACHED 0x20 /* Linux 5.12 */
@@ -74,7 +75,7 @@ int wrk_open_now(const struct wrk *w, unsigned tier, uint64_t id, int *ret_fd)
 	if (rc < 0)
 		return rc;
 	if (t->row.type == OM_TIER_MEMORY) /* nothing to wait for but leases, and those are answered with EAGAIN */
-		return be_dir_open(t->objects_fd, id, ret_fd);
+		return wrk_dirs_open(w->dirs, t->objects_fd, tier, id, ret_fd);
 	if (no_cached)
 		return -OBJM_STATUS_WOULD_BLOCK;
 	om_obj_path(id, path);

@@ -8,6 +8,8 @@
  */
 #include "worker/wrk_out_int.h"
 
+#include <sys/syscall.h>
+
 #define WRK_OUT_SPARE_MAX (1u << 20)	/* bytes of the one buffer that is kept */
 
 void wrk_out_init(struct wrk_out *o, struct wrk_fdcache *cache)
@@ -22,7 +24,7 @@ void wrk_out_fd_drop(struct wrk_fdcache *cache, const struct wrk_out_fd *fd)
 	else if (fd->own && fd->large)
 		(void)wrk_fdcache_close(fd->fd);
 	else if (fd->own && fd->fd >= 0)
-		(void)close(fd->fd);
+		(void)syscall(SYS_close, fd->fd); /* not close(): see wrk_dir.c */
 }
 
 void wrk_out_fini(struct wrk_out *o)

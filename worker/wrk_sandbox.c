@@ -233,8 +233,14 @@ static int wrk_sandbox_rules(scmp_filter_ctx ctx)
 	/* Under a sanitizer a report may want to start its symbolizer: let it fail and report without. */
 	uint32_t worst = WRK_SANDBOX_SANITIZER ? SCMP_ACT_ERRNO(EACCES) : SCMP_ACT_KILL_PROCESS;
 
-	/* Another table of calls (x32, 32 bits): the process, not the thread alone, of which the others would wait for ever. */
-	if (seccomp_attr_set(ctx, SCMP_FLTATR_CTL_TSYNC, 1) < 0 || seccomp_attr_set(ctx, SCMP_FLTATR_CTL_OPTIMIZE, 2) < 0 ||
+	/*
+	 * By priority, not as a tree: the kernel remembers what is allowed whatever its arguments are, so that the filter itself runs
+	 * for the others alone, and of those one is called for each object.
+	 *
+	 * Another table of calls (x32, 32 bits): the process, not the thread alone, of which the others would wait for ever.
+	 */
+	if (seccomp_attr_set(ctx, SCMP_FLTATR_CTL_TSYNC, 1) < 0 || seccomp_attr_set(ctx, SCMP_FLTATR_CTL_OPTIMIZE, 1) < 0 ||
+	    seccomp_syscall_priority(ctx, SCMP_SYS(openat), 255) < 0 || seccomp_syscall_priority(ctx, SCMP_SYS(openat2), 254) < 0 ||
 	    seccomp_attr_set(ctx, SCMP_FLTATR_ACT_BADARCH, worst) < 0)
 		return -1;
 	for (size_t i = 0; i < OM_ARRAY_SIZE(wrk_sandbox_allowed); i++)
