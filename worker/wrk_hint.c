@@ -74,7 +74,7 @@ static uint32_t wrk_hint_middle(const struct wrk_hint *h)
 		unsigned below = 0;
 
 		for (unsigned k = 0; k < blocks; k++)
-			below += h->block_ns[k] < h->block_ns[i] || (h->block_ns[k] == h->block_ns[i] && k < i);
+			below += h->block_ns[k] < h->block_ns[i] || (k < i && h->block_ns[k] == h->block_ns[i]);
 		if (below == blocks / 2)
 			return h->block_ns[i];
 	}
