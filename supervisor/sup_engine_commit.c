@@ -97,12 +97,14 @@ static struct timespec after_ms(const struct timespec *began, unsigned ms)
  * Moves come in a stream, and each commit costs a sync or two of a disk, on which others are being copied, whatever is in it: while there are
  * moves alone, more of them are waited for; the longer, if there are others that are still being copied. Where none are, and all that are
  * under way are here, there is nothing to wait for: who drains a tier waits for the last ones. And while few are, intents are what the next
- * copies wait for. Under lock.
+ * copies wait for. Not while clients are served: moves have time then, and each commit is one more that requests may meet. Under lock.
  */
 static unsigned gather_ms(const struct sup_tier *t)
 {
 	unsigned moves = atomic_load(&t->e->n_moves), copying = atomic_load(&t->e->n_copying);
 
+	if (atomic_load(&t->e->gently))
+		return SUP_GATHER_MORE_MS;
 	if (t->n_intents && copying < SUP_GATHER_COPIES)
 		return copying ? SUP_GATHER_MS : 0;
 	if (copying)
