@@ -135,6 +135,13 @@ int be_measure(int root_fd, double *ret_factor) OM_MUST_USE;
  * @return 0; -OBJM_STATUS_SYSTEM, errno says why */
 int be_dir_prepare(int root_fd, int *ret_objects_fd, int *ret_staging_fd) OM_MUST_USE;
 
+/**
+ * Should a file be removed only some seconds after it could be? Where new files are made in so many directories that each of them has its
+ * turn for a second alone (ext4, be_dir_lane.c): what is removed then lies where no file is made for a minute. With fewer, what is removed
+ * in the second in which it is replaced leaves inodes that the next file gets at once.
+ */
+bool be_removes_late(int staging_fd);
+
 /* ---------------------------------------------------------------- reading */
 
 /**

@@ -6,9 +6,10 @@
  * which the file is made, and there passes over those whose file was deleted within the last minute, one after the other, from the
  * first of the group on. All files made in one directory, and their like deleted again: after some 8,000 deletions in a minute each
  * new file costs 0.8 ms of a processor under a lock, twenty times all else that it takes. So a tier has several directories to make
- * files in, in groups far apart (directories below one with the flag TOPDIR are spread; which of them share a group is tried), and each has its turn for a second: when
- * that of the first comes again, what was deleted there is no longer recent. (The supervisor, when many files go, gives them to
- * be removed only when their lane's turn is over: sup_engine_reap.c.)
+ * files in, in groups far apart (directories below one with the flag TOPDIR are spread; which of them share a group is tried), and they
+ * take turns, of a second where there are enough of them: when that of the first comes again, what was deleted there is no longer
+ * recent. What was deleted in the same second is not passed over. So where turns are longer a file is best removed at once; where
+ * they are not, when its lane's turn is over (be_removes_late(); the supervisor does it: sup_engine_reap.c).
  */
 #include "backend/be_dir.h"
 
@@ -19,7 +20,7 @@
 #include <sys/vfs.h>
 
 #define LANES_MAX 128u /* more than the kernel's minute has seconds */
-#define LANE_NS UINT64_C(1000000000)
+#define LANE_ROUND_S 64u /* after so long the first has its turn again: more than the kernel's minute */
 #define LANE_BYTES (UINT64_C(2) << 30) /* of a file system for each: some groups of inodes */
 #define LANE_INODES 2048u /* two files whose inodes are nearer were made in one place */
 #define EXT4_MAGIC 0xef53
@@ -110,13 +111,32 @@ uint32_t be_dir_lane_count(int staging_fd)
 	return n;
 }
 
+/* A turn, in seconds: so long that all lanes have had theirs in LANE_ROUND_S. */
+static uint32_t turn_s(uint32_t lanes) { return 1 + (LANE_ROUND_S - 1) / lanes; }
+
+bool be_removes_late(int staging_fd)
+{
+	uint32_t lanes = be_dir_lane_count(staging_fd);
+
+	return lanes > 0 && turn_s(lanes) == 1;
+}
+
+/* Turns change with the kernel's seconds: what is freed in the second in which a file is made can be its inode at once. */
+static uint32_t lane_now(uint32_t lanes)
+{
+	struct timespec now;
+
+	(void)clock_gettime(CLOCK_REALTIME_COARSE, &now); /* cannot fail */
+	return (uint32_t)((uint64_t)now.tv_sec / turn_s(lanes) % lanes);
+}
+
 int be_dir_lane_tmpfile(const struct be *be)
 {
 	char name[LANE_NAME_MAX];
 	int fd = -1;
 
 	if (be->lanes) {
-		lane_name((uint32_t)(om_coarse_ns() / LANE_NS % be->lanes), name);
+		lane_name(lane_now(be->lanes), name);
 		fd = lane_tmpfile(be->staging_fd, name);
 		if (fd >= 0 || errno != ENOENT)
 			return fd;

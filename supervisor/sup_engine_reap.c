@@ -45,7 +45,7 @@ static void push(struct sup_engine *e, struct sup_removal *r)
 
 /*
  * Where many objects come and go, files are removed a little later than they could be: not before the directory in which they were
- * made has had its turn (backend/be_dir_lane.c), for an inode that is given back there makes each new one dearer. Not where room is
+ * made has had its turn, for an inode that is given back there makes each new one dearer; if such a turn is short (be_removes_late()). Not where room is
  * short: of a tier that takes objects a part waits so; of one that is drained, nobody wants the room, and a disk is read without being
  * turned away for each file that goes.
  */
@@ -59,7 +59,7 @@ static bool comes_late(struct sup_engine *e, const struct sup_removal *r)
 	uint64_t second = om_coarse_ns() / 1000000000u;
 	const struct sup_tier *t = r->tier;
 
-	if (t->is_volatile || r->kind != SUP_RM_PENDING)
+	if (t->is_volatile || r->kind != SUP_RM_PENDING || !(atomic_load(&t->late) || atomic_load(&t->draining)))
 		return false;
 	if (second != e->late_second) {
 		e->late_before = second == e->late_second + 1 ? e->late_now : 0;

@@ -64,6 +64,7 @@ struct sup_tier {
 	uint32_t caps;
 	_Atomic double measured; /* how slow it is beside memory; 0: not measured (configured, memory, or no room to) */
 	int rootfd, objectsfd, stagingfd;
+	_Atomic bool late; /* many removals wait for their time: be_removes_late() */
 	struct be be; /* memory tier: publisher; its small files are unlinked here */
 	struct idx_cat *_Atomic cat; /* NULL: absent. Used under e->cats, but by the publisher, which only asks whether it is there */
 	_Atomic uint64_t capacity_bytes; /* written under live_lock */

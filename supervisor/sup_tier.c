@@ -402,6 +402,7 @@ static bool open_all(struct sup_engine *e, struct sup_tier *t)
 		return absent(t, "cannot open objects/ and staging/, or make them", strerror(errno));
 	if (t->is_volatile && be_dir_init(&t->be, t->objectsfd, t->stagingfd, probe.caps, 0) < 0)
 		return absent(t, "cannot open its directories", strerror(errno));
+	atomic_store(&t->late, be_removes_late(t->stagingfd));
 	t->no = id.number;
 	t->caps = probe.caps;
 	double factor = 0;

@@ -170,9 +170,27 @@ static void ext4_alone(void **state)
 	unmake(&f);
 }
 
+/* Removals wait where there are so many lanes that a turn is a second, and nowhere else. */
+static void removes_late(void **state)
+{
+	char name[16];
+	struct fix f;
+
+	(void)state;
+	make(&f, "/dev/shm"); /* what the file system is does not count here, only which directories there are */
+	for (unsigned i = 0; i < 64; i++) {
+		assert_false(be_removes_late(f.fd));
+		(void)snprintf(name, sizeof(name), "l%03u", i);
+		assert_int_equal(mkdirat(f.fd, name, 0700), 0);
+	}
+	assert_true(be_removes_late(f.fd));
+	unmake(&f);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(removes_late),
 		cmocka_unit_test(made_and_counted),
 		cmocka_unit_test(apart),
 		cmocka_unit_test(files_are_made_there),

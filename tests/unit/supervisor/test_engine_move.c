@@ -180,6 +180,8 @@ static void test_back_at_once(void **state)
 
 	atomic_store(&x->e->late_ns, UINT64_C(3600) * 1000000000u);
 	atomic_store(&x->e->late_from, 0);
+	for (unsigned i = 0; i < x->e->n_tiers; i++)
+		atomic_store(&x->e->tiers[i].late, true);
 	assert_int_equal(del(x, "/first"), 0);
 	mv_move(x, "/a", a, "disk", "slow", OM_MOVE_HOME);
 	mv_move(x, "/b", b, "disk", "slow", OM_MOVE_HOME);
@@ -214,6 +216,8 @@ static void test_drained_later(void **state)
 
 	atomic_store(&x->e->late_ns, UINT64_C(3600) * 1000000000u);
 	atomic_store(&x->e->late_from, 0);
+	for (unsigned i = 0; i < x->e->n_tiers; i++)
+		atomic_store(&x->e->tiers[i].late, true);
 	uint64_t capacity = atomic_exchange(&disk->capacity_bytes, 4096);
 	mv_move(x, "/a", a, "disk", "slow", OM_MOVE_HOME);
 	mv_wait_file_gone(x, "disk", a);

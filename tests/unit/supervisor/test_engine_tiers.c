@@ -270,6 +270,8 @@ static void test_forgotten_while_others_wait(void **state)
 
 	atomic_store(&x->e->late_ns, UINT64_C(3600) * 1000000000u);
 	atomic_store(&x->e->late_from, 0);
+	for (unsigned i = 0; i < x->e->n_tiers; i++)
+		atomic_store(&x->e->tiers[i].late, true);
 	for (unsigned i = 0; i < 5; i++) {
 		(void)snprintf(uri, sizeof(uri), "/l/%u", i);
 		id[i] = put(x, uri, i % 2 ? "slow" : "disk", 0);
