@@ -22,7 +22,7 @@
 	X(STORAGE, 0x11, 0x11, "storage error", "read the daemon's log; check the tier's disk") \
 	X(OUT_OF_MEMORY, 0x12, 0x12, "out of memory", "give the daemon more memory or lower its limits") \
 	X(TIMEOUT, 0x13, 0x13, "timed out", "try again; read the daemon's log if it stays") \
-	X(UNAVAILABLE, 0x14, 0x14, "not available now", "a tier is absent or being rebuilt, or the daemon is going down; try again") \
+	X(UNAVAILABLE, 0x14, 0x14, "not available now", "try again once the tier is there (objmctl tier list) and the daemon is up") \
 	X(PROTO_ERROR, 0x20, 0x20, "protocol error", "the peer does not speak this protocol") \
 	X(PROTO_VERSION, 0x21, 0x21, "protocol version not supported", "use version 1 or 2") \
 	X(PROTO_CAPABILITY, 0x22, 0x22, "capability was not negotiated", "ask for it in HELLO") \
