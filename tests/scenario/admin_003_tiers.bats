@@ -20,7 +20,7 @@ has() { [ "$(tier "$1" objects)" = "$2" ]; }
 	objmctl doctor | grep -q "^error *tier disk: /proc/nowhere"
 }
 
-@test "tier list says what is known; a catalog on FUSE is refused by name" {
+@test "tier list says what is known" {
 	write_conf
 	daemon_start
 	[ "$(tier disk draining)" = False ]
@@ -31,23 +31,6 @@ has() { [ "$(tier "$1" objects)" = "$2" ]; }
 	[ "$(tier memory roles)" = '["ephemeral", "cache"]' ]
 	objmctl tier list | grep -q BOUND
 	daemon_stop
-	[ "$(id -u)" = 0 ] || skip "mounting needs root"
-	[ -x "$BUILD/tests/unit/backend/plainfs" ] || skip "plainfs was not built (libfuse3-dev)"
-	[ -c /dev/fuse ] || skip "no /dev/fuse"
-	mkdir "$T/below" "$T/odd"
-	"$BUILD/tests/unit/backend/plainfs" "$T/below" "$T/odd" 3>&- 4>&- &
-	fuse=$!
-	wait_until 5 mountpoint -q "$T/odd"
-	mkdir "$T/odd/disk"
-	chown "$TEST_UID:$TEST_UID" "$T/odd" "$T/odd/disk"
-	rm -rf "$T/run/state" "$M"/.objmapper-tier # an installation that does not know the tier yet
-	DISK=$T/odd/disk write_conf
-	daemon_start
-	[ "$(tier disk state)" = absent ]
-	grep -q "tier disk.*lie on FUSE.*index_path" "$LOG"
-	daemon_stop
-	umount "$T/odd" || umount -l "$T/odd"
-	wait "$fuse" || true
 }
 
 @test "drain: objects move off, new ones go elsewhere, a restart goes on with it, --stop ends it" {
