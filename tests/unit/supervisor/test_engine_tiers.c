@@ -243,6 +243,9 @@ static void killed_reader(const char *dir)
 	int fds[2], status;
 	char c;
 
+#ifdef __SANITIZE_THREAD__
+	return; /* its addresses have no room for the catalog's map a second time, in the child */
+#endif
 	assert_int_equal(pipe(fds), 0);
 	pid_t pid = fork();
 	if (pid == 0) {
