@@ -108,6 +108,7 @@ static void take_over(struct sup_tier *t, struct sup_tier *n)
 	t->objectsfd = om_take_fd(&n->objectsfd);
 	t->stagingfd = om_take_fd(&n->stagingfd);
 	t->caps = n->caps;
+	atomic_store(&t->late, atomic_load(&n->late));
 	t->measured = n->measured;
 	t->own_fs = n->own_fs;
 	t->base_bytes = n->base_bytes;

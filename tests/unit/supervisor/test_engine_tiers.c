@@ -86,17 +86,20 @@ static void test_comes_and_goes_at_once(void **state)
 	struct world *x = *state;
 	char away[192];
 	uint64_t id[N];
+	bool late = atomic_load(&tier_of(x, "disk")->late);
 
 	for (unsigned i = 0; i < N; i++)
 		id[i] = put(x, name(i), "disk", 0);
 	for (unsigned round = 0; round < 3; round++) {
 		world_tier_away(x, "disk", away);
 		world_wait_state(x, "disk", OM_TIERS_ABSENT);
+		atomic_store(&tier_of(x, "disk")->late, !late); /* as if it had lain on another filesystem */
 		world_tier_back(x, "disk", away);
 		for (int i = 0; i < 30000 && round < 2 && atomic_load(&tier_of(x, "disk")->phase) == SUP_PHASE_ABSENT; i++)
 			(void)usleep(200); /* it has begun to come */
 	}
 	world_wait_state(x, "disk", OM_TIERS_READY);
+	assert_int_equal(atomic_load(&tier_of(x, "disk")->late), late);
 	wait_complete(x);
 	for (unsigned i = 0; i < N; i++)
 		mv_check_at(x, name(i), id[i], "disk", "disk");
