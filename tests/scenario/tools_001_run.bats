@@ -39,8 +39,13 @@ teardown() {
 	[ -z "$(tr -d '\0' <"/proc/$pid/cmdline" 2>/dev/null)" ]
 	"$COPY/tools/run" stop
 	fails 1 "not running" "$COPY/tools/run" status
+	# One that cannot start is not waited for.
+	rm -f "$COPY/run/objmapper.sock"
+	mkdir "$COPY/run/objmapper.sock"
+	fails 1 "ended while it started" "$COPY/tools/run"
+	rmdir "$COPY/run/objmapper.sock"
 	# The tour of README.md, as it stands.
-	"$COPY/tools/run" >/dev/null 2>&1 3>&-
+	"$COPY/tools/run" >"$T/out" 2>&1 3>&- || { cat "$T/out"; false; }
 	python3 "$LIB/commands.py" run "$ROOT/README.md" >"$T/tour"
 	grep -q 'objm put /logo' "$T/tour"
 	(cd "$COPY" && bash -e -x "$T/tour" >"$T/out" 2>&1 3>&-) || { tail -n 20 "$T/out"; false; }
