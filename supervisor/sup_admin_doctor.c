@@ -106,7 +106,7 @@ static void check_tier(struct doctor *d, const struct sup_engine_tier_stat *t, c
 	if (memory && b && b->allow_swap && swap_on())
 		find(d, WARN, what, "mount the tmpfs with noswap, or switch swap off", "swap is on: ephemeral bytes may reach a disk (allow_swap)");
 	if (b) {
-		char buf[4200];
+		char buf[OM_CONF_DIR_MAX];
 		const char *dir = om_conf_catalog_dir(d->call->sup->conf->state_dir, b, buf, sizeof(buf)), *fs = om_fs_remote(dir);
 		find(d, fs ? BAD : GOOD, what, "leave index_path out: the catalog then lies below state_dir", "its catalog lies in %s%s%s",
 		     dir, fs ? ", on " : "", fs ? fs : "");

@@ -181,7 +181,7 @@ void sup_tier_catalog_size(struct sup_tier *t);
 uint64_t sup_tier_unaccounted(const struct sup_tier *t, uint64_t used);
 
 /* sup_tier_ro.c: is its filesystem read-only, by what it says (costs nothing) or by trying? Copy its catalog to state_dir (ret_dir), or say why not; such a copy goes. Blocks on disks. */
-#define SUP_RO_DIR_MAX 4200u
+#define SUP_RO_DIR_MAX OM_CONF_DIR_MAX
 bool sup_tier_ro_said(int rootfd);
 bool sup_tier_ro_tried(int rootfd);
 bool sup_tier_ro_catalog(const struct sup_engine *e, const struct sup_tier *t, char ret_dir[static SUP_RO_DIR_MAX], char *why, size_t cap);

@@ -160,7 +160,7 @@ static void check_socket(struct flight *f, const char *key, const char *path)
 
 static void check_catalog(struct flight *f, const struct om_conf_backend *b, const struct idx_state_tier *id)
 {
-	char buf[4200];
+	char buf[OM_CONF_DIR_MAX];
 	struct idx_cat_params p = { .dir = om_conf_catalog_dir(f->conf->state_dir, b, buf, sizeof(buf)), .tier = id->number, .flags = IDX_CAT_READONLY | (f->served ? IDX_CAT_NOCHECK : 0u) };
 	struct idx_cat_totals totals;
 	struct idx_cat_snap *snap;

@@ -232,10 +232,12 @@ int om_conf_resolve_ids(struct om_conf *conf, uint32_t self_uid, struct om_conf_
 uint32_t om_conf_max_workers(const struct om_conf *conf, unsigned cpus);
 /** How slow a tier is: its perf_factor, or for `auto` the usual one of its type. */
 double om_conf_perf_factor(const struct om_conf_backend *tier);
+#define OM_CONF_DIR_MAX 4200u /* a path of the configuration, which has at most 4,000 bytes, and a tier's id below it */
 /**
  * The directory of a tier's catalog: its index_path; where that was left out and the tier lies on a network filesystem, whatever its type
  * (om_fs_remote()), its id below state_dir. Looks at the tier's path, so it blocks as that filesystem does: not in a loop.
- * @return index_path, or `buf`
+ * @param cap  OM_CONF_DIR_MAX is enough
+ * @return index_path, or `buf`; lives as long as the shorter of them
  */
 const char *om_conf_catalog_dir(const char *state_dir, const struct om_conf_backend *tier, char *buf, size_t cap);
 /** The tier of that id, or of that name as written; NULL: none. */

@@ -30,6 +30,16 @@ odd_conf() {
 	sed -i "s|{name: disk, type: ssd, path: $DISK, capacity: [^}]*}|{name: disk, type: ssd, path: $DISK, capacity: 1G, index_path: $T/run/index}|" "$CONF"
 }
 
+# A FUSE filesystem in odd/, its files in below/; else the test is skipped.
+plainfs_mounted() {
+	[ -x "$BUILD/tests/unit/backend/plainfs" ] || skip "plainfs was not built (libfuse3-dev)"
+	[ -c /dev/fuse ] || skip "no /dev/fuse"
+	mkdir "$T/below"
+	"$BUILD/tests/unit/backend/plainfs" "$T/below" "$T/odd" 3>&- 4>&- &
+	FUSE_PID=$!
+	wait_until 5 mountpoint -q "$T/odd"
+}
+
 files_in() { find "$1" -type f 2>/dev/null | wc -l; }
 
 round_trip() {
@@ -66,12 +76,7 @@ round_trip() {
 }
 
 @test "no nameless files, no attributes, no leases: temporary names and side files" {
-	[ -x "$BUILD/tests/unit/backend/plainfs" ] || skip "plainfs was not built (libfuse3-dev)"
-	[ -c /dev/fuse ] || skip "no /dev/fuse"
-	mkdir "$T/below"
-	"$BUILD/tests/unit/backend/plainfs" "$T/below" "$T/odd" 3>&- 4>&- &
-	FUSE_PID=$!
-	wait_until 5 mountpoint -q "$T/odd"
+	plainfs_mounted
 	odd_conf
 	daemon_start
 	grep -q "temporary names" "$LOG"
@@ -96,12 +101,7 @@ round_trip() {
 }
 
 @test "a tier on FUSE: its catalog lies in state_dir, whatever its type; elsewhere on FUSE it is refused" {
-	[ -x "$BUILD/tests/unit/backend/plainfs" ] || skip "plainfs was not built (libfuse3-dev)"
-	[ -c /dev/fuse ] || skip "no /dev/fuse"
-	mkdir "$T/below"
-	"$BUILD/tests/unit/backend/plainfs" "$T/below" "$T/odd" 3>&- 4>&- &
-	FUSE_PID=$!
-	wait_until 5 mountpoint -q "$T/odd"
+	plainfs_mounted
 	odd_conf
 	sed -i "s|, index_path: $T/run/index||" "$CONF"
 	daemon_start

@@ -137,7 +137,7 @@ static void test_stale(void **state)
 	away(0, A);
 }
 
-/* One place, two directories: who has it keeps it while it is asked for now and then. */
+/* One place, two directories: who has it keeps it as long as it is asked for at least once in WRK_DIR_PATIENCE times. */
 static void test_patience(void **state)
 {
 	struct wrk_dirs *d = dirs_of(WRK_DIR_NOFILE_PART);
