@@ -3,7 +3,7 @@
  *
  * Linked by objmapper-worker only; loop thread only. What may block runs on the I/O pool (wrk_io.h), what changes the store
  * goes over the ring (wrk_ring.h). The order of the steps is that of doc/architecture.md, "PUT, so that nobody ever sees half
- * an object"; every fault point put.* is here or in wrk_put_commit.c.
+ * an object"; the fault points put.* lie between them.
  *
  * OWNERSHIP  a session belongs to a struct wrk_put_owner, a member of a connection. wrk_put_owner_close() ends all of its
  *            sessions: no callback comes after it, a reservation is given back, a file without a name vanishes.

@@ -5,16 +5,6 @@
 #include "common/om_counter.h"
 #include "worker/wrk_put_int.h"
 
-void wrk_put_inline_drop(struct wrk_put *p)
-{
-	if (!p->buf)
-		return;
-	p->set->inline_bytes -= p->len;
-	p->user->inline_bytes -= p->len;
-	free(p->buf);
-	p->buf = NULL;
-}
-
 static void inline_done(struct wrk_io_job *job);
 
 static int write_all(int fd, const char *buf, uint64_t len)

@@ -1,16 +1,22 @@
 /*
  * wrk_put_int.h: what the files of the put sessions share. Others include wrk_put.h.
  *
- * wrk_put.c         sessions, owners, begin, answers
- * wrk_put_inline.c  bytes that come in the request
- * wrk_put_make.c    the files of small ones, several to a job
- * wrk_put_set.c     the table of sessions, the tiers
- * wrk_put_tier.c    which tier takes it; users and their bounds
- * wrk_put_room.c    room that the supervisor promises
- * wrk_put_commit.c  freeze, prepare, commit
- * wrk_put_batch.c   link and sync, a batch of a tier at a time
- * wrk_put_pace.c    when the next batch begins
- * wrk_put_watch.c   open sessions that take more than they may
+ * Each file calls only those below it:
+ *
+ * wrk_put_set.c      the table of sessions, the tiers: made and freed
+ * wrk_put_inline.c   bytes that come in the request
+ * wrk_put.c          what clients ask: begin, commit, abort; answers
+ * wrk_put_make.c     the files of small ones, several to a job
+ * wrk_put_watch.c    open sessions that take more than they may
+ * wrk_put_freeze.c   the commit begins: freeze, PREPARE
+ * wrk_put_batch.c    link and sync, a batch of a tier at a time
+ * wrk_put_commit.c   COMMIT
+ * wrk_put_room.c     room that the supervisor promises
+ * wrk_put_tier.c     which tier takes it
+ * wrk_put_verdict.c  what a refusal says
+ * wrk_put_session.c  a session: made, its steps, its end
+ * wrk_put_hold.c     what it holds, and gives back
+ * wrk_put_pace.c     when the next batch begins
  *
  * All in the loop, but for the run functions of jobs (named ..._run), which touch the session that they were given, its
  * tier's struct be, and nothing else.
@@ -187,6 +193,9 @@ struct wrk_put {
 };
 
 /* wrk_put.c */
+void wrk_put_answer_all(void *set); /* the task at the end of a turn */
+
+/* wrk_put_session.c */
 void wrk_put_end(struct wrk_put *p); /* the last of a session: frees everything */
 void wrk_put_release(struct wrk_put *p); /* gives back its place in the table and in the bounds of its user */
 void wrk_put_answer(struct wrk_put *p, int status); /* queue the answer; the session ends, or opens again, with it */
@@ -197,20 +206,17 @@ int wrk_put_refuse(struct wrk_put_set *s, int status, const char **ret_text);
 void wrk_put_begin_run(struct wrk_io_job *job); /* makes the file: p->status, p->err, p->file */
 bool wrk_put_other_tier(int status);		/* a failure for which another tier may be better */
 const char *wrk_put_text(struct wrk_put *p);	/* p->why, made of p->step and p->err when it is empty */
-void wrk_put_answer_all(void *set); /* the task at the end of a turn */
 void wrk_put_detach(struct wrk_put *p); /* its owner lets go of it: it goes on by itself */
 void wrk_put_queue_init(struct wrk_put_queue *q);
 void wrk_put_queue_add(struct wrk_put_queue *q, struct wrk_put *p);
 struct wrk_put *wrk_put_queue_take(struct wrk_put_queue *q);
 /** Run a step now (memory tiers, little work) or on the I/O pool; then done() either way. */
 void wrk_put_work(struct wrk_put *p, uint64_t bytes, void (*run)(struct wrk_io_job *), void (*done)(struct wrk_io_job *));
+void wrk_put_later(struct wrk_put *p, uint64_t ns, void (*again)(struct wrk_put *)); /* its next step, after so long */
 static inline struct wrk_put *wrk_put_of_job(struct wrk_io_job *job)
 {
 	return (struct wrk_put *)((char *)job - offsetof(struct wrk_put, job));
 }
-
-/* wrk_put_inline.c */
-void wrk_put_inline_drop(struct wrk_put *p); /* the payload is not needed any more; fine without one */
 
 /* wrk_put_make.c */
 void wrk_put_make_init(struct wrk_put_tier *t);
@@ -219,12 +225,18 @@ void wrk_put_make_add(struct wrk_put *p); /* p->job.run and .done are set: run o
 /* wrk_put_tier.c */
 /** Choose the tier for p (not one of p->tried) and account for it. @return 0; a status, p->why says more */
 int wrk_put_choose(struct wrk_put *p);
-void wrk_put_unchoose(struct wrk_put *p);
-/** The supervisor knows of p's bytes from now on, or p is over: they are no part of `hinted` any more. */
-void wrk_put_unhint(struct wrk_put *p);
 /** p goes to this tier. */
 void wrk_put_use_tier(struct wrk_put *p, struct wrk_put_tier *t);
+
+/* wrk_put_hold.c */
+void wrk_put_unchoose(struct wrk_put *p); /* its tier, and all that it holds there; fine without one */
+/** The supervisor knows of p's bytes from now on, or p is over: they are no part of `hinted` any more. */
+void wrk_put_unhint(struct wrk_put *p);
 const char *wrk_put_tier_name(const struct wrk_put *p);
+void wrk_put_room_end(struct wrk_put *p);   /* given back; fine without one */
+uint32_t wrk_put_room_no(const struct wrk_put *p); /* for its PREPARE; 0: it has none */
+void wrk_put_room_taken(struct wrk_put *p); /* its PREPARE has it */
+void wrk_put_inline_drop(struct wrk_put *p); /* the payload is not needed any more; fine without one */
 struct wrk_put_user *wrk_put_user_get(struct wrk_put_set *s, uint32_t uid); /* NULL: out of memory */
 void wrk_put_user_put(struct wrk_put_set *s, struct wrk_put_user *u);
 
@@ -233,17 +245,19 @@ void wrk_put_user_put(struct wrk_put_set *s, struct wrk_put_user *u);
  * is answered. Not to be called from inside the call that makes p known. */
 void wrk_put_room(struct wrk_put *p, int status, void (*go)(struct wrk_put *));
 void wrk_put_room_grow(struct wrk_put *p, uint64_t bytes); /* it takes so many now */
-void wrk_put_room_end(struct wrk_put *p);   /* given back; fine without one */
-uint32_t wrk_put_room_no(const struct wrk_put *p); /* for its PREPARE; 0: it has none */
-void wrk_put_room_taken(struct wrk_put *p); /* its PREPARE has it */
 
-/* wrk_put_commit.c */
-/* Was it refused because its user owns too much? Then p->why says so, and it is counted. */
+/* wrk_put_verdict.c */
+/** Was it refused because its user owns too much? Then p->why says so, and it is counted. */
 bool wrk_put_owner_limit(struct wrk_put *p, const struct om_op_verdict *v);
+void wrk_put_refused(struct wrk_put *p, const struct om_op_verdict *v); /* answers p, and says why */
+
+/* wrk_put_freeze.c */
 void wrk_put_freeze(struct wrk_put *p);	 /* the commit begins, or begins again */
 int wrk_put_freeze_now(struct wrk_put *p); /* the work of it, on the caller's thread: 0 or a status, p->err its errno */
 void wrk_put_freeze_done(struct wrk_put *p); /* loop: how it went is p->status */
-void wrk_put_submit(struct wrk_put *p);	 /* linked and durable: COMMIT */
+
+/* wrk_put_commit.c */
+void wrk_put_submit(struct wrk_put *p); /* linked and durable */
 
 /* wrk_put_batch.c */
 void wrk_put_batch_init(struct wrk_put_tier *t);

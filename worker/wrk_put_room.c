@@ -23,34 +23,6 @@ static bool small(const struct wrk_put *p)
 	return p->tier->hinted <= OM_MIN(UNASKED_MAX, row->capacity_bytes / 64); /* p's own is in it */
 }
 
-uint32_t wrk_put_room_no(const struct wrk_put *p) { return p->room_asked ? p->slot + 1 : 0; }
-
-static void forget_grow(struct wrk_put *p)
-{
-	if (p->grow_req)
-		wrk_ring_forget(p->set->w->ring, p->grow_req);
-	p->grow_req = 0;
-}
-
-void wrk_put_room_end(struct wrk_put *p)
-{
-	uint32_t no = wrk_put_room_no(p);
-
-	forget_grow(p);
-	p->room_asked = false;
-	p->room_bytes = 0;
-	if (no)
-		wrk_ring_release(p->set->w->ring, no);
-}
-
-void wrk_put_room_taken(struct wrk_put *p)
-{
-	forget_grow(p);
-	p->room_asked = false;
-	p->room_bytes = 0;
-	wrk_put_unhint(p);
-}
-
 static void ask(struct wrk_put *p);
 
 /* No tier has room now. One that can make some is waited for, once. */

@@ -1,15 +1,10 @@
 /*
- * wrk_put_tier.c: which tier takes a put, and the bounds of users. Process objmapper-worker, loop thread.
+ * wrk_put_tier.c: which tier takes a put. Process objmapper-worker, loop thread.
  *
  * What is known of a tier's room: the supervisor's row in the index header (its accounts), the filesystem's own word (at
  * most 100 ms old), and what this worker has promised to sessions that are open. The supervisor checks again at PREPARE.
  */
 #include "worker/wrk_put_int.h"
-
-const char *wrk_put_tier_name(const struct wrk_put *p)
-{
-	return p->tier ? p->set->w->tiers[p->tier->no].row.name : "?";
-}
 
 /* ---- room ---- */
 
@@ -157,55 +152,4 @@ int wrk_put_choose(struct wrk_put *p)
 			       "new");
 	}
 	return c.status;
-}
-
-void wrk_put_unhint(struct wrk_put *p)
-{
-	if (!p->in_hinted)
-		return;
-	OM_ASSERT(p->tier->hinted >= p->hint);
-	p->tier->hinted -= p->hint;
-	p->in_hinted = false;
-}
-
-void wrk_put_unchoose(struct wrk_put *p)
-{
-	if (!p->tier)
-		return;
-	wrk_put_unhint(p);
-	wrk_put_room_end(p);
-	p->tier = NULL;
-}
-
-/* ---- users ---- */
-
-static struct wrk_put_user **user_place(struct wrk_put_set *s, uint32_t uid)
-{
-	struct wrk_put_user **u = &s->users[(uid * 2654435761u) >> 24];
-
-	while (*u && (*u)->uid != uid)
-		u = &(*u)->next;
-	return u;
-}
-
-struct wrk_put_user *wrk_put_user_get(struct wrk_put_set *s, uint32_t uid)
-{
-	struct wrk_put_user **place = user_place(s, uid);
-
-	if (!*place) {
-		*place = calloc(1, sizeof(**place));
-		if (*place)
-			(*place)->uid = uid;
-	}
-	return *place;
-}
-
-void wrk_put_user_put(struct wrk_put_set *s, struct wrk_put_user *u)
-{
-	if (u->n > 0 || u->refused_until_ns > om_now_ns())
-		return; /* one that is refused stays until it is looked up after that */
-	struct wrk_put_user **place = user_place(s, u->uid);
-	OM_ASSERT(*place == u);
-	*place = u->next;
-	free(u);
 }
