@@ -12,7 +12,7 @@
 #include <sys/socket.h>
 
 #include "common/om_counter.h"
-#include "worker/wrk_conn.h"
+#include "worker/wrk_conn_set.h"
 
 #ifndef SO_PASSRIGHTS
 #define SO_PASSRIGHTS 83 /* Linux 6.16 */

@@ -1,5 +1,5 @@
 /*
- * wrk_access.c: see wrk_access.h (process objmapper-worker, loop thread). Called by wrk_conn.c at accept and after a reload.
+ * wrk_access.c: see wrk_access.h (process objmapper-worker, loop thread). Called by wrk_conn_set.c at accept and after a reload.
  */
 #include "worker/wrk_access.h"
 

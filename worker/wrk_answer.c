@@ -8,7 +8,6 @@
 #include "worker/wrk_answer_int.h"
 
 #include "common/om_counter.h"
-#include "worker/wrk_reqlog.h"
 
 #define WRK_ANSWER_HEAD_MAX 256u /* header and metadata of an OK answer of versions 1 and 2 */
 #define WRK_ANSWER_FRAME_MAX 2048u /* frame without what is variable and large */
@@ -16,7 +15,7 @@
 /* The answer cannot be queued: the peer must not wait for ever. Ends all requests of the connection, this one too. */
 void wrk_answer_lost(struct wrk_req *r)
 {
-	wrk_reqlog_line(r->conn, OM_MSG_PEER_LIMIT, "out of memory for an answer to uid %d: the connection is closed", (int)r->conn->uid);
+	wrk_conn_log(r->conn, OM_MSG_PEER_LIMIT, "out of memory for an answer to uid %d: the connection is closed", (int)r->conn->uid);
 	wrk_conn_close(r->conn);
 }
 
@@ -220,6 +219,27 @@ static bool wrk_answer_old_ok(struct wrk_req *r, uint64_t content_len, bool obje
 
 /* ---------------------------------------------------------------- both */
 
+/* In the form of a segmented response, whose peer reads no other. */
+static void wrk_answer_error_seg(struct wrk_req *r, uint8_t status, const char *text)
+{
+	struct om_proto_seg_resp resp = { .id = r->id, .status = status };
+	size_t cap = OM_PROTO_SEG_RESP_HDR + 3 + OM_PROTO_ERROR_TEXT_MAX;
+	uint8_t *p = wrk_out_room(wrk_req_out(r), cap);
+	struct om_proto_wr wr;
+
+	if (p) {
+		om_proto_wr_init(&wr, p + OM_PROTO_SEG_RESP_HDR, cap - OM_PROTO_SEG_RESP_HDR);
+		om_proto_meta_put(&wr, OM_PROTO_META_ERROR, text, strnlen(text, OM_PROTO_ERROR_TEXT_MAX));
+		OM_ASSERT(wr.err == 0);
+		resp.meta_len = (uint16_t)wr.len;
+		OM_ASSERT(om_proto_seg_resp_encode(&resp, p, cap) == (int)OM_PROTO_SEG_RESP_HDR);
+	}
+	if (!p || wrk_out_frame(wrk_req_out(r), OM_PROTO_SEG_RESP_HDR + wr.len, NULL, 0, WRK_OUT_FDS_MAX) < 0)
+		wrk_answer_lost(r);
+	else
+		wrk_req_end(r);
+}
+
 void wrk_answer_error(struct wrk_req *r, int status, const char *text)
 {
 	uint8_t *p;
@@ -246,8 +266,8 @@ void wrk_answer_error(struct wrk_req *r, int status, const char *text)
 			wrk_req_end(r);
 		return;
 	}
-	if (wrk_answer_is_seg(r)) {
-		wrk_answer_seg_error(r, om_status_old((uint8_t)-status), text);
+	if (r->mode == OM_PROTO_MODE_SEGMENTED && (r->conn->caps & OM_PROTO_CAP_SEGMENTED)) {
+		wrk_answer_error_seg(r, om_status_old((uint8_t)-status), text);
 		return;
 	}
 	p = wrk_out_room(wrk_req_out(r), OM_PROTO_ERROR_RESP_MAX);
@@ -256,6 +276,14 @@ void wrk_answer_error(struct wrk_req *r, int status, const char *text)
 		wrk_answer_lost(r);
 	else
 		wrk_req_end(r);
+}
+
+bool wrk_answer_later(struct wrk_req *r)
+{
+	if (wrk_req_wait(r))
+		return true;
+	wrk_answer_error(r, -OBJM_STATUS_OUT_OF_MEMORY, NULL);
+	return false;
 }
 
 static void wrk_answer_plain_byte(struct wrk_req *r)

@@ -13,6 +13,9 @@
 /** An error. `status` negative; `text` NULL: that of the status. Codes of the extension are mapped for older peers. */
 void wrk_answer_error(struct wrk_req *r, int status, const char *text);
 
+/** Its answer comes later: wrk_req_wait(). @return false: out of memory, and answered so */
+bool wrk_answer_later(struct wrk_req *r);
+
 /** A GET with a descriptor: r->ent says of what. Takes over what `fd` says it owns. */
 void wrk_answer_fd(struct wrk_req *r, const struct wrk_out_fd *fd);
 

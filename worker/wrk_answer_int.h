@@ -13,12 +13,4 @@ void wrk_answer_count(const struct wrk_req *r, int status);
 void wrk_answer_meta(const struct wrk_req *r, struct om_proto_wr *wr);
 #define WRK_ANSWER_META_MAX 192u
 
-/** True for a request of mode 4 whose peer negotiated it: its answer has the segmented form, an error too. */
-static inline bool wrk_answer_is_seg(const struct wrk_req *r)
-{
-	return r->mode == OM_PROTO_MODE_SEGMENTED && (r->conn->caps & OM_PROTO_CAP_SEGMENTED);
-}
-/** An error in that form; ends the request. `status` positive. */
-void wrk_answer_seg_error(struct wrk_req *r, uint8_t status, const char *text);
-
 #endif

@@ -100,23 +100,3 @@ void wrk_answer_seg(struct wrk_req *r, int fd)
 	else
 		wrk_answer_lost(r);
 }
-
-void wrk_answer_seg_error(struct wrk_req *r, uint8_t status, const char *text)
-{
-	struct om_proto_seg_resp resp = { .id = r->id, .status = status };
-	size_t cap = OM_PROTO_SEG_RESP_HDR + 3 + OM_PROTO_ERROR_TEXT_MAX;
-	uint8_t *p = wrk_out_room(wrk_req_out(r), cap);
-	struct om_proto_wr wr;
-
-	if (p) {
-		om_proto_wr_init(&wr, p + OM_PROTO_SEG_RESP_HDR, cap - OM_PROTO_SEG_RESP_HDR);
-		om_proto_meta_put(&wr, OM_PROTO_META_ERROR, text, strnlen(text, OM_PROTO_ERROR_TEXT_MAX));
-		OM_ASSERT(wr.err == 0);
-		resp.meta_len = (uint16_t)wr.len;
-		OM_ASSERT(om_proto_seg_resp_encode(&resp, p, cap) == (int)OM_PROTO_SEG_RESP_HDR);
-	}
-	if (!p || wrk_out_frame(wrk_req_out(r), OM_PROTO_SEG_RESP_HDR + wr.len, NULL, 0, WRK_OUT_FDS_MAX) < 0)
-		wrk_answer_lost(r);
-	else
-		wrk_req_end(r);
-}

@@ -177,7 +177,7 @@ static void wrk_begin_get_many(struct wrk_req *group, const struct om_proto_ext 
 	uint16_t tag;
 
 	group->left = 1; /* ours, so that the group does not end under us */
-	if (!wrk_req_wait(group))
+	if (!wrk_answer_later(group))
 		return;
 	while (n < OM_PROTO_URIS_MAX && om_proto_tlv_next(ext->tlv, ext->tlv_len, &pos, &tag, &uri) > 0) {
 		if (tag != OM_PROTO_TAG_URI || (done && done[i++]))

@@ -147,7 +147,7 @@ static void wrk_code_sample_done(struct wrk_io_job *job)
 
 bool wrk_code_sample(struct wrk_req *r, int fd, uint64_t len)
 {
-	if (!wrk_req_wait(r)) { /* answered so, and ended */
+	if (!wrk_answer_later(r)) { /* answered so, and ended */
 		(void)close(fd);
 		return true;
 	}

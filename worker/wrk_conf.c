@@ -6,7 +6,7 @@
 #include <limits.h>
 
 #include "worker/wrk_access.h"
-#include "worker/wrk_conn.h"
+#include "worker/wrk_conn_set.h"
 #include "worker/wrk_fdcache.h"
 #include "worker/wrk_reqlog.h"
 #include "worker/wrk_small.h"

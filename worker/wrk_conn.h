@@ -1,5 +1,5 @@
 /*
- * wrk_conn.h: client connections: their state, from accept to close, and what answers use of them.
+ * wrk_conn.h: a client connection: its state, from accept to close, and what those who answer use of it. Connections begin in wrk_conn_set.h.
  *
  * Linked by objmapper-worker only; loop thread only.
  *
@@ -22,6 +22,7 @@
 #ifndef WRK_CONN_H
 #define WRK_CONN_H
 
+#include "common/om_log.h"
 #include "common/proto/om_proto.h"
 #include "worker/wrk.h"
 #include "worker/wrk_flight.h"
@@ -33,6 +34,8 @@
 struct wrk_access;
 struct wrk_req;
 struct wrk_watch;
+
+#define WRK_CONN_REQS_MAX 1024u /* waiting requests of a connection, whatever it negotiated */
 
 enum wrk_conn_state { WRK_CONN_OPEN, WRK_CONN_CLOSING, WRK_CONN_DEAD };
 
@@ -99,33 +102,6 @@ struct wrk_conn {
 	bool order_wait; /* the next message must keep its order and waits for all before it */
 };
 
-struct wrk_conn_set;
-
-/** Tables for limits.connections connections. 0; -OBJM_STATUS_OUT_OF_MEMORY. */
-int wrk_conn_set_new(struct wrk *w, struct wrk_conn_set **ret) OM_MUST_USE;
-/** Other limits from now on; connections that are beyond them stay. */
-void wrk_conn_limits(struct wrk_conn_set *s, const struct om_boot_limits *l);
-/** Close all and free. */
-void wrk_conn_set_free(struct wrk_conn_set *s);
-unsigned wrk_conn_count(const struct wrk_conn_set *s);
-/** True while it holds as many as its descriptors allow (a quarter of RLIMIT_NOFILE): accepting is left to other workers. */
-bool wrk_conn_full(const struct wrk_conn_set *s);
-/** The list of all, by `next` (tests). */
-struct wrk_conn *wrk_conn_first(const struct wrk_conn_set *s);
-
-/**
- * Take over a connected, non-blocking socket (always: it is closed on failure).
- * @return the connection; NULL: refused at a limit (counted and logged) or out of memory
- */
-struct wrk_conn *wrk_conn_new(struct wrk *w, int fd, enum om_listen_kind kind, bool fd_cleanup);
-
-/** Begin to drain: say CLOSE(3) to version 2 peers, close those who owe and are owed nothing. */
-void wrk_conn_drain(struct wrk_conn_set *s);
-/** Other rules are in force (wrk_access_load): every connection's rights are found again. */
-void wrk_conn_access(struct wrk_conn_set *s);
-/** The ring has room again, or the like: connections that were held go on. */
-void wrk_conn_wake_all(struct wrk_conn_set *s);
-
 /* ---- for those who answer */
 
 /** Close now, dropping what is queued. The structure stays valid until the end of the turn. */
@@ -135,6 +111,15 @@ void wrk_conn_close(struct wrk_conn *c);
 void wrk_conn_bad(struct wrk_conn *c, const char *why);
 /** Something was queued in c->out, or a request ended: flush, and go on with the input, at the end of this turn. */
 void wrk_conn_touch(struct wrk_conn *c);
+
+/** What a line of the log about this client is about. Borrowed from it. */
+struct om_log_about wrk_conn_about(const struct wrk_conn *c);
+/** A line about this client. */
+#define wrk_conn_log(conn, id, ...) \
+	do { \
+		struct om_log_about about_ = wrk_conn_about(conn); \
+		om_log_about(id, &about_, __VA_ARGS__); \
+	} while (0)
 
 /** Descriptors to one message of the extension: what the peer takes, within this connection's share. */
 unsigned wrk_conn_max_fds(const struct wrk_conn *c);

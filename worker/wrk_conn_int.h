@@ -1,6 +1,10 @@
 /*
- * wrk_conn_int.h: what the files of connections share: wrk_conn.c (life), _rx.c (reading), _tx.c (sending, time), _bound.c (how much it may
- * take), _end.c (what those who answer tell it). Nobody else includes it. The last two call none of the others.
+ * wrk_conn_int.h: what the files of connections share. Each calls only those below it:
+ *
+ * wrk_conn_set.c  life, from accept to close
+ * wrk_conn_rx.c   reading
+ * wrk_conn_tx.c   sending, time
+ * wrk_conn.c      how much it may take; what those who answer tell it
  */
 #ifndef WRK_CONN_INT_H
 #define WRK_CONN_INT_H
@@ -16,6 +20,7 @@
 struct wrk_conn_set {
 	struct wrk *w;
 	struct wrk_conn *head;
+	void (*let_go)(struct wrk_conn *c); /* it closes: requests and watches let go of it */
 	unsigned n, max;
 	unsigned n_refused; /* that wait for a request to be told so */
 	unsigned nofile; /* RLIMIT_NOFILE at the start */
@@ -27,7 +32,7 @@ struct wrk_conn_set {
 	uint8_t in[WRK_CONN_IN_BYTES];
 };
 
-/* ---- wrk_conn_bound.c */
+/* ---- wrk_conn.c */
 
 /** Its user has sent so many descriptors that still wait to be closed that nothing more is taken from him. */
 bool wrk_conn_floods(const struct wrk_conn *c);
@@ -36,8 +41,6 @@ bool wrk_conn_floods(const struct wrk_conn *c);
 bool wrk_conn_must_hold(const struct wrk_conn *c);
 /** What its queue keeps open counts in the set, from now on as it is now. */
 void wrk_conn_count_held(struct wrk_conn *c);
-
-/* ---- wrk_conn_end.c */
 
 /** A row of the set's users that has no connection any more is freed. */
 void wrk_conn_uid_put(struct wrk_conn_set *s, struct wrk_uid *u);

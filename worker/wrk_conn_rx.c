@@ -10,7 +10,6 @@
 #include "worker/wrk_decode.h"
 #include "worker/wrk_reap.h"
 #include "worker/wrk_req.h"
-#include "worker/wrk_reqlog.h"
 #include "worker/wrk_write.h"
 
 #define WRK_CONN_HINT_NOFILE (16 * WRK_HINT_MAX) /* RLIMIT_NOFILE below which a second descriptor is too dear */
@@ -92,7 +91,7 @@ void wrk_conn_use(struct wrk_conn *c, const uint8_t *buf, size_t len)
 	if (c->state == WRK_CONN_DEAD)
 		return;
 	if (!wrk_conn_keep(c, used ? buf + used : buf, len - used)) {
-		wrk_reqlog_line(c, OM_MSG_PEER_LIMIT, "out of memory for the request of uid %d: the connection is closed", (int)c->uid);
+		wrk_conn_log(c, OM_MSG_PEER_LIMIT, "out of memory for the request of uid %d: the connection is closed", (int)c->uid);
 		wrk_conn_close(c);
 		return;
 	}

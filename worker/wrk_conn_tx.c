@@ -13,7 +13,6 @@
 #include "worker/wrk_code.h"
 #include "worker/wrk_io.h"
 #include "worker/wrk_reap.h"
-#include "worker/wrk_reqlog.h"
 
 #define WRK_CONN_REFS_NS 5000000u /* the kernel has no room for descriptors in flight: again after this */
 #define WRK_CONN_FDS_NS 20000000u /* our own share is used up: again after this, or when the peer reads */
@@ -83,7 +82,7 @@ void wrk_conn_timer(void *arg)
 	what = c->unread_since_ns ? "an answer waited unread" : c->half_since_ns && !c->held ? "half a request and then silence" : NULL;
 	if (what) {
 		om_count(OM_C_PEER_LIMIT, 1);
-		wrk_reqlog_line(c, OM_MSG_PEER_LIMIT, "connection of uid %d closed: %s (limits.request_timeout)", (int)c->uid, what);
+		wrk_conn_log(c, OM_MSG_PEER_LIMIT, "connection of uid %d closed: %s (limits.request_timeout)", (int)c->uid, what);
 	}
 	reads = wrk_out_empty(&c->out) && !c->refused;
 	wrk_conn_say_close(c, OM_PROTO_CLOSE_TIMEOUT);

@@ -12,7 +12,7 @@
 #include "common/om_fault.h"
 #include "common/om_fdpass.h"
 #include "worker/wrk_conf.h"
-#include "worker/wrk_conn.h"
+#include "worker/wrk_conn_set.h"
 #include "worker/wrk_reqlog.h"
 
 static bool wrk_ctl_hdr_ok(const struct om_proc_hdr *hdr, size_t len, uint16_t type, size_t want)

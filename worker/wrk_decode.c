@@ -1,5 +1,5 @@
 /*
- * wrk_decode.c: the client's bytes become messages (process objmapper-worker, loop thread). Called by wrk_conn.c.
+ * wrk_decode.c: the client's bytes become messages (process objmapper-worker, loop thread). Called by wrk_conn_rx.c.
  *
  * First pass: decode up to WRK_DECODE_BATCH messages, make the keys, start loading their slots of the index. Second pass:
  * begin them in order. A message that must wait (hold, ORDERED) is simply not consumed: it is decoded again later.

@@ -1,6 +1,6 @@
 /*
  * wrk_flight.c: how many descriptors may be in flight, to whom (process objmapper-worker, loop thread). See wrk_flight.h.
- * Called by wrk_conn.c around each flush.
+ * Called by wrk_conn_tx.c around each flush.
  */
 #include "worker/wrk_flight.h"
 

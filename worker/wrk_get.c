@@ -143,7 +143,7 @@ static void wrk_get_ask(struct wrk_req *r, bool full)
 {
 	int rc;
 
-	if (!wrk_req_wait(r))
+	if (!wrk_answer_later(r))
 		return;
 	om_count_own(OM_C_LOOKUPS_ASKED, 1);
 	rc = wrk_ring_lookup(r->w->ring, r->uri, r->uri_len, full, wrk_get_record, r, &r->ring_req);
@@ -184,7 +184,7 @@ static bool wrk_get_gone(struct wrk_req *r)
 	if (r->gone_told || !r->has_slot)
 		return false;
 	r->gone_told = true;
-	if (!wrk_req_wait(r))
+	if (!wrk_answer_later(r))
 		return true; /* out of memory, and answered so */
 	if (wrk_ring_gone(r->w->ring, r->uri, r->uri_len, r->ent.id, r->ent.tier, wrk_get_gone_judged, r, &r->ring_req) < 0) {
 		r->ring_req = 0;
@@ -364,7 +364,7 @@ static void wrk_get_open(struct wrk_req *r)
 		wrk_get_open_failed(r, rc);
 		return;
 	}
-	if (!wrk_req_wait(r))
+	if (!wrk_answer_later(r))
 		return;
 	r->job.run = wrk_get_job_run;
 	r->job.done = wrk_get_job_done;

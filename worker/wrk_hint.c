@@ -1,5 +1,5 @@
 /*
- * wrk_hint.c: see wrk_hint.h (process objmapper-worker, loop thread). Called by wrk_conn_rx.c and wrk_conn.c.
+ * wrk_hint.c: see wrk_hint.h (process objmapper-worker, loop thread). Called by wrk_conn_rx.c and wrk_conn_set.c.
  */
 #include "worker/wrk_hint.h"
 

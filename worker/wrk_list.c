@@ -46,12 +46,10 @@ static bool wrk_list_flush(struct wrk_req *r)
 	return true;
 }
 
-void wrk_list_page_free(struct wrk_req *r)
+static void wrk_list_page_free(struct wrk_req *r)
 {
 	struct wrk_list_page *g = r->page;
 
-	if (!g)
-		return;
 	wrk_access_put(r->w, g->access);
 	free(g->ranges);
 	free(g);
@@ -183,6 +181,7 @@ static bool wrk_list_begin(struct wrk_req *r, const struct om_proto_body *body)
 
 	om_proto_wr_init(&r->list, buf, WRK_LIST_BUF);
 	r->page = g;
+	r->page_free = wrk_list_page_free;
 	r->conn->n_lists += g != NULL; /* until the request ends */
 	r->last = malloc(OM_URI_MAX + 1);
 	if (!g || !buf || !r->last)
@@ -225,6 +224,6 @@ void wrk_list(struct wrk_req *r, const struct om_proto_body *body)
 				 "permission denied: access.rules do not give you the right `list` on anything here");
 		return;
 	}
-	if (wrk_req_wait(r))
+	if (wrk_answer_later(r))
 		wrk_list_ask(r);
 }

@@ -10,7 +10,5 @@
 
 /** Begin a page. Ends the request, now or later. */
 void wrk_list(struct wrk_req *r, const struct om_proto_body *body);
-/** Give back what a page holds. Fine on any request. */
-void wrk_list_page_free(struct wrk_req *r);
 
 #endif

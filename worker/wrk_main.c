@@ -17,7 +17,7 @@
 #include "common/om_oom.h"
 #include "worker/wrk_accept.h"
 #include "worker/wrk_access.h"
-#include "worker/wrk_conn.h"
+#include "worker/wrk_conn_set.h"
 #include "worker/wrk_ctl.h"
 #include "worker/wrk_dir.h"
 #include "worker/wrk_fdcache.h"

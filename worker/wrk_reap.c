@@ -1,5 +1,5 @@
 /*
- * wrk_reap.c: a thread that closes descriptors (process objmapper-worker). See wrk_reap.h. Called by wrk_conn.c and its
+ * wrk_reap.c: a thread that closes descriptors (process objmapper-worker). See wrk_reap.h. Called by wrk_conn*.c and their
  * neighbours.
  */
 #include "worker/wrk_reap.h"

@@ -5,8 +5,6 @@
 #include "worker/wrk_req.h"
 
 #include "common/om_hist.h"
-#include "worker/wrk_answer.h"
-#include "worker/wrk_list.h"
 #include "worker/wrk_reqlog.h"
 #include "worker/wrk_ring.h"
 
@@ -23,7 +21,7 @@ struct wrk_req *wrk_req_new(struct wrk_conn *c)
 	} else {
 		r = malloc(sizeof(*r));
 		if (!r) {
-			wrk_reqlog_line(c, OM_MSG_PEER_LIMIT, "out of memory for a request of uid %d: the connection is closed", (int)c->uid);
+			wrk_conn_log(c, OM_MSG_PEER_LIMIT, "out of memory for a request of uid %d: the connection is closed", (int)c->uid);
 			wrk_conn_close(c);
 			return NULL;
 		}
@@ -52,10 +50,8 @@ bool wrk_req_wait(struct wrk_req *r)
 	if (!r->uri_owned && r->uri_len) {
 		char *copy = malloc(r->uri_len);
 
-		if (!copy) {
-			wrk_answer_error(r, -OBJM_STATUS_OUT_OF_MEMORY, NULL);
+		if (!copy)
 			return false;
-		}
 		memcpy(copy, r->uri, r->uri_len);
 		r->uri = copy;
 		r->uri_owned = true;
@@ -99,7 +95,8 @@ static void wrk_req_free(struct wrk_req *r)
 	free(r->full);
 	free(r->list.buf);
 	free(r->last);
-	wrk_list_page_free(r);
+	if (r->page)
+		r->page_free(r);
 	if (r->stage) {
 		wrk_out_fini(r->stage);
 		free(r->stage);
@@ -186,7 +183,7 @@ static void wrk_req_release(struct wrk_conn *c)
 		}
 		r->stage = NULL;
 		if (wrk_out_move(&c->out, stage) < 0) {
-			wrk_reqlog_line(c, OM_MSG_PEER_LIMIT, "out of memory for an answer to uid %d: the connection is closed", (int)c->uid);
+			wrk_conn_log(c, OM_MSG_PEER_LIMIT, "out of memory for an answer to uid %d: the connection is closed", (int)c->uid);
 			wrk_conn_close(c);
 		}
 		wrk_out_fini(stage);

@@ -17,7 +17,6 @@
 #include "worker/wrk_conn.h"
 #include "worker/wrk_io.h"
 
-#define WRK_REQ_CONN_MAX 1024u /* waiting requests of a connection, whatever it negotiated */
 #define WRK_REQ_SPARE_MAX 1024u
 
 struct wrk_list_page; /* wrk_list.c */
@@ -75,6 +74,7 @@ struct wrk_req {
 	uint16_t last_len;	 /* LIST: the name given last */
 	char *last;
 	struct wrk_list_page *page; /* LIST */
+	void (*page_free)(struct wrk_req *r); /* LIST: gives `page` back; set with it */
 	struct wrk_io_job job; /* cold open */
 	int job_rc, job_fd, job_err;
 };
@@ -82,7 +82,7 @@ struct wrk_req {
 
 /** A new request, not yet counted. NULL: out of memory (the connection is closed). */
 struct wrk_req *wrk_req_new(struct wrk_conn *c);
-/** It is going to wait: copy the URI, count it as unanswered. @return false: out of memory, and answered so */
+/** It is going to wait: copy the URI, count it as unanswered. @return false: out of memory (wrk_answer_later() says so to the peer) */
 bool wrk_req_wait(struct wrk_req *r);
 /** Its answer must keep its order, and others are still due before it: it is gathered apart. @return false: out of memory, the
  * connection was closed */

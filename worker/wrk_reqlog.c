@@ -5,17 +5,12 @@
 
 #include "common/om_log.h"
 
-struct om_log_about wrk_reqlog_conn(const struct wrk_conn *c)
-{
-	return (struct om_log_about){ .client = c->kind != OM_LISTEN_TCP, .uid = c->uid, .pid = c->pid };
-}
-
 struct om_log_about wrk_reqlog_about(const struct wrk_req *r)
 {
 	struct om_log_about a = { 0 };
 
 	if (r->conn)
-		a = wrk_reqlog_conn(r->conn);
+		a = wrk_conn_about(r->conn);
 	a.uri = r->uri_len ? r->uri : NULL;
 	a.uri_len = r->uri_len;
 	a.request = r->id;

@@ -9,16 +9,8 @@
 
 #include "worker/wrk_req.h"
 
-/** What a line about this client, or about this request of it, is about. Borrowed from them. */
-struct om_log_about wrk_reqlog_conn(const struct wrk_conn *c);
+/** What a line about this request is about. Borrowed from it. */
 struct om_log_about wrk_reqlog_about(const struct wrk_req *r);
-
-/** A line about this client. */
-#define wrk_reqlog_line(conn, id, ...) \
-	do { \
-		struct om_log_about about_ = wrk_reqlog_conn(conn); \
-		om_log_about(id, &about_, __VA_ARGS__); \
-	} while (0)
 
 /** Of so many requests one is logged, from now on (log.access as millionths; 0: none). */
 void wrk_reqlog_set(struct wrk *w, uint32_t ppm);

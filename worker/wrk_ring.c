@@ -162,6 +162,14 @@ int wrk_ring_admit(struct wrk_ring *r, unsigned spare, bool queue_bound)
 
 /* ---- life */
 
+static void wrk_ring_bell(void *arg, uint32_t events)
+{
+	struct wrk_ring *r = arg;
+
+	(void)events;
+	om_ring_bell(&r->ring); /* the messages were taken by wrk_ring_after_wait() */
+}
+
 int wrk_ring_new(struct wrk_loop *loop, struct om_ring *ring, struct wrk_ring **ret)
 {
 	struct wrk_ring *r = calloc(1, sizeof(*r));

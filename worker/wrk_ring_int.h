@@ -72,7 +72,4 @@ void wrk_ring_send(struct wrk_ring *r, struct iovec *iov, int n);
 /** What waits goes into the ring, as far as it has room. */
 void wrk_ring_flush(struct wrk_ring *r);
 
-/** The door-bell has rung (wrk_ring_rx.c). */
-void wrk_ring_bell(void *arg, uint32_t events);
-
 #endif

@@ -128,14 +128,6 @@ static void wrk_ring_read(struct wrk_ring *r)
 		wrk_ring_flush(r);
 }
 
-void wrk_ring_bell(void *arg, uint32_t events)
-{
-	struct wrk_ring *r = arg;
-
-	(void)events;
-	om_ring_bell(&r->ring); /* the messages were taken by wrk_ring_after_wait() */
-}
-
 bool wrk_ring_before_wait(struct wrk_ring *r)
 {
 	om_ring_kick(&r->ring);

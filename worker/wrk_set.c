@@ -78,7 +78,7 @@ void wrk_set(struct wrk_req *r, const struct om_proto_body *body)
 	}
 	if (body->have & OM_PROTO_BIT(COND))
 		s.cond = (struct om_op_cond){ .id = body->cond.id, .rev = body->cond.rev, .kind = body->cond.kind };
-	if (!wrk_req_wait(r))
+	if (!wrk_answer_later(r))
 		return;
 	rc = wrk_ring_set(r->w->ring, &s, wrk_set_done, r, &r->ring_req);
 	if (rc < 0)

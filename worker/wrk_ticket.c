@@ -1,5 +1,5 @@
 /*
- * wrk_ticket.c: see wrk_ticket.h (process objmapper-worker, loop thread). Called by wrk_conn.c and wrk_put.c.
+ * wrk_ticket.c: see wrk_ticket.h (process objmapper-worker, loop thread). Called by wrk_conn_set.c and wrk_put.c.
  */
 #include "worker/wrk_ticket.h"
 

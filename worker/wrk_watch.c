@@ -1,5 +1,5 @@
 /*
- * wrk_watch.c: see wrk_watch.h (process objmapper-worker, loop thread). Called by wrk_begin.c, wrk_conn.c and, for each change,
+ * wrk_watch.c: see wrk_watch.h (process objmapper-worker, loop thread). Called by wrk_begin.c, wrk_conn_set.c and, for each change,
  * by wrk_ring_rx.c.
  */
 #include "worker/wrk_watch.h"
@@ -364,7 +364,7 @@ void wrk_watch(struct wrk_req *r, const struct om_proto_body *body)
 		wrk_answer_error(r, rc, text);
 		return;
 	}
-	if (!wrk_req_wait(r))
+	if (!wrk_answer_later(r))
 		return;
 	t = wrk_watch_new(r, body);
 	if (!t) {

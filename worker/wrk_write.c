@@ -66,7 +66,7 @@ void wrk_write_put_begin(struct wrk_req *r, const struct om_proto_body *body)
 	int rc;
 
 	wrk_write_req(body, &q);
-	if (!wrk_right(r, wrk_right_put(q.flags), q.uri, q.uri_len) || !wrk_req_wait(r))
+	if (!wrk_right(r, wrk_right_put(q.flags), q.uri, q.uri_len) || !wrk_answer_later(r))
 		return;
 	rc = wrk_put_begin(r->w->puts, &c->puts, &q, wrk_write_begun, r, &text);
 	if (rc < 0)
@@ -155,7 +155,7 @@ void wrk_write_put_commit(struct wrk_req *r, const struct om_proto_body *body)
 		return;
 	}
 	r->session = body->session;
-	if (!wrk_req_wait(r))
+	if (!wrk_answer_later(r))
 		return;
 	rc = wrk_put_commit(r->w->puts, p, wrk_write_done, r, &text);
 	if (rc < 0)
@@ -213,7 +213,7 @@ void wrk_write_put_inline(struct wrk_req *r, const struct om_proto_body *body, u
 		return;
 	}
 	wrk_write_req(body, &q);
-	if (!wrk_right(r, wrk_right_put(q.flags), q.uri, q.uri_len) || !wrk_req_wait(r))
+	if (!wrk_right(r, wrk_right_put(q.flags), q.uri, q.uri_len) || !wrk_answer_later(r))
 		return;
 	rc = wrk_put_inline(r->w->puts, &c->puts, &q, payload_len, wrk_write_inline_done, r, &r->put, &text);
 	if (rc < 0)
@@ -260,7 +260,7 @@ static void wrk_write_delete_uri(struct wrk_req *r, const char *uri, uint16_t ur
 {
 	int rc;
 
-	if (!wrk_req_wait(r))
+	if (!wrk_answer_later(r))
 		return;
 	rc = wrk_ring_delete(r->w->ring, uri, uri_len, cond->kind, cond->id, cond->rev, fn, r, &r->ring_req);
 	if (rc < 0)
@@ -324,7 +324,7 @@ static void wrk_write_legacy_create(struct wrk_req *r)
 	int rc;
 
 	r->op = OM_PROTO_OP_PUT_BEGIN;
-	if (!wrk_req_wait(r))
+	if (!wrk_answer_later(r))
 		return;
 	rc = wrk_legacy_create(r->w->legacy, &c->legacy, r->uri, r->uri_len, r->priority, wrk_write_legacy_begun, r, &text);
 	if (rc < 0)

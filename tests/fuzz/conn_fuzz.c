@@ -21,7 +21,7 @@
 #include <sys/socket.h>
 
 #include "common/proto/om_proto.h"
-#include "worker/wrk_conn.h"
+#include "worker/wrk_conn_set.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 int LLVMFuzzerInitialize(int *argc, char ***argv);

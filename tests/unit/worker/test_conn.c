@@ -9,7 +9,7 @@
 
 #include "common/om_counter.h"
 #include "common/proto/om_proto.h"
-#include "worker/wrk_conn.h"
+#include "worker/wrk_conn_set.h"
 
 /* ---------------------------------------------------------------- version 1 */
 

@@ -9,7 +9,7 @@
 
 #include "common/proto/om_proto.h"
 #include "worker/wrk_access.h"
-#include "worker/wrk_conn.h"
+#include "worker/wrk_conn_set.h"
 
 struct client {
 	int fd;

@@ -124,7 +124,7 @@ static void hang_up(void)
 	om_close(&conn);
 }
 
-/* As wrk_conn.c does: turn the loop; when the socket says so, the connection is over. */
+/* As wrk_conn_set.c does: turn the loop; when the socket says so, the connection is over. */
 static void live(unsigned ms)
 {
 	uint64_t due = om_now_ns() + ms * UINT64_C(1000000);

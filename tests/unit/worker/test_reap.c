@@ -18,7 +18,7 @@
 #include <sys/un.h>
 #include <sys/wait.h>
 
-#include "worker/wrk_conn.h"
+#include "worker/wrk_conn_set.h"
 #include "worker/wrk_reap.h"
 
 static void send_with(int sock, const void *p, size_t n, int fd)

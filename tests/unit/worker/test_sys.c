@@ -11,7 +11,7 @@
 #include <sys/socket.h>
 #include <sys/uio.h>
 
-#include "worker/wrk_conn.h"
+#include "worker/wrk_conn_set.h"
 
 #define TIMES 6
 

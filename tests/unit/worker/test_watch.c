@@ -9,7 +9,7 @@
 
 #include "common/proto/om_proto.h"
 #include "worker/wrk_access.h"
-#include "worker/wrk_conn.h"
+#include "worker/wrk_conn_set.h"
 #include "worker/wrk_watch.h"
 
 #define EPOCH 77u

@@ -14,7 +14,7 @@
 
 #include "worker/wrk_accept.h"
 #include "worker/wrk_access.h"
-#include "worker/wrk_conn.h"
+#include "worker/wrk_conn_set.h"
 #include "worker/wrk_fdcache.h"
 #include "worker/wrk_small.h"
 #include "worker/wrk_io.h"
