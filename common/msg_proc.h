@@ -64,7 +64,7 @@ enum om_boot_fd {
 	OM_BOOT_KICK_SELF, /* eventfd: the supervisor wakes us */
 	OM_BOOT_COUNTERS,  /* writable */
 	OM_BOOT_INDEX,	   /* read-only */
-	OM_BOOT_GENS,	   /* worker: read-only; lifecycle: the directory where it keeps heat over a restart, if there is one */
+	OM_BOOT_GENS,	   /* worker: read-only; lifecycle: the directory where it keeps heat and scrubs over a restart, if there is one */
 	OM_BOOT_OWN_SEG,   /* worker: its access log, writable; lifecycle: heat, writable */
 	OM_BOOT_RUN_LOCK,  /* kept open: see architecture, one supervisor at a time */
 	OM_BOOT_RULES,	   /* the access rules, a sealed memfd (may be empty: no rules) */
@@ -117,8 +117,10 @@ struct om_boot_lifecycle {
 	uint64_t bandwidth;		       /* bytes a second that moves may copy; 0: no bound */
 	uint32_t migration_batch;	       /* objects that a cycle moves at the most */
 	uint32_t interval_s;		       /* from one cycle to the next */
+	uint32_t scrub_days;		       /* every object on a disk is read once in so many; 0: never */
+	uint32_t pad;
 };
-static_assert(sizeof(struct om_boot_lifecycle) == 56, "control messages");
+static_assert(sizeof(struct om_boot_lifecycle) == 64, "control messages");
 
 #define OM_TRUSTED_MAX 64u
 

@@ -482,6 +482,7 @@ enum om_task_kind {
 	OM_TASK_DRAIN,	 /* tier: move everything off; arg 1: begin, 0: stop */
 	OM_TASK_PAUSE,	 /* no cycles until RESUME; tasks are still done */
 	OM_TASK_RESUME,
+	OM_TASK_SCRUB,	 /* arg 1: read and check every object, beginning now; 0: at the usual pace again */
 	OM_TASK_KINDS
 };
 
@@ -495,7 +496,7 @@ struct om_op_task {
 	uint8_t pad[4];
 };
 static_assert(sizeof(struct om_op_task) == 32, "ring messages");
-#define OM_TASKED_TEXT_MAX 12288u
+#define OM_TASKED_TEXT_MAX 15872u
 struct om_op_tasked {
 	struct om_op_hdr hdr;
 	int32_t status; /* 0 or negative: `text` has a member "text" that says why */

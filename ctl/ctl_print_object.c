@@ -71,6 +71,7 @@ void ctl_print_EXPLAIN(const json_t *reply)
 	OM_AUTO_FREE char *next = text_of(reply, "next");
 	OM_AUTO_FREE char *unknown = text_of(reply, "next_unknown");
 	OM_AUTO_FREE char *readers = joined(json_object_get(reply, "readers"));
+	OM_AUTO_FREE char *damaged = json_is_string(json_object_get(reply, "damaged")) ? text_of(reply, "damaged") : NULL;
 
 	ctl_print_OBJECT(reply);
 	printf("\nwhy      %s\n", why ? why : "?");
@@ -79,6 +80,8 @@ void ctl_print_EXPLAIN(const json_t *reply)
 	else
 		printf("next     %s\n", next ? next : "?");
 	printf("readers  %s\n", readers ? readers : "?");
+	if (damaged)
+		printf("damaged  %s, when it was read last; the log says more\n", damaged);
 }
 
 void ctl_print_TOP(const json_t *reply)
@@ -114,6 +117,68 @@ static void print_yield(const json_t *yield, const json_t *share)
 		       strcmp(why, "room") == 0 ? "a put waits for room" : "no client has asked for anything for a second");
 }
 
+/* What has been read of each tier, or nothing if none is. */
+static void print_scrub(const json_t *scrub)
+{
+	static const struct ctl_column columns[] = {
+		{"SCRUBBED", "name", CTL_TEXT}, {"DONE", "percent", CTL_NUMBER}, {"OBJECTS", "objects", CTL_NUMBER}, {"READ", "bytes", CTL_SIZE},
+		{"DAMAGED", "damaged", CTL_NUMBER}, {"UNREADABLE", "unreadable", CTL_NUMBER}, {"NO CHECKSUM", "no_sum", CTL_NUMBER},
+		{"LAST PASS", "ended", CTL_TEXT}, {"BAD THEN", "last_bad", CTL_NUMBER},
+	};
+	json_t *rows = json_deep_copy(json_object_get(scrub, "tiers")), *row;
+	size_t i;
+
+	json_array_foreach(rows, i, row) {
+		const json_t *ended = json_object_get(row, "last_ended");
+		char text[OM_TEXT_SHORT] = "none yet";
+		if (json_is_integer(ended))
+			om_text_time((uint64_t)json_integer_value(ended), text);
+		(void)json_object_set_new(row, "ended", json_string(text));
+		(void)json_object_set_new(row, "percent", json_sprintf("%.1f %%", 100 * json_number_value(json_object_get(row, "done"))));
+	}
+	if (json_array_size(rows)) {
+		putchar('\n');
+		ctl_print_table(rows, columns, OM_ARRAY_SIZE(columns));
+	}
+	json_decref(rows);
+}
+
+static bool scrubs_now(const json_t *scrub)
+{
+	const json_t *row;
+	size_t i;
+
+	json_array_foreach(json_object_get(scrub, "tiers"), i, row)
+		if (json_is_true(json_object_get(row, "now")))
+			return true;
+	return false;
+}
+
+void ctl_print_LIFECYCLE_SCRUB(const json_t *reply)
+{
+	if (!json_array_size(json_object_get(reply, "tiers")))
+		puts("There is nothing to read: no tier on a disk is there.");
+	else
+		puts(scrubs_now(reply) ? "Every object is read and checked now; \"objmctl lifecycle status\" shows how far it is." :
+					 "Objects are read and checked at the usual pace (lifecycle.scrub_days).");
+	print_scrub(reply);
+}
+
+static void print_scrub_pace(const json_t *scrub)
+{
+	json_int_t days = json_integer_value(json_object_get(scrub, "days")), bad = json_integer_value(json_object_get(scrub, "bad"));
+
+	if (scrubs_now(scrub))
+		printf("%-10s reads every object now", "scrub");
+	else if (days)
+		printf("%-10s reads every object once in %lld days", "scrub", (long long)days);
+	else
+		printf("%-10s off (lifecycle.scrub_days)", "scrub");
+	if (bad)
+		printf("; %lld found bad: the log names them", (long long)bad);
+	putchar('\n');
+}
+
 void ctl_print_LIFECYCLE_STATUS(const json_t *reply)
 {
 	static const struct ctl_column now[] = {
@@ -147,6 +212,8 @@ void ctl_print_LIFECYCLE_STATUS(const json_t *reply)
 	print_numbers("moved", reply, done, OM_ARRAY_SIZE(done));
 	if (json_is_object(yield))
 		print_yield(yield, share);
+	if (json_is_object(json_object_get(reply, "scrub")))
+		print_scrub_pace(json_object_get(reply, "scrub"));
 	if (json_is_object(policy))
 		printf("%-10s %s decides which objects get a copy%s\n", "policy", leader ? leader : "?",
 		       json_is_true(json_object_get(policy, "active")) ? "" : "; it is still learning what is there");
@@ -156,6 +223,7 @@ void ctl_print_LIFECYCLE_STATUS(const json_t *reply)
 		putchar('\n');
 		ctl_print_table(json_object_get(reply, "drains"), drains, OM_ARRAY_SIZE(drains));
 	}
+	print_scrub(json_object_get(reply, "scrub"));
 }
 void ctl_print_LIFECYCLE_PAUSE(const json_t *reply)
 {

@@ -2,8 +2,8 @@
  * lcy.h: the lifecycle process as a whole: what its parts share.
  *
  * Linked by objmapper-lifecycle and its tests. Threads: the loop (control socket, ring, heat, decisions); movers (lcy_move.h),
- * which copy; one that gives files new attributes, once that was asked for; one that writes heat to state_dir now and then; and, while
- * a tier is scanned, one scan thread that does nothing but read files and send FOUND. All put into the ring, under ring_lock. Everything below is the loop's alone unless it
+ * which copy; one that gives files new attributes, once that was asked for; one that writes heat to state_dir now and then; one that reads
+ * what a scrub is to check; and, while a tier is scanned, one scan thread that does nothing but read files and send FOUND. All put into the ring, under ring_lock. Everything below is the loop's alone unless it
  * says otherwise.
  *
  *	lcy_main.c	BOOT, control messages, the loop
@@ -12,6 +12,7 @@
  *	lcy_attr.c	new attributes of files
  *	lcy_heat.c	access logs into heat
  *	lcy_save.c	heat over a restart (file: lcy_keep.c)
+ *	lcy_scrub.c	objects that nobody moves are read and checked now and then (lcy_scrub.h)
  *	lcy_tiers.c	what a tier can take, and how it has done of late
  *	lcy_cache.c	which objects have a copy on the cache tier (lcy_blend.c decides)
  *	lcy_plan.c	the cycle: all objects looked at, in slices; candidates (lcy_best.c)
@@ -36,6 +37,7 @@
 #include "lifecycle/lcy_keep.h"
 #include "lifecycle/lcy_move.h"
 #include "lifecycle/lcy_blend.h"
+#include "lifecycle/lcy_scrub.h"
 
 #define LCY_ALOGS_MAX 257u	 /* workers' places */
 #define LCY_HEAT_MS 200u	 /* access logs are read this often */
@@ -68,6 +70,7 @@ struct lcy_tier {
 	struct be be;	/* loop thread: removals */
 	struct be scan; /* scan thread: its own, so that no two share a word */
 	struct be attr; /* the thread of lcy_attr.c */
+	struct be scrub; /* the thread of lcy_scrub.c */
 	/* decisions */
 	uint64_t inbound, outbound; /* bytes of jobs under way to it and off it */
 	uint64_t asked_for;	    /* of `inbound`: not allowed yet, so not in the supervisor's figures either */
@@ -224,6 +227,7 @@ struct lcy {
 	struct lcy_plan plan;
 	struct lcy_cache cache;
 	struct lcy_save save;
+	struct lcy_scrub scrub;
 	struct lcy_ask ask[LCY_ASKS_MAX];
 	/* where answers go; lcy_main.c: the ring */
 	int (*send)(struct lcy *l, const struct iovec *iov, int n);
@@ -278,6 +282,36 @@ void lcy_save_fini(struct lcy *l);
 void lcy_save_done(struct lcy *l);
 /** What an earlier run knew of an object; NULL: nothing, or it is over. */
 const struct lcy_keep_entry *lcy_save_known(const struct lcy *l, uint64_t id);
+
+/* lcy_scrub.c */
+/** After lcy_save_init(): what an earlier run knew is read. */
+void lcy_scrub_init(struct lcy *l);
+/** A scan begins; an object that it meets, whose home is a tier; it has ended (`whole`: it met every object). */
+void lcy_scrub_scan(struct lcy *l);
+void lcy_scrub_see(struct lcy *l, uint32_t slot, const struct idx_ent *ent);
+void lcy_scrub_scanned(struct lcy *l, bool whole);
+/** The index is another one. */
+void lcy_scrub_forget(struct lcy *l);
+/** Once in a turn of the loop. True: the copy in *ret_drop is damaged and its home is not: it is to go. */
+bool lcy_scrub_turn(struct lcy *l, struct lcy_cand *ret_drop) OM_MUST_USE;
+/** Read every object, beginning now (or, where that goes on already, still); false: at the usual pace again. */
+void lcy_scrub_now(struct lcy *l, bool on);
+/** Is the tier one whose objects are read? */
+bool lcy_scrub_tier_is(const struct lcy *l, unsigned no);
+/** What changed is written within a second or so. */
+void lcy_scrub_soon(struct lcy *l);
+/** The process is about to end: write how far it is. */
+void lcy_scrub_last(struct lcy *l);
+/** For tests; the process itself just ends. */
+void lcy_scrub_fini(struct lcy *l);
+
+/* lcy_scrub_judge.c */
+/** The job has been read: counted, said. As lcy_scrub_turn(). */
+bool lcy_scrub_judge(struct lcy *l, struct lcy_cand *ret_drop) OM_MUST_USE;
+/** What was found wrong with an object's home; NULL: nothing. */
+const struct lcy_scrub_bad *lcy_scrub_bad(const struct lcy *l, uint64_t id);
+/** enum lcy_scrub_what as a sentence. */
+const char *lcy_scrub_text(unsigned what);
 
 /* lcy_tiers.c */
 /** The tier's row; NULL: there is none of that number. Its name, "?" then. */

@@ -103,6 +103,13 @@ static bool holds(const struct lcy_cand *c, const struct idx_ent *e)
 	return e->home == c->from;
 }
 
+/* A copy may be all that is left of an object whose home is damaged. Who asks for it by hand, or empties the tier, has been told. */
+static bool keeps(const struct lcy *l, const struct lcy_cand *c)
+{
+	return c->kind == LCY_JOB_DROP && c->drop_why == OM_DROP_COPY && (c->why == LCY_WHY_CACHE || c->why == LCY_WHY_ROOM) &&
+	       lcy_scrub_bad(l, c->id);
+}
+
 int lcy_act_start(struct lcy *l, const struct lcy_cand *c, struct lcy_job **ret_job)
 {
 	struct idxr_slot s;
@@ -113,6 +120,8 @@ int lcy_act_start(struct lcy *l, const struct lcy_cand *c, struct lcy_job **ret_
 		return -OBJM_STATUS_PRECONDITION_FAILED;
 	if (lcy_moves_find(&l->moves, c->id))
 		return -OBJM_STATUS_TRY_AGAIN;
+	if (keeps(l, c))
+		return -OBJM_STATUS_PRECONDITION_FAILED;
 	struct lcy_job *job = lcy_moves_new(&l->moves);
 	if (!job)
 		return -OBJM_STATUS_TRY_AGAIN;

@@ -7,6 +7,7 @@
 #include "lifecycle/lcy_copy.h"
 
 #include <fcntl.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <xxhash.h>
 #if LCY_XXH_DISPATCH
@@ -164,7 +165,7 @@ static void hash_zeros(XXH3_state_t *h, uint64_t n)
 /* Before the next `n` bytes of a copy or of a second reading: what the rate asks for, then what those ask for who are served. */
 static void take_turn(struct lcy_copy *c, bool writes, size_t n)
 {
-	if (writes && c->rate && atomic_load(&c->rate->per_s)) {
+	if ((writes || c->sums) && c->rate && atomic_load(&c->rate->per_s)) {
 		if (c->seat) /* waiting is no work: others may */
 			lcy_yield_leave(c->seat);
 		lcy_rate_take(c->rate, n);
@@ -191,6 +192,31 @@ static size_t piece(const struct lcy_copy *c, uint64_t left)
 	return (size_t)OM_MIN(left, most);
 }
 
+static bool is_true(const _Atomic bool *flag) { return flag && atomic_load_explicit(flag, memory_order_relaxed); }
+
+/* A scrub waits while there is something better to do. What is deleted meanwhile gives its room back at once. */
+static int hold_on(struct lcy_copy *c, int fd)
+{
+	const struct timespec nap = { .tv_nsec = NAP_NS };
+	struct stat st;
+
+	if (!is_true(c->hold))
+		return 0;
+	if (c->seat)
+		lcy_yield_leave(c->seat);
+	while (is_true(c->hold) && !is_true(c->stop)) {
+		if (c->named && fstat(fd, &st) == 0 && st.st_nlink == 0)
+			return -OBJM_STATUS_GONE;
+		(void)nanosleep(&nap, NULL);
+	}
+	return 0;
+}
+
+static enum om_fault fault_of(const struct lcy_copy *c, bool writes)
+{
+	return writes ? OM_FAULT_MOVE_COPY : c->sums ? OM_FAULT_SCRUB_READ : OM_FAULT_MOVE_VERIFY;
+}
+
 /* All bytes through `buf`: into the hash, and to `to` unless that is NULL. */
 static int pass(struct lcy_copy *c, struct side *from, struct side *to, uint64_t size, XXH3_state_t *h, bool *ret_reading)
 {
@@ -204,10 +230,12 @@ static int pass(struct lcy_copy *c, struct side *from, struct side *to, uint64_t
 		hash_zeros(h, start - at);
 		for (at = start; at < end;) {
 			size_t n = piece(c, end - at);
-			if (c->stop && atomic_load_explicit(c->stop, memory_order_relaxed))
+			if (c->sums && (rc = hold_on(c, from->fd)) < 0)
+				return rc;
+			if (is_true(c->stop))
 				return -OBJM_STATUS_GONE;
 			take_turn(c, to != NULL, n);
-			int injected = om_fault(to ? OM_FAULT_MOVE_COPY : OM_FAULT_MOVE_VERIFY);
+			int injected = om_fault(fault_of(c, to != NULL));
 			*ret_reading = true;
 			if (injected && !to)
 				return -om_status_errno(injected);
@@ -373,4 +401,42 @@ int lcy_copy_verify(struct lcy_copy *c, const struct be_file *file, uint64_t id,
 	if (rc < 0)
 		return rc;
 	return memcmp(sum, c->sum, BE_SUM_BYTES) == 0 ? 0 : -OBJM_STATUS_CORRUPT;
+}
+
+/* Does the page cache hold its beginning? Looked at without a touch: trying to read would bring it there. Yes, where it cannot be told. */
+static bool is_cached(int fd, uint64_t size)
+{
+	unsigned char page = 1;
+	void *p = size ? mmap(NULL, 1, PROT_READ, MAP_SHARED, fd, 0) : MAP_FAILED;
+
+	if (p == MAP_FAILED)
+		return true;
+	if (mincore(p, 1, &page) < 0)
+		page = 1;
+	(void)munmap(p, 1);
+	return page & 1;
+}
+
+int lcy_copy_sum(struct lcy_copy *c, int fd, uint64_t size, bool memory, uint8_t ret_sum[static BE_SUM_BYTES])
+{
+	bool cached = memory || is_cached(fd, size), reading;
+	struct side from = { .fd = fd };
+	struct stat st;
+
+	if (fstat(fd, &st) < 0)
+		return negative_errno();
+	if ((uint64_t)st.st_size != size)
+		return -OBJM_STATUS_CORRUPT;
+	c->sparse = (uint64_t)st.st_blocks * 512u + ALIGN < size;
+	c->named = st.st_nlink > 0;
+	c->sums = true;
+	from.direct = size && go_direct(fd, memory);
+	if (!from.direct && !memory)
+		(void)read_as(fd, 0);
+	int rc = hash_pass(c, &from, NULL, size, ret_sum, &reading);
+	c->sums = false;
+	/* it could not be past it: what clients had there stays, what came by this reading goes */
+	if (!cached && is_cached(fd, size))
+		(void)posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED);
+	return rc;
 }

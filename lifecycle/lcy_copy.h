@@ -32,8 +32,10 @@ struct lcy_copy {
 	struct lcy_rate *rate;	     /* NULL: no bound */
 	struct lcy_yield_seat *seat; /* NULL: at full speed, whoever is served */
 	const _Atomic bool *stop;    /* true: end with -OBJM_STATUS_GONE; NULL: never */
+	const _Atomic bool *hold;    /* lcy_copy_sum(): true: read nothing now; NULL: never */
 	int from_fd;		     /* in: the source of the next lcy_copy_object(), which closes it; -1: it opens it */
 	uint64_t behind;	     /* own: bytes written since they were last written out */
+	bool sums, named;	     /* own: lcy_copy_sum() is under way; its file had a name when it began */
 	void *buf;		     /* LCY_COPY_CHUNK bytes, aligned to 4096 at least; the thread's own */
 	bool no_clone;		     /* in: known not to be possible between these two; out: found out now */
 	const uint8_t *was;	     /* in: the sum that the source's file tells, BE_SUM_BYTES; NULL: it tells none */
@@ -57,5 +59,13 @@ int lcy_copy_object(struct lcy_copy *c, uint64_t id, uint64_t size, struct be_fi
  * @return 0; -OBJM_STATUS_CORRUPT: it differs; others of om_status_errno()
  */
 int lcy_copy_verify(struct lcy_copy *c, const struct be_file *file, uint64_t id, uint64_t size) OM_MUST_USE;
+
+/**
+ * Read an open file of `size` bytes whole, past the page cache, which is afterwards as it was, and without an access time. What is read counts
+ * for c->rate. Between two pieces it waits as long as c->hold says, but not once the file has lost its name: its room is wanted.
+ * @param memory  it is no disk's
+ * @return 0; -OBJM_STATUS_CORRUPT: it has another length; -OBJM_STATUS_GONE: stopped, or removed meanwhile; others of om_status_errno()
+ */
+int lcy_copy_sum(struct lcy_copy *c, int fd, uint64_t size, bool memory, uint8_t ret_sum[static BE_SUM_BYTES]) OM_MUST_USE;
 
 #endif

@@ -146,6 +146,8 @@ static int take_tiers(struct lcy *l, const int *fds, unsigned nfds, int (*dirs)[
 		if (err == 0)
 			err = be_dir_init(&t->attr, dirs[*ret_n][0], dirs[*ret_n][1], row->caps, 2);
 		if (err == 0)
+			err = be_dir_init(&t->scrub, dirs[*ret_n][0], dirs[*ret_n][1], row->caps, 3);
+		if (err == 0)
 			err = lcy_moves_tier(&l->moves, row->tier, dirs[*ret_n][0], dirs[*ret_n][1], row->caps, row->type == OM_TIER_MEMORY);
 		if (err < 0)
 			return err;
@@ -191,6 +193,7 @@ static int boot(struct lcy *l)
 		if (l->tiers[i].on)
 			(void)be_dir_sweep_staging(&l->tiers[i].be, before_s);
 	lcy_drain_resume(l);
+	lcy_scrub_init(l);
 	lcy_plan_init(l);
 	lcy_conf_applied(l);
 	err = lcy_moves_start(&l->moves);
@@ -259,7 +262,7 @@ static void wait_for_work(struct lcy *l)
 	/* while all objects are looked at: a slice, then a moment for others, if there are any */
 	bool alone = lcy_yield_watch(&l->moves.yield);
 	int ms = l->copying ? 0 : l->plan.scanning ? !alone : (int)l->heat_ms;
-	if (l->moves.n_jobs && alone)
+	if ((l->moves.n_jobs || l->scrub.busy) && alone)
 		ms = OM_MIN(ms, (int)LCY_YIELD_LOOK_MS);
 	if (l->reaps.n)
 		ms = OM_MIN(ms, (int)LCY_REAP_WAIT_MS);
@@ -326,7 +329,9 @@ int main(int argc, char **argv)
 		return 1;
 	}
 	int status = loop(l);
-	if (l->draining)
+	if (l->draining) {
+		lcy_scrub_last(l);
 		lcy_save_last(l, LCY_SAVE_LAST_MS);
+	}
 	_exit(status); /* a scan thread may be in the middle of a file: nothing to wait for */
 }

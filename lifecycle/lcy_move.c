@@ -42,7 +42,7 @@ int lcy_moves_tier(struct lcy_moves *m, uint8_t no, int objects_fd, int staging_
 {
 	OM_ASSERT(no < OM_TIERS_MAX);
 	for (unsigned i = 0; i < OM_ARRAY_SIZE(m->mover); i++) {
-		/* `who` tells the names in staging/ apart; 0 to 2 are the loop's, the scan's and the attributes' */
+		/* `who` tells the names in staging/ apart; 0 to 3 are the loop's, the scan's, the attributes' and the scrub's */
 		int err = be_dir_init(&m->mover[i].be[no], objects_fd, staging_fd, caps, 0x10000u + i);
 		if (err < 0)
 			return err;

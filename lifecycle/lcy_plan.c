@@ -175,6 +175,7 @@ static void see(struct lcy *l, uint32_t slot, const struct idx_ent *e, uint64_t 
 	}
 	if (e->home >= OM_TIERS_MAX || e->tier >= OM_TIERS_MAX)
 		return;
+	lcy_scrub_see(l, slot, e);
 	if (expired(e, now_s)) {
 		c = cand_of(slot, e, LCY_WHY_EXPIRED);
 		c.kind = LCY_JOB_DROP;
@@ -221,6 +222,7 @@ static void begin(struct lcy *l, uint64_t now_ns, bool cycle)
 		p->room_tiers |= (uint32_t)need << i;
 	}
 	lcy_save_begin(l, now_ns);
+	lcy_scrub_scan(l);
 }
 
 static void drain_looked(struct lcy *l, uint64_t now_ns)
@@ -254,6 +256,7 @@ static void end(struct lcy *l, uint64_t now_ns)
 	lcy_best_sort(&p->top);
 	p->top_ns = now_ns;
 	lcy_save_end(l, idxr_complete(&l->idx));
+	lcy_scrub_scanned(l, idxr_complete(&l->idx));
 	drain_looked(l, now_ns);
 }
 
@@ -331,6 +334,7 @@ void lcy_plan_forget(struct lcy *l)
 	for (unsigned i = 0; i < OM_TIERS_MAX; i++)
 		l->tiers[i].room_now = false;
 	lcy_save_end(l, false);
+	lcy_scrub_forget(l);
 	lcy_cache_reset(l);
 }
 

@@ -430,12 +430,20 @@ static void task_pause(struct lcy *l, const struct om_op_task *m, const char *ur
 	answer(l, m->hdr.req, 0, json_pack("{s:b}", "paused", (int)l->plan.paused));
 }
 
+static void task_scrub(struct lcy *l, const struct om_op_task *m, const char *uri)
+{
+	(void)uri;
+	lcy_scrub_now(l, m->arg != 0);
+	answer(l, m->hdr.req, 0, lcy_tell_scrub(l));
+}
+
 void lcy_task_order(struct lcy *l, const struct om_op_task *m, const char *uri)
 {
 	static void (*const by_kind[OM_TASK_KINDS])(struct lcy *, const struct om_op_task *, const char *) = {
 		[OM_TASK_STATUS] = task_status,	  [OM_TASK_TOP] = task_top,	    [OM_TASK_EXPLAIN] = task_explain,
 		[OM_TASK_MIGRATE] = task_migrate, [OM_TASK_PROMOTE] = task_promote, [OM_TASK_DEMOTE] = task_demote,
 		[OM_TASK_DRAIN] = task_drain,	  [OM_TASK_PAUSE] = task_pause,	    [OM_TASK_RESUME] = task_pause,
+		[OM_TASK_SCRUB] = task_scrub,
 	};
 
 	if (m->kind < OM_TASK_KINDS && by_kind[m->kind])

@@ -11,6 +11,7 @@
  *	     "policy": {"active": bool, "leader": which policy decides (lcy_blend.h), "objects_let_in": bytes' worth in 4 KiB, "half_life", "margin", "waiting": copies to be made} or null,
  *	     "yield": {"active": moves give way now, "why": "serving", "room" (a put waits for it), "idle" or "off", "share": of one thread's time or
  *			null, "rested_ms": since the process began},
+ *	     "scrub": what SCRUB answers,
  *	     "heat": {"saved_s": age of the file in seconds or null},
  *	     "tiers": [{"tier": number, "name", "used", "capacity", "objects", "inbound", "outbound": bytes under way, "need": bytes that must go,
  *			"fails": in a row, "dead": bool, "drain": bool}],
@@ -18,11 +19,15 @@
  *	                 "looks": how many there were, "done": bool}]}
  * TOP      {"objects": [{"uri", "id", "size", "tier", "home", "heat", "accesses", "last_access": seconds since 1970}], hottest first}
  * EXPLAIN  {"id", "size", "tier", "home", "heat", "accesses", "last_access", "pinned", "ephemeral", "evictable", "expires": or 0,
- *	     "copy": bool, "why": a sentence, "next": a sentence, "working": a sentence or null}
+ *	     "copy": bool, "why": a sentence, "next": a sentence, "working": a sentence or null,
+ *	     "damaged": what a scrub found wrong with its home, or null}
  * MIGRATE, PROMOTE, DEMOTE
  *	    {"state": "done"|"under way"|"there", "from", "to", "kind": "home"|"copy"|"drop", "id", "size"}
  * DRAIN    one of "drains" above
  * PAUSE, RESUME  {"paused": bool}
+ * SCRUB    {"days": lifecycle.scrub_days, "bad": objects in the list of those that were found bad,
+ *	     "tiers": [{"name", "now": it does not wait, "done": 0..1 of this pass, "objects", "bytes": read in it, "damaged", "unreadable",
+ *	                "no_sum": have no checksum, "began": seconds since 1970, "last_ended", "last_objects", "last_bad": of the pass before, or null}]}
  */
 #ifndef LCY_TASK_H
 #define LCY_TASK_H
@@ -37,6 +42,7 @@ int lcy_task_find(struct lcy *l, const char *uri, size_t len, uint32_t *ret_slot
 /* lcy_tell.c */
 json_t *lcy_tell_status(struct lcy *l);
 json_t *lcy_tell_drain(const struct lcy *l, unsigned tier);
+json_t *lcy_tell_scrub(const struct lcy *l);
 json_t *lcy_tell_explain(struct lcy *l, uint32_t slot, const struct idx_ent *ent);
 
 /* lcy_drain.c */

@@ -58,6 +58,32 @@ static json_t *tell_yield(struct lcy *l)
 			 share == LCY_YIELD_ALL ? json_null() : json_real(share / 1000.0), "rested_ms", num(atomic_load(&y->rested_ns) / 1000000u));
 }
 
+static double part(double a, double b) { return b > 0 ? OM_MIN(a / b, 1.0) : 0; }
+
+static json_t *tell_scrubbed(const struct lcy *l, const struct om_boot_tier *b)
+{
+	const struct lcy_scrub_row *r = &l->scrub.state.row[b->tier];
+	const struct lcy_scrub_sums *c = &r->cur;
+	const struct lcy_scrub_sums *last = r->last.ended_s ? &r->last : NULL;
+	double done = (double)c->bytes + (double)c->objects * LCY_SCRUB_EACH;
+
+	return json_pack("{s:s, s:b, s:f, s:I, s:I, s:I, s:I, s:I, s:I, s:o, s:o, s:o}", "name", b->name, "now", (int)r->now, "done",
+			 part(done, l->scrub.tier[b->tier].total), "objects", num(c->objects), "bytes", num(c->bytes), "damaged", num(c->damaged),
+			 "unreadable", num(c->unreadable), "no_sum", num(c->no_sum), "began", num(c->began_s), "last_ended",
+			 last ? json_integer(num(last->ended_s)) : json_null(), "last_objects", last ? json_integer(num(last->objects)) : json_null(),
+			 "last_bad", last ? json_integer(num(last->damaged + last->unreadable)) : json_null());
+}
+
+json_t *lcy_tell_scrub(const struct lcy *l)
+{
+	json_t *tiers = json_array();
+
+	for (unsigned i = 0; i < l->boot.n_tiers; i++)
+		if (lcy_scrub_tier_is(l, l->boot.tiers[i].tier))
+			(void)json_array_append_new(tiers, tell_scrubbed(l, &l->boot.tiers[i]));
+	return json_pack("{s:I, s:I, s:o}", "days", (json_int_t)l->boot.lifecycle.scrub_days, "bad", num(l->scrub.state.n_bad), "tiers", tiers);
+}
+
 json_t *lcy_tell_status(struct lcy *l)
 {
 	const struct lcy_plan *p = &l->plan;
@@ -86,6 +112,8 @@ json_t *lcy_tell_status(struct lcy *l)
 	json_decref(sums);
 	if (doc)
 		(void)json_object_set_new(doc, "yield", tell_yield(l));
+	if (doc)
+		(void)json_object_set_new(doc, "scrub", lcy_tell_scrub(l));
 	return doc;
 }
 
@@ -151,6 +179,7 @@ static void next_end(const struct lcy *l, const struct idx_ent *e, char *text, s
 json_t *lcy_tell_explain(struct lcy *l, uint32_t slot, const struct idx_ent *e)
 {
 	const struct lcy_job *job = lcy_moves_find(&l->moves, e->id);
+	const struct lcy_scrub_bad *bad = lcy_scrub_bad(l, e->id);
 	struct idx_heat_val v = { 0 };
 	char why[256], next[512], working[256];
 
@@ -161,9 +190,9 @@ json_t *lcy_tell_explain(struct lcy *l, uint32_t slot, const struct idx_ent *e)
 	if (job)
 		(void)snprintf(working, sizeof(working), job->kind == LCY_JOB_DROP ? "it is being removed from tier %s%.0s" : "it is on its way from tier %s to tier %s",
 			       lcy_tier_name(l, job->from), lcy_tier_name(l, job->to));
-	return json_pack("{s:I, s:I, s:I, s:I, s:f, s:I, s:I, s:b, s:b, s:b, s:I, s:b, s:s, s:s, s:s?}", "id", num(e->id), "size", num(e->size), "tier",
+	return json_pack("{s:I, s:I, s:I, s:I, s:f, s:I, s:I, s:b, s:b, s:b, s:I, s:b, s:s, s:s, s:s?, s:s?}", "id", num(e->id), "size", num(e->size), "tier",
 			 (json_int_t)e->tier, "home", (json_int_t)e->home, "heat", v.heat, "accesses", num((uint64_t)(v.count + 0.5)), "last_access", num(v.last_s), "pinned",
 			 (e->flags & OM_OBJ_PINNED) != 0, "ephemeral", (e->flags & OM_OBJ_EPHEMERAL) != 0, "evictable",
 			 (e->flags & OM_OBJ_EVICTABLE) != 0, "expires", num(e->expiry_s), "copy", e->tier != e->home, "why", why, "next", next,
-			 "working", job ? working : NULL);
+			 "working", job ? working : NULL, "damaged", bad ? lcy_scrub_text(bad->what) : NULL);
 }

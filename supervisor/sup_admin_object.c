@@ -228,6 +228,11 @@ int sup_admin_run_LIFECYCLE_STATUS(struct sup_admin_call *call) { return ask(cal
 int sup_admin_run_LIFECYCLE_PAUSE(struct sup_admin_call *call) { return ask(call, OM_TASK_PAUSE, OM_TIER_NONE, 0, NULL); }
 int sup_admin_run_LIFECYCLE_RESUME(struct sup_admin_call *call) { return ask(call, OM_TASK_RESUME, OM_TIER_NONE, 0, NULL); }
 
+int sup_admin_run_LIFECYCLE_SCRUB(struct sup_admin_call *call)
+{
+	return ask(call, OM_TASK_SCRUB, OM_TIER_NONE, sup_admin_flag(call, "stop") ? 0 : 1, NULL);
+}
+
 int sup_admin_run_TOP(struct sup_admin_call *call)
 {
 	const json_t *v = json_object_get(call->request, "n");

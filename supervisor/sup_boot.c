@@ -54,6 +54,7 @@ static void fill_lifecycle(const struct om_conf_lifecycle *c, struct om_boot_lif
 		.bandwidth = c->bandwidth,
 		.migration_batch = c->migration_batch_size,
 		.interval_s = c->interval_s,
+		.scrub_days = c->scrub_days,
 	};
 }
 

@@ -37,7 +37,7 @@ while read -r a b rest; do
 		check "$a $b"
 	fi
 	for option in $(grep -oE -- '--[a-z]+' <<<"$b $rest"); do
-		if [[ $b =~ ^[a-z] ]]; then offered "$option" "$a" "$b" "disk" "--"; else offered "$option" "$a" "--"; fi
+		if [[ $b =~ ^[a-z] ]]; then offered "$option" "$a" "$b" $([[ $rest != *TIER* ]] || echo disk) "--"; else offered "$option" "$a" "--"; fi
 		check "$a $b $option"
 	done
 done < <("$program" --commands)

@@ -225,7 +225,7 @@ static bool idle(const struct world *w)
 {
 	const struct lcy *l = &w->l;
 
-	return !l->plan.scanning && !l->plan.want && l->moves.n_jobs == 0 && l->plan.next_act == l->plan.n_acts && !w->msgs && !l->save.writing;
+	return !l->plan.scanning && !l->plan.want && l->moves.n_jobs == 0 && l->plan.next_act == l->plan.n_acts && !w->msgs && !l->save.writing && !l->scrub.busy;
 }
 
 void world_settle(struct world *w)
@@ -402,7 +402,9 @@ static void lcy_begin(struct world *w, unsigned generation)
 		const struct be_test *t = &w->tier[i];
 		l->tiers[i].on = true;
 		assert_int_equal(lcy_moves_tier(&l->moves, (uint8_t)i, t->objects_fd, t->staging_fd, t->be.caps, i == MEM), 0);
+		assert_int_equal(be_dir_init(&l->tiers[i].scrub, t->objects_fd, t->staging_fd, t->be.caps, 3), 0);
 	}
+	lcy_scrub_init(l);
 	lcy_drain_resume(l);
 	lcy_plan_init(l);
 	assert_int_equal(lcy_moves_start(&l->moves), 0);
@@ -412,6 +414,9 @@ static void lcy_end(struct world *w)
 {
 	struct lcy *l = &w->l;
 
+	lcy_scrub_fini(l);
+	for (unsigned i = 0; i < WORLD_TIERS; i++)
+		be_fini(&l->tiers[i].scrub);
 	lcy_moves_stop(&l->moves);
 	int dir = l->save.dirfd;
 	lcy_save_fini(l);
@@ -466,6 +471,7 @@ void world_restart(struct world *w, bool fresh)
 	(void)c;
 	if (fresh) { /* a clean end */
 		w->l.now_s = w->clock_s;
+		lcy_scrub_last(&w->l);
 		lcy_save_last(&w->l, 60000);
 	}
 	lcy_end(w);
