@@ -54,6 +54,9 @@
 #define LCY_ROOM_MAX 4096u	  /* candidates to make room on a tier, from one scan */
 #define LCY_EXPIRED_MAX 4096u	  /* expired objects found in one scan */
 #define LCY_DRAIN_MAX 4096u	  /* objects of a drain, from one scan */
+#define LCY_PACE_MS 5000u	  /* so often it is noted how far a drain is, and so many of these tell its pace: a minute */
+#define LCY_PACE_NOTES 12u
+#define LCY_PACE_LEAST_MS 2000u	  /* a pace of less is none yet */
 #define LCY_TOP_MAX 100u	  /* objects that TOP can tell */
 #define LCY_RECENT (1u << 16)	  /* objects remembered because they moved or failed of late */
 #define LCY_JOBS_SPARE 64u	  /* jobs kept free for making room and for tasks */
@@ -64,6 +67,12 @@
 #define LCY_ASKS_MAX 64u	  /* tasks that wait for something */
 #define LCY_ASK_AGAIN_MS 30u	  /* so long after it was told that the name or the key is busy a move by hand is tried again */
 #define LCY_ASK_MS 8000u	  /* after so long one is answered "under way" */
+
+/* How far a drain was, in turn: the last LCY_PACE_NOTES of `n` notes. */
+struct lcy_pace {
+	uint64_t at_ns[LCY_PACE_NOTES], objects[LCY_PACE_NOTES], bytes[LCY_PACE_NOTES];
+	unsigned n;
+};
 
 struct lcy_tier {
 	bool on;	/* its directories are here */
@@ -83,6 +92,7 @@ struct lcy_tier {
 	uint64_t drain_again_ns, drain_seen; /* the next look at what is left; `drained` at the last one */
 	unsigned drain_idle;	    /* looks in a row that moved nothing */
 	unsigned drain_looks;	    /* since the drain, or the process, began */
+	struct lcy_pace drain_pace;
 	uint64_t asked;		    /* ROOM: bytes that somebody waits for */
 	bool hurry;		    /* and what makes that room is still under way: moves do not give way to requests */
 	bool over;		    /* above the high mark, and not down at the low one yet */
@@ -221,6 +231,7 @@ struct lcy {
 
 	struct lcy_attrs attrs; /* lcy_attr.c */
 	struct lcy_reaps reaps;
+	struct lcy_yield_seat seat; /* the loop's: never taken, removals are charged to it */
 
 	/* decisions */
 	struct lcy_moves moves;

@@ -59,10 +59,10 @@ static bool answer_all(struct lcy *l, const struct lcy_reaps *b)
 
 bool lcy_files_remove(struct lcy *l, struct lcy_reaps *b)
 {
-	uint64_t began_ns = om_now_ns();
-
+	l->seat.all = &l->moves.yield;
+	lcy_yield_begin(&l->seat);
 	remove_all(l, b);
-	lcy_yield_charge(&l->moves.yield, om_now_ns() - began_ns);
+	lcy_yield_charge(&l->seat);
 	bool ok = answer_all(l, b);
 	b->n = 0;
 	return ok;

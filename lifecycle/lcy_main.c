@@ -15,6 +15,7 @@
 #include "common/om_oom.h"
 #include "common/om_fault.h"
 #include "common/om_fdpass.h"
+#include "common/om_runq.h"
 #include "lifecycle/lcy_task.h"
 
 #define LCY_SAVE_LAST_MS 200u /* of the time that a stop has */
@@ -186,6 +187,7 @@ static int boot(struct lcy *l)
 		err = take_tiers(l, fds + OM_BOOT_FD_COUNT, nfds - OM_BOOT_FD_COUNT, dirs, &n_dirs);
 	if (err < 0)
 		return err;
+	l->moves.yield.tasks_fd = om_runq_dir();
 	lcy_sandbox(l, (const int (*)[2])dirs, n_dirs);
 	/* The first of a run: what has a name from before it belongs to nobody. Workers start beside us, hence the margin. */
 	uint64_t before_s = l->boot.generation == 1 ? om_wall_ns() / 1000000000u - LCY_START_MARGIN_S : 0;

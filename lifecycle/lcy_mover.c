@@ -247,5 +247,6 @@ void *lcy_mover_main(void *arg)
 		lcy_yield_leave(&t->seat);
 		lcy_work_done(t, &b);
 	}
+	lcy_yield_quit(&t->seat);
 	return NULL;
 }

@@ -1,7 +1,7 @@
 /*
  * lcy_sandbox.c: objmapper-lifecycle narrows itself: of each tier it may read and remove what lies in objects/ and staging/, and
  * make files in staging/ that are linked into objects/ (moves), and side files there (SET); it may write files of its own in
- * state_dir/heat.d; nothing else anywhere; no sockets, no processes.
+ * state_dir/heat.d, and read what the kernel says of its own threads; nothing else anywhere; no sockets, no processes.
  */
 #include <fcntl.h>
 #include <linux/landlock.h>
@@ -49,7 +49,8 @@ static bool restrict_files(const struct lcy *l, const int (*dirs)[2], unsigned n
 		if (!allow(ruleset, dirs[i][0], LCY_OBJECTS & attr.handled_access_fs) ||
 		    !allow(ruleset, dirs[i][1], LCY_STAGING & attr.handled_access_fs))
 			return false;
-	if (!allow(ruleset, l->save.dirfd, LCY_HEAT & attr.handled_access_fs))
+	if (!allow(ruleset, l->save.dirfd, LCY_HEAT & attr.handled_access_fs) ||
+	    !allow(ruleset, l->moves.yield.tasks_fd, LANDLOCK_ACCESS_FS_READ_FILE))
 		return false;
 	return syscall(SYS_landlock_restrict_self, ruleset, 0) == 0;
 }

@@ -6,12 +6,15 @@
  */
 #include "lifecycle/lcy_yield.h"
 
+#include "common/om_runq.h"
+
 void lcy_yield_init(struct lcy_yield *y, unsigned cpus)
 {
 	pthread_condattr_t attr;
 
 	memset(y, 0, sizeof(*y));
 	om_place_init(&y->place);
+	y->tasks_fd = -1;
 	y->cpus = OM_MAX(cpus, 1u);
 	y->seat_ns = LCY_YIELD_SEAT_NS;
 	pthread_mutex_init(&y->lock, NULL);
@@ -119,6 +122,30 @@ static void rest(struct lcy_yield *y)
 	atomic_fetch_add(&y->rested_ns, now - began);
 }
 
+static uint64_t waited(struct lcy_yield_seat *s)
+{
+	if (!s->looked) {
+		s->runq_fd = om_runq_open(s->all->tasks_fd);
+		s->looked = true;
+	}
+	return om_runq_waited(s->runq_fd);
+}
+
+/* A piece of work begins. */
+static void begin(struct lcy_yield_seat *s)
+{
+	s->since_ns = om_now_ns();
+	s->waited_ns = waited(s);
+}
+
+/* It has ended: what it took, but for waiting for a processor. */
+static uint64_t used(struct lcy_yield_seat *s, uint64_t now_ns)
+{
+	uint64_t took = now_ns - s->since_ns, w = waited(s);
+
+	return took - OM_MIN(w > s->waited_ns ? w - s->waited_ns : 0, took);
+}
+
 static void owe(struct lcy_yield *y, uint64_t now_ns, uint64_t took_ns)
 {
 	uint64_t due = OM_MAX(y->free_ns, now_ns) + lcy_yield_rest(lcy_yield_share(y), took_ns);
@@ -142,7 +169,7 @@ static void sit_down(struct lcy_yield_seat *s, bool again)
 	y->taken = s->held = true;
 	s->got_ns = om_now_ns();
 	rest(y);
-	s->since_ns = om_now_ns();
+	begin(s);
 }
 
 /* The piece is over. */
@@ -150,7 +177,7 @@ static void stand_up(struct lcy_yield_seat *s, uint64_t now_ns)
 {
 	struct lcy_yield *y = s->all;
 
-	owe(y, now_ns, now_ns - s->since_ns);
+	owe(y, now_ns, used(s, now_ns));
 	y->taken = s->held = false;
 	if (y->waiting)
 		pthread_cond_signal(&y->seat);
@@ -202,20 +229,32 @@ void lcy_yield_point(struct lcy_yield_seat *s)
 		stand_up(s, now);
 		sit_down(s, true);
 	} else {
-		owe(y, now, now - s->since_ns);
+		owe(y, now, used(s, now));
 		rest(y);
-		s->since_ns = om_now_ns();
+		begin(s);
 	}
 	pthread_mutex_unlock(&y->lock);
 }
 
-void lcy_yield_charge(struct lcy_yield *y, uint64_t took_ns)
+void lcy_yield_begin(struct lcy_yield_seat *s) { begin(s); }
+
+void lcy_yield_charge(struct lcy_yield_seat *s)
 {
+	struct lcy_yield *y = s->all;
+	uint64_t now = om_now_ns();
+
 	if (lcy_yield_share(y) == LCY_YIELD_ALL)
 		return;
 	pthread_mutex_lock(&y->lock);
-	owe(y, om_now_ns(), took_ns);
+	owe(y, now, used(s, now));
 	pthread_mutex_unlock(&y->lock);
+}
+
+void lcy_yield_quit(struct lcy_yield_seat *s)
+{
+	if (s->looked)
+		om_close(&s->runq_fd);
+	s->looked = false;
 }
 
 void lcy_yield_stop(struct lcy_yield *y)

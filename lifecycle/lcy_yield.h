@@ -8,7 +8,8 @@
  * (write-back, journals, loop devices), whose priority is not ours to set. A kernel that is not built to be preempted goes on with such
  * work to its end, or to the next tick, whoever else has become ready; once that happens on every processor, a request waits for
  * milliseconds. So while somebody is served one thread moves at a time, in small pieces, and rests after each in proportion to the time
- * that it took. (Measured: doc/tiering.md.)
+ * that it took: on a processor, or asleep while the kernel and the disk work for it. What it waited for a processor is nobody's work and is
+ * not rested for, where the kernel tells it (om_runq.h): else a machine that is busy would punish moves for being busy. (Measured: doc/tiering.md.)
  *
  * And it stays on one processor, the last of those that it may use: else it is now on this one, now on that, and whoever is woken, or whose
  * timer has run out, finds the processor that it was on taken, behind a call into the kernel. Of two processors one is then always free of
@@ -64,9 +65,10 @@ struct lcy_yield {
 	uint64_t free_ns; /* the next piece may begin */
 	_Atomic uint64_t rested_ns; /* in all */
 	struct om_place place; /* from the beginning on */
+	int tasks_fd; /* om_runq_dir(), borrowed; -1: what was waited is not known */
 };
 
-/** `cpus` that this machine has, 1 or more. */
+/** `cpus` that this machine has, 1 or more. Whoever has an om_runq_dir() puts it into y->tasks_fd before the first thread works. */
 void lcy_yield_init(struct lcy_yield *y, unsigned cpus);
 void lcy_yield_fini(struct lcy_yield *y);
 /** What part of all processors' time (0..1) moves may take while clients are served; 1: they do not give way. Loop's thread. */
@@ -86,14 +88,13 @@ const char *lcy_yield_text(const struct lcy_yield *y);
 uint64_t lcy_yield_rest(uint32_t share, uint64_t took_ns);
 /** Threads that wait go on and never wait again. */
 void lcy_yield_stop(struct lcy_yield *y);
-/** So much work was done for a move by a thread that has no seat. Any thread. */
-void lcy_yield_charge(struct lcy_yield *y, uint64_t took_ns);
-
 /* A thread's place: one of them works at a time. Its own; all zero but `all` at first. */
 struct lcy_yield_seat {
 	struct lcy_yield *all;
 	bool held, stays; /* the thread is bound to one processor */
-	uint64_t since_ns, got_ns;
+	bool looked;	  /* runq_fd is what om_runq_open() gave */
+	int runq_fd;
+	uint64_t since_ns, waited_ns, got_ns; /* the piece began, and what the thread had waited by then */
 };
 /** Work begins: waits for its turn, if moves give way now. */
 void lcy_yield_enter(struct lcy_yield_seat *s);
@@ -101,5 +102,10 @@ void lcy_yield_enter(struct lcy_yield_seat *s);
 void lcy_yield_point(struct lcy_yield_seat *s);
 /** Work ends, or waits for something else. */
 void lcy_yield_leave(struct lcy_yield_seat *s);
+/** A thread that never takes the seat does something for moves between the two: moves rest for it. */
+void lcy_yield_begin(struct lcy_yield_seat *s);
+void lcy_yield_charge(struct lcy_yield_seat *s);
+/** The thread is about to end; it has no seat. */
+void lcy_yield_quit(struct lcy_yield_seat *s);
 
 #endif

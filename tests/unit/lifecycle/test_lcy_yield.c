@@ -5,6 +5,11 @@
 #include <stdint.h>
 
 #include <cmocka.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "lifecycle/lcy_yield.h"
 
@@ -308,18 +313,102 @@ static void test_off_frees(void **state)
 	wait_and_go(off);
 }
 
+static void busy(uint64_t ns)
+{
+	uint64_t began = om_now_ns();
+
+	while (om_now_ns() - began < ns)
+		;
+}
+
+/* A directory in which this thread's account is what the test writes. */
+struct account {
+	char dir[32], sub[64], file[96];
+};
+
+static void account(struct account *a, uint64_t waited_ns)
+{
+	FILE *f;
+
+	if (!a->dir[0]) {
+		(void)snprintf(a->dir, sizeof(a->dir), "/tmp/test_lcy_yield.XXXXXX");
+		assert_non_null(mkdtemp(a->dir));
+		(void)snprintf(a->sub, sizeof(a->sub), "%s/%ld", a->dir, (long)gettid());
+		(void)snprintf(a->file, sizeof(a->file), "%s/schedstat", a->sub);
+		assert_int_equal(mkdir(a->sub, 0700), 0);
+	}
+	f = fopen(a->file, "we");
+	assert_non_null(f);
+	(void)fprintf(f, "1 %llu 1\n", (unsigned long long)waited_ns);
+	assert_int_equal(fclose(f), 0);
+}
+
+static void account_gone(const struct account *a)
+{
+	assert_int_equal(unlink(a->file), 0);
+	assert_int_equal(rmdir(a->sub), 0);
+	assert_int_equal(rmdir(a->dir), 0);
+}
+
+/* A second of waiting, as the account says, is in the time that each piece takes: nothing is owed for it, with a seat, over a rest, and without. */
+static void test_waiting_is_no_work(void **state)
+{
+	struct lcy_yield_seat seat = { .all = &y }, remover = { .all = &y };
+	struct account a = { 0 };
+	uint64_t waited = 1;
+
+	(void)state;
+	account(&a, waited);
+	y.tasks_fd = open(a.dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	assert_true(y.tasks_fd >= 0);
+	lcy_yield_turn(&y, 0, LCY_YIELD_FEW, false);
+	lcy_yield_enter(&seat);
+	for (unsigned i = 0; i < 3; i++) {
+		busy(2 * MS);
+		account(&a, waited += 60000 * MS);
+		lcy_yield_point(&seat);
+		assert_true(y.free_ns <= om_now_ns()); /* it was 38 ms ahead */
+	}
+	busy(2 * MS);
+	account(&a, waited += 60000 * MS);
+	lcy_yield_leave(&seat);
+	assert_true(y.free_ns <= om_now_ns());
+	assert_int_equal(y.rested_ns, 0);
+	lcy_yield_begin(&remover);
+	busy(2 * MS);
+	account(&a, waited += 60000 * MS);
+	lcy_yield_charge(&remover);
+	assert_true(y.free_ns <= om_now_ns());
+	/* what it waited before the piece is none of its time; nor is an account that goes back */
+	busy(2 * MS);
+	account(&a, waited += 60000 * MS);
+	lcy_yield_begin(&remover);
+	busy(2 * MS);
+	account(&a, 0);
+	uint64_t now = om_now_ns();
+	lcy_yield_charge(&remover);
+	assert_true(y.free_ns >= now + 19 * 2 * MS);
+	lcy_yield_quit(&remover);
+	lcy_yield_quit(&seat);
+	(void)close(y.tasks_fd);
+	account_gone(&a);
+}
+
 /* What others did for a move is rested for by who moves next; at full speed nothing is owed. */
 static void test_charge(void **state)
 {
-	struct lcy_yield_seat seat = { .all = &y };
+	struct lcy_yield_seat seat = { .all = &y }, remover = { .all = &y };
 
 	(void)state;
-	lcy_yield_charge(&y, MS);
+	lcy_yield_begin(&remover);
+	lcy_yield_charge(&remover);
 	assert_int_equal(y.free_ns, 0);
 	lcy_yield_turn(&y, 0, LCY_YIELD_FEW, false);
-	lcy_yield_charge(&y, MS);
+	lcy_yield_begin(&remover);
+	busy(MS);
+	lcy_yield_charge(&remover);
 	uint64_t due = y.free_ns;
-	assert_true(due > 0);
+	assert_true(due > om_now_ns());
 	lcy_yield_enter(&seat);
 	assert_true(om_now_ns() >= due);
 	lcy_yield_leave(&seat);
@@ -340,6 +429,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_stop_frees, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_off_frees, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_charge, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_waiting_is_no_work, setup, teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
