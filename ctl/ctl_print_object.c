@@ -196,7 +196,8 @@ void ctl_print_LIFECYCLE_STATUS(const json_t *reply)
 	};
 	static const struct ctl_column drains[] = {
 		{"DRAINED", "name", CTL_TEXT}, {"LEFT", "objects_left", CTL_NUMBER}, {"BYTES LEFT", "bytes_left", CTL_SIZE},
-		{"MOVED", "moved", CTL_NUMBER}, {"BYTES MOVED", "moved_bytes", CTL_SIZE}, {"CAN GO NOWHERE", "stuck", CTL_NUMBER}, {"DONE", "done", CTL_TEXT},
+		{"MOVED", "moved", CTL_NUMBER}, {"BYTES MOVED", "moved_bytes", CTL_SIZE}, {"CAN GO NOWHERE", "stuck", CTL_NUMBER},
+		{"TIME LEFT", "left_s", CTL_SPAN}, {"DONE", "done", CTL_TEXT},
 	};
 	const json_t *policy = json_object_get(reply, "policy");
 	OM_AUTO_FREE char *cycle = ctl_cell(json_object_get(reply, "cycle"), CTL_NUMBER);
@@ -257,6 +258,20 @@ void ctl_print_MIGRATE(const json_t *reply)
 void ctl_print_PROMOTE(const json_t *reply) { ctl_print_MIGRATE(reply); }
 void ctl_print_DEMOTE(const json_t *reply) { ctl_print_MIGRATE(reply); }
 
+/* How long a drain will take, and why so long. */
+static void print_pace(const json_t *reply)
+{
+	const json_t *objects = json_object_get(reply, "objects_per_s"), *left_s = json_object_get(reply, "left_s");
+	OM_AUTO_FREE char *bytes = ctl_cell(json_object_get(reply, "bytes_per_s"), CTL_RATE);
+	OM_AUTO_FREE char *left = ctl_cell(left_s, CTL_SPAN);
+
+	if (json_is_number(objects))
+		printf(", in the last minute %.1f objects/s (%s): %s%s", json_number_value(objects), bytes ? bytes : "?",
+		       json_is_number(left_s) ? "at that pace it takes " : "no end is in sight", json_is_number(left_s) && left ? left : "");
+	if (json_is_true(json_object_get(reply, "yields")))
+		fputs("; moves give way to clients (lifecycle.share_while_serving)", stdout);
+}
+
 void ctl_print_TIER_DRAIN(const json_t *reply)
 {
 	OM_AUTO_FREE char *name = text_of(reply, "tier");
@@ -277,7 +292,10 @@ void ctl_print_TIER_DRAIN(const json_t *reply)
 		if (stuck > 0)
 			printf(", of which %lld can go nowhere (pinned, or no tier has room)", (long long)stuck);
 	}
-	printf("; moved %s (%s).\n", moved ? moved : "?", moved_bytes ? moved_bytes : "?");
+	printf("; moved %s (%s)", moved ? moved : "?", moved_bytes ? moved_bytes : "?");
+	if (!json_is_true(json_object_get(reply, "done")))
+		print_pace(reply);
+	puts(".");
 }
 
 void ctl_print_PIN(const json_t *reply)

@@ -454,6 +454,7 @@ void lcy_task_order(struct lcy *l, const struct om_op_task *m, const char *uri)
 
 void lcy_task_turn(struct lcy *l)
 {
+	lcy_drain_turn(l);
 	for (unsigned i = 0; i < LCY_ASKS_MAX; i++) {
 		struct lcy_ask *a = &l->ask[i];
 		if (a->req && a->again_ns && l->now_ns >= a->again_ns && l->now_ns < a->due_ns)

@@ -16,7 +16,8 @@
  *	     "tiers": [{"tier": number, "name", "used", "capacity", "objects", "inbound", "outbound": bytes under way, "need": bytes that must go,
  *			"fails": in a row, "dead": bool, "drain": bool}],
  *	     "drains": [{"tier", "name", "objects_left", "bytes_left", "moved", "moved_bytes", "stuck": objects that can go nowhere as of the last look,
- *	                 "looks": how many there were, "done": bool}]}
+ *	                 "looks": how many there were, "done": bool, "objects_per_s", "bytes_per_s": in the last minute, or null,
+ *	                 "left_s": seconds at that pace, or null, "yields": moves give way to clients now}]}
  * TOP      {"objects": [{"uri", "id", "size", "tier", "home", "heat", "accesses", "last_access": seconds since 1970}], hottest first}
  * EXPLAIN  {"id", "size", "tier", "home", "heat", "accesses", "last_access", "pinned", "ephemeral", "evictable", "expires": or 0,
  *	     "copy": bool, "why": a sentence, "next": a sentence, "working": a sentence or null,
@@ -50,5 +51,12 @@ json_t *lcy_tell_explain(struct lcy *l, uint32_t slot, const struct idx_ent *ent
 void lcy_drain_set(struct lcy *l, unsigned tier, bool on);
 /** At start: go on with what BOOT says is being drained. */
 void lcy_drain_resume(struct lcy *l);
+/** Each turn: how far drains are is noted now and then. */
+void lcy_drain_turn(struct lcy *l);
+/** What a drain has moved in a second, over the last minute. False: that cannot be said (yet). */
+bool lcy_drain_pace(const struct lcy_tier *t, uint64_t now_ns, double *ret_objects, double *ret_bytes);
+/** How long the rest takes at that pace, seconds: by its bytes while large ones are moved (they go first), else by its objects. UINT64_MAX: no end is
+ * in sight. */
+uint64_t lcy_drain_left_s(double objects_per_s, double bytes_per_s, uint64_t objects, uint64_t bytes);
 
 #endif

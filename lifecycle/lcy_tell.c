@@ -7,15 +7,32 @@
 
 static json_int_t num(uint64_t v) { return (json_int_t)OM_MIN(v, (uint64_t)INT64_MAX); }
 
+static json_t *tell_pace(const struct lcy *l, const struct lcy_tier *t, const struct idxr_tier *row)
+{
+	int yields = l->moves.yield.why == LCY_YIELD_SERVING;
+	double objects, bytes;
+
+	if (!lcy_drain_pace(t, l->now_ns, &objects, &bytes))
+		return json_pack("{s:n, s:n, s:n, s:b}", "objects_per_s", "bytes_per_s", "left_s", "yields", yields);
+	uint64_t left = lcy_drain_left_s(objects, bytes, row->objects - OM_MIN(row->objects, t->drain_stuck), row->used_bytes);
+	return json_pack("{s:f, s:f, s:o, s:b}", "objects_per_s", objects, "bytes_per_s", bytes, "left_s",
+			 left == UINT64_MAX ? json_null() : json_integer(num(left)), "yields", yields);
+}
+
 json_t *lcy_tell_drain(const struct lcy *l, unsigned tier)
 {
 	const struct lcy_tier *t = &l->tiers[tier];
 	struct idxr_tier row = { 0 };
 
 	(void)idxr_tier(&l->idx, tier, &row);
-	return json_pack("{s:I, s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:b}", "tier", (json_int_t)tier, "name", lcy_tier_name(l, tier), "objects_left",
+	json_t *doc = json_pack("{s:I, s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:b}", "tier", (json_int_t)tier, "name", lcy_tier_name(l, tier), "objects_left",
 			 num(row.objects), "bytes_left", num(row.used_bytes), "moved", num(t->drained), "moved_bytes", num(t->drained_bytes),
 			 "stuck", num(t->drain_stuck), "looks", (json_int_t)t->drain_looks, "done", (int)(t->drain && row.objects == 0));
+	json_t *pace = tell_pace(l, t, &row);
+	if (doc && pace)
+		(void)json_object_update(doc, pace);
+	json_decref(pace);
+	return doc;
 }
 
 static json_t *tell_tier(const struct lcy *l, const struct om_boot_tier *b)

@@ -43,7 +43,11 @@ bound_threads() { grep -h '^Cpus_allowed_list:' /proc/"$(lifecycle_pid)"/task/*/
 	reads
 	serving() { [ "$(yield_of why)" = serving ] && [ "$(yield_of active)" = True ]; }
 	wait_until 20 serving
-	objmctl tier drain fast >/dev/null
+	objmctl tier drain fast | grep -q "moves give way to clients (lifecycle.share_while_serving)"
+	if [ -r /proc/self/schedstat ]; then # a mover knows, in its sandbox, what it waits for a processor
+		knows() { readlink /proc/"$(lifecycle_pid)"/fd/* | grep -q '^/proc/.*/schedstat$'; }
+		wait_until 20 knows
+	fi
 	off() { [ "$(objects_on fast)" = 0 ] && [ "$(objects_on slow)" = 41 ]; }
 	if [ "$(nproc)" -gt 1 ]; then
 		one_processor() { [ "$(bound_threads)" -gt 0 ]; }

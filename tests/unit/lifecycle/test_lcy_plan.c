@@ -362,6 +362,7 @@ static void test_drain(void **state)
 		assert_int_equal(world_home(w, name(i)), i == 7 ? FAST : SLOW);
 	assert_int_equal(world_task(w, OM_TASK_STATUS, NULL, 0, 0), 0);
 	assert_non_null(strstr(w->answer, "\"objects_left\":1"));
+	assert_non_null(strstr(w->answer, "\"left_s\":0")); /* what is stuck is not waited for */
 	assert_non_null(strstr(w->answer, "\"moved\":29"));
 	assert_non_null(strstr(w->answer, "\"stuck\":1"));
 	assert_int_equal(world_task(w, OM_TASK_EXPLAIN, name(7), 0, 0), 0);
@@ -381,6 +382,58 @@ static void test_drain(void **state)
 }
 
 /* The large ones first; the others as they were put, which is how they lie on the disk, and not as the index has them. */
+/* As many seconds, of each so many objects of a drain, with so many bytes. */
+static void drained(struct world *w, unsigned s, uint64_t objects, uint64_t bytes)
+{
+	for (unsigned i = 0; i < s; i++) {
+		w->l.now_ns += UINT64_C(1000000000);
+		w->l.tiers[FAST].drained += objects;
+		w->l.tiers[FAST].drained_bytes += bytes;
+		lcy_drain_turn(&w->l);
+	}
+}
+
+/* The last minute counts, whatever was before; nothing is said of the first two seconds, nor of a tier that is not drained. */
+static void test_drain_pace(void **state)
+{
+	struct world *w = *state;
+	struct lcy *l = &w->l;
+	struct lcy_tier *t = &l->tiers[FAST];
+	double objects = 0, bytes = 0;
+
+	drained(w, 10, 1, 1);
+	assert_false(lcy_drain_pace(t, l->now_ns, &objects, &bytes));
+	lcy_drain_set(l, FAST, true);
+	drained(w, 2, 10, 1000);
+	assert_false(lcy_drain_pace(t, l->now_ns, &objects, &bytes)); /* noted a second ago for the first time */
+	drained(w, 8, 10, 1000);
+	assert_true(lcy_drain_pace(t, l->now_ns, &objects, &bytes));
+	assert_true(objects > 9.9 && objects < 10.1 && bytes > 990 && bytes < 1010);
+	drained(w, 30, 10, 1000);
+	assert_true(lcy_drain_pace(t, l->now_ns, &objects, &bytes));
+	assert_true(objects > 9.9 && objects < 10.1);
+	drained(w, 61, 2, 400); /* and what was faster is over a minute ago */
+	assert_true(lcy_drain_pace(t, l->now_ns, &objects, &bytes));
+	assert_true(objects > 1.9 && objects < 2.1 && bytes > 390 && bytes < 410);
+	drained(w, 200, 2, 400);
+	assert_true(lcy_drain_pace(t, l->now_ns, &objects, &bytes));
+	assert_true(objects > 1.9 && objects < 2.1);
+	drained(w, 30, 0, 0);
+	assert_true(lcy_drain_pace(t, l->now_ns, &objects, &bytes));
+	assert_true(objects > 0.8 && objects < 1.2); /* half of the minute */
+	lcy_drain_set(l, FAST, false);
+	assert_false(lcy_drain_pace(t, l->now_ns, &objects, &bytes));
+	lcy_drain_set(l, FAST, true); /* another one */
+	drained(w, 1, 5, 5);
+	assert_false(lcy_drain_pace(t, l->now_ns, &objects, &bytes));
+	/* small ones by their number, large ones by their bytes; none at all: who knows */
+	assert_int_equal(lcy_drain_left_s(2, 400, 100, 1000000), 50);
+	assert_int_equal(lcy_drain_left_s(0.5, 4e6, 1000, 40000000), 10);
+	assert_int_equal(lcy_drain_left_s(2, 400, 0, 0), 0);
+	assert_true(lcy_drain_left_s(0, 0, 10, 10) == UINT64_MAX);
+	assert_true(lcy_drain_left_s(1e-9, 0, 1000, 10) == UINT64_MAX);
+}
+
 static void test_drain_order(void **state)
 {
 	struct world *w = *state;
@@ -703,7 +756,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		T(test_cycle), T(test_no_flapping), T(test_rests), T(test_batch_all), T(test_batch), T(test_pause), T(test_flags), T(test_memory_without_ephemeral), T(test_expired), T(test_room_order),
-		T(test_room_nothing), T(test_room_copies), T(test_cache_shares), T(test_replaced), T(test_drain), T(test_drain_order), cmocka_unit_test(test_best_of_equals), T(test_room_counted_once), T(test_drain_again), T(test_tasks),
+		T(test_room_nothing), T(test_room_copies), T(test_cache_shares), T(test_replaced), T(test_drain), T(test_drain_pace), T(test_drain_order), cmocka_unit_test(test_best_of_equals), T(test_room_counted_once), T(test_drain_again), T(test_tasks),
 		T(test_task_slow), T(test_task_again), T(test_heat_kept), T(test_heat_pause), T(test_heat_turn), T(test_target_refuses),
 	};
 
