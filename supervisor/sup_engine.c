@@ -147,6 +147,7 @@ static struct sup_engine *engine_new(const struct om_conf *conf, const struct su
 	sup_tier_memory(e, conf);
 	atomic_store(&e->decay_s, conf->lifecycle.hotness_decay_s);
 	e->cb = *cb;
+	e->lives = &sup_op_lives;
 	e->cur_index_fd = e->cur_heat_fd = -1;
 	e->heat = IDX_HEAT_INIT;
 	e->heat_idx = IDXR_INIT;
@@ -207,7 +208,7 @@ int sup_engine_open(const struct om_conf *conf, const char *const *adopt, const 
 		om_log(OM_MSG_FATAL, "no memory for the shared index: %s (%m)", om_status_text(err));
 		goto fail;
 	}
-	err = sup_reap_load(e);
+	err = sup_recover_load(e);
 	if (err < 0) {
 		om_log(OM_MSG_FATAL, "pending removals of the last run cannot be read: %s", idx_cat_message());
 		goto fail;
@@ -316,6 +317,7 @@ static void free_tables(struct sup_engine *e)
 	sup_rooms_free(e->rooms);
 	sup_owners_free(e->owners);
 	sup_reap_free(e);
+	sup_recover_free(e);
 	while (e->fills) {
 		struct sup_fill *f = e->fills;
 		e->fills = f->next;

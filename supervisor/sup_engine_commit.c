@@ -6,7 +6,7 @@
  *   state transaction: removals and tombstones, synced    (so that a rebuild never brings back what goes now)
  *   catalog transaction: commit, synced on persistent tiers
  * A crash between the two commits leaves removals recorded whose records still stand: the next start sees that when it
- * reads the catalogs and drops them (sup_reap_live). Volatile tiers keep their removals in their own catalog instead.
+ * reads the catalogs and drops them (sup_recover_live). Volatile tiers keep their removals in their own catalog instead.
  */
 #include "common/om_hist.h"
 #include "common/om_fault.h"

@@ -109,19 +109,17 @@ static int plan_gone(struct sup_engine *e, struct sup_op *op, const struct idx_e
 	return 0;
 }
 
-bool sup_drop_plan(struct sup_engine *e, struct sup_op *op)
+bool sup_drop_plan(struct sup_engine *e, struct sup_op *op, const struct idx_ent *cur)
 {
-	struct idx_ent cur;
-	bool have = idxw_get(e->index, &op->ikey, &cur, NULL) == 0;
 	bool gone = op->kind == SUP_OP_GONE;
 
-	if (!have || cur.id != op->rec.id || (op->rec.rev && cur.rev != op->rec.rev) || (gone && cur.tier != op->rec.tier)) {
+	if (!cur || cur->id != op->rec.id || (op->rec.rev && cur->rev != op->rec.rev) || (gone && cur->tier != op->rec.tier)) {
 		/* GONE: the slot has changed meanwhile: the child looks at it again */
 		op->status = gone ? 0 : -OBJM_STATUS_PRECONDITION_FAILED;
 		op->n_stages = 0;
 		return false;
 	}
-	op->status = gone ? plan_gone(e, op, &cur) : plan_drop(e, op, &cur);
+	op->status = gone ? plan_gone(e, op, cur) : plan_drop(e, op, cur);
 	return op->status == 0;
 }
 

@@ -20,9 +20,9 @@ static bool fill_meets(struct sup_engine *e, const struct idx_ent *have, const s
 	if (have->tier == ent->tier)
 		return false; /* read before it was replaced */
 	if (have->id < ent->id) {
-		sup_reap_loser(e, have->tier, have->id, false);
+		sup_recover_loser(e, have->tier, have->id, false);
 		if (have->home != have->tier && have->home < OM_TIERS_MAX)
-			sup_reap_loser(e, have->home, have->id, false);
+			sup_recover_loser(e, have->home, have->id, false);
 		return false;
 	}
 	if (have->id == ent->id && have->home == ent->tier)
@@ -31,21 +31,21 @@ static bool fill_meets(struct sup_engine *e, const struct idx_ent *have, const s
 		return false; /* the first copy of it */
 	if (have->id == ent->id && !copy && have->tier == have->home &&
 	    (ent->rev > have->rev || (ent->rev == have->rev && ent->tier < have->tier))) { /* as idx_cat_rec_wins() */
-		sup_reap_loser(e, have->tier, have->id, false);
+		sup_recover_loser(e, have->tier, have->id, false);
 		return false;
 	}
-	sup_reap_loser(e, ent->tier, ent->id, false);
+	sup_recover_loser(e, ent->tier, ent->id, false);
 	return true;
 }
 
-void sup_pub_fill(struct sup_engine *e, const struct sup_fill_row *row)
+static void fill_row(struct sup_engine *e, const struct sup_fill_row *row)
 {
 	const struct idx_ent *ent = &row->ent;
 	struct idx_ent have;
 
-	sup_reap_live(e, ent->tier, ent->id);
-	if (sup_reap_dead(e, row)) {
-		sup_reap_loser(e, ent->tier, ent->id, true);
+	sup_recover_live(e, ent->tier, ent->id);
+	if (sup_recover_dead(e, row)) {
+		sup_recover_loser(e, ent->tier, ent->id, true);
 		return;
 	}
 	bool met = idxw_get(e->index, &row->key, &have, NULL) == 0;
@@ -56,7 +56,7 @@ void sup_pub_fill(struct sup_engine *e, const struct sup_fill_row *row)
 		om_log(OM_MSG_CHECK, "the index has no room for object %llu", (unsigned long long)ent->id); /* it was made for all */
 }
 
-void sup_pub_fill_end(struct sup_engine *e)
+void sup_fill_end(struct sup_engine *e)
 {
 	struct idxr_stat st;
 
@@ -70,7 +70,7 @@ void sup_pub_fill_end(struct sup_engine *e)
 	om_log(OM_MSG_INDEX, "index complete: %llu objects in %llu slots", (unsigned long long)st.live, (unsigned long long)st.slots);
 	for (unsigned i = 0; i < e->n_tiers; i++)
 		sup_pub_rows(e, &e->tiers[i]); /* what they hold is known exactly from now on */
-	sup_reap_filled(e);
+	sup_recover_filled(e);
 	sup_scan_start(e);
 }
 
@@ -87,6 +87,17 @@ static bool fill_hold(struct sup_engine *e, const struct sup_fill_row *row)
 	key->running->held = h;
 	e->n_held++;
 	return true;
+}
+
+void sup_fill_held(struct sup_engine *e, struct sup_op *op)
+{
+	while (op->held) { /* a newer version that stands keeps its place */
+		struct sup_held *h = op->held;
+		op->held = h->next;
+		fill_row(e, &h->row);
+		free(h);
+		e->n_held--;
+	}
 }
 
 #define FILL_PREFETCH 16u /* rows ahead: their lines are on the way while others are put (147 instead of 669 ns a row) */
@@ -112,11 +123,11 @@ bool sup_fill_turn(struct sup_engine *e)
 		if (i + FILL_PREFETCH < f->n)
 			idxw_prefetch(e->index, &f->rows[i + FILL_PREFETCH].key);
 		if (!fill_hold(e, &f->rows[i]))
-			sup_pub_fill(e, &f->rows[i]);
+			fill_row(e, &f->rows[i]);
 	}
 	if (f->last) {
 		e->fill_last = true;
-		sup_pub_fill_end(e);
+		sup_fill_end(e);
 	}
 	free(f);
 	pthread_mutex_lock(&e->fill_lock);

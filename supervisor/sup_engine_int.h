@@ -11,7 +11,7 @@
  *   tierd       opens and closes tiers at run time; what it finds goes to the publisher as mail
  *
  * A change is a struct sup_op. It belongs to the publisher, is lent to one committer at a time (one stage after another:
- * copies and targets first, what is deleted last) and ends in finish() of sup_engine_op.c. At most one op of a key runs; others wait
+ * copies and targets first, what is deleted last) and ends in finish() of sup_engine_op.c, which calls what its kind has in sup_engine_life.c. At most one op of a key runs; others wait
  * in the key's queue in the order in which they came.
  */
 #ifndef SUP_ENGINE_INT_H
@@ -108,8 +108,6 @@ struct sup_loser {
 	uint8_t tier;
 	bool dead; /* removed while its tier was away; else a newer record of another tier stands */
 };
-int sup_loser_cmp(const void *a, const void *b);
-
 struct sup_fill_row {
 	struct idx_key key;
 	struct idx_ent ent;
@@ -187,6 +185,7 @@ struct sup_engine {
 	uint32_t next_serial;
 	struct sup_asks *asks; /* sup_engine_task.c */
 	struct sup_tierd *tierd; /* sup_engine_tierd.c */
+	_Atomic bool tierd_stops;
 	pthread_rwlock_t cats;	 /* read: while catalogs are in use; written: to take one away */
 	pthread_mutex_t dirs_lock; /* descriptors and capabilities of the tiers, main loop against those who change them */
 	uint32_t max_serial;	 /* publisher: of the children attached so far */
@@ -229,10 +228,12 @@ struct sup_engine {
 	_Atomic bool gently;	  /* the same: clients are served, says the lifecycle process with each move */
 	struct om_place place;	  /* where what is for moves alone is committed meanwhile */
 	bool stale_asked; /* leftovers of a crash are being looked up; until then no move begins */
+	const struct sup_op_lives *lives; /* sup_engine_life.c */
 	uint64_t n_ops; /* under way, waiting included */
 	struct sup_watch *watch; /* recent changes */
 	struct sup_admit *admit; /* what clients hold */
 	struct sup_owners *owners; /* what users own; its own lock */
+	uint64_t tasks_out[SUP_ASKS_MAX]; /* cookies of questions that are at the lifecycle process, by place; 0: none */
 	uint64_t n_sets; /* of them: SETs, which wait for the lifecycle process */
 	struct sup_op *set_wait, **set_wait_end; /* SETs whose file is to be written; at the lifecycle process, or waiting for it */
 	uint64_t set_cookie;
@@ -297,6 +298,7 @@ struct sup_engine {
 struct sup_mail *sup_mail_new(enum sup_mail_kind kind); /* zeroed; never NULL */
 void sup_mail_post(struct sup_engine *e, struct sup_mail *mail);
 void sup_mail_tell(struct sup_engine *e, enum sup_mail_kind kind); /* one that says nothing but its kind */
+void sup_mail_tier(struct sup_engine *e, enum sup_mail_kind kind, struct sup_tier *t, struct sup_coming *coming); /* about a tier */
 void sup_mails_free(struct sup_mail *mail); /* a list that nobody reads any more: the engine ends */
 
 /* sup_engine_pub.c: the publisher */
@@ -413,6 +415,8 @@ int sup_index_fill(struct sup_engine *e, const struct idx_key *key, const struct
 uint64_t sup_room_used(const struct sup_engine *e, const struct sup_tier *t);
 /* Is there room for `bytes` (of sup_room_of) more, and nobody before us who waits for it? waited: we were that one. */
 bool sup_room_fits(const struct sup_engine *e, const struct sup_tier *t, uint64_t bytes, bool waited);
+/* May `size` bytes more be pinned on the tier? 0, -LIMIT_EXCEEDED. */
+int sup_pin_fits(const struct sup_engine *e, const struct sup_tier *t, uint64_t size);
 /* Show what the tier holds, and its state, to the children and to status. */
 void sup_pub_rows(struct sup_engine *e, struct sup_tier *t);
 void sup_room_take(struct sup_engine *e, struct sup_tier *t, uint64_t bytes);
@@ -444,7 +448,10 @@ bool sup_room_take_release(struct sup_msg *c, const void *msg, size_t len);
 
 /* sup_engine_read.c */
 void *sup_read_main(void *arg);
-void sup_read_queue(struct sup_engine *e, struct sup_job *job);
+
+/* sup_engine_job.c: any thread; the job is the readers' */
+void sup_job_queue(struct sup_engine *e, struct sup_job *job);
+struct sup_job *sup_job_take(struct sup_engine *e); /* waits for one; NULL: stop */
 
 /* sup_engine_fill.c */
 void *sup_fill_main(void *arg);
@@ -453,60 +460,77 @@ void *sup_fill_main(void *arg);
 void sup_fill_later(struct sup_engine *e, struct sup_fill *f);
 /* Puts the rows that came first into the index. False: there are none. Publisher. */
 bool sup_fill_turn(struct sup_engine *e);
-/* Put one row of the catalogs into the index. */
-void sup_pub_fill(struct sup_engine *e, const struct sup_fill_row *row);
+/* A change has ended: the rows that waited for it. */
+void sup_fill_held(struct sup_engine *e, struct sup_op *op);
 /* The last row is in and none is held: misses are final from now on. */
-void sup_pub_fill_end(struct sup_engine *e);
+void sup_fill_end(struct sup_engine *e);
 
 /* sup_engine_grow.c: one increment; true: there is more to do at once. */
 bool sup_grow(struct sup_engine *e);
 
-/* sup_engine_tierd.c: a letter about a tier. Its thread. */
-void sup_tierd_mail(struct sup_engine *e, enum sup_mail_kind kind, struct sup_tier *t, struct sup_coming *coming);
+/* sup_engine_tierd.c. The daemon ends: whatever takes long is given up. Its thread. */
+static inline bool sup_tierd_stopping(const struct sup_engine *e) { return atomic_load(&e->tierd_stops); }
 
-/* sup_engine_task.c: questions of the main loop */
+/* sup_engine_ask.c: questions of the main loop */
 int sup_asks_new(struct sup_asks **ret);
 void sup_asks_free(struct sup_asks *q);
-/* Any thread: the question ends without an answer, or with what a reader found. */
+/* Main loop: another question; its cookie, which is never 0, or 0: as many are open as may be. */
+uint64_t sup_ask_new(struct sup_engine *e, uint32_t wait_ms, sup_engine_done_fn *done, void *arg);
+/* Any thread: the answer (copied), or just a status. */
+void sup_ask_answer(struct sup_engine *e, uint64_t cookie, const struct sup_engine_answer *a);
 void sup_ask_fail(struct sup_engine *e, uint64_t cookie, int status);
 void sup_ask_text(struct sup_engine *e, uint64_t cookie, int status, const char *text);
-void sup_ask_found(struct sup_engine *e, struct sup_job *job, const struct sup_engine_answer *a);
-/* Publisher: give a TASK to the lifecycle process (takes the job); that process died; it answered (TASKED). */
+
+/* sup_engine_task.c. Publisher: give a TASK to the lifecycle process (takes the job); that process died; it answered (TASKED). */
 void sup_task_send(struct sup_engine *e, struct sup_job *job);
 void sup_task_lost(struct sup_engine *e);
 bool sup_task_take(struct sup_msg *c, const void *msg, size_t len);
 
-/* sup_engine_reap.c: removals, orphans, rebuilds; publisher */
+/* sup_engine_reap.c: removals; publisher */
 void sup_reap_add(struct sup_engine *e, struct sup_tier *t, uint64_t id, uint64_t size, enum sup_removal_kind kind);
 /* Is the file of (t, id) to be removed, or its removal not yet forgotten? Then its name must not be used. */
 bool sup_reap_busy(const struct sup_engine *e, const struct sup_tier *t, uint64_t id);
 /* The same, for who wants to use the name: what can be done to have it free soon is done. */
 bool sup_reap_wanted(struct sup_engine *e, const struct sup_tier *t, uint64_t id);
+/* From now on, until it is taken back: what sup_reap_busy() says of a removal. */
+void sup_reap_busy_add(struct sup_engine *e, struct sup_removal *r);
+void sup_reap_busy_del(struct sup_engine *e, const struct sup_removal *r);
+void sup_reap_push(struct sup_engine *e, struct sup_removal *r); /* it waits for the lifecycle process */
 void sup_reap_pump(struct sup_engine *e);
 void sup_reap_done(struct sup_engine *e, struct sup_tier *t, uint64_t id, int status);
 /* Another lifecycle process: removals that the last one could not do. */
 void sup_reap_again(struct sup_engine *e);
-/* Tombstones that have done their work are cleared. */
-void sup_reap_tombs(struct sup_engine *e);
 void sup_reap_lost(struct sup_engine *e); /* the lifecycle process died */
 /* Is a removal of this tier at the lifecycle process? And: the tier is forgotten, with all removals of it that are not. */
 bool sup_reap_flies(const struct sup_engine *e, const struct sup_tier *t);
 void sup_reap_forget(struct sup_engine *e, struct sup_tier *t);
-void sup_reap_settle(struct sup_engine *e, bool now);
-int sup_reap_load(struct sup_engine *e);  /* at open */
-void sup_reap_filled(struct sup_engine *e);
-void sup_reap_live(struct sup_engine *e, uint8_t tier_no, uint64_t id);
-/* Two records of one key met while the index was built: the one with this (tier, id) lost. */
-void sup_reap_loser(struct sup_engine *e, uint8_t tier_no, uint64_t id, bool dead);
-/* Was this record removed while its tier was away? */
-bool sup_reap_dead(struct sup_engine *e, const struct sup_fill_row *row);
-/* The same of a record that a reader found; false once all of them have gone. Any thread. */
-bool sup_reap_gone(const struct sup_engine *e, const struct om_rec *rec);
-/* The records that tombstones name have been looked for, and what deletes them is on the way (job); one of these changes has ended. */
-void sup_reap_dead_found(struct sup_engine *e, struct sup_job *job);
-void sup_reap_dead_end(struct sup_engine *e, const struct sup_op *op);
-/* One SETTLE for the removals of one tier that are done; complete: and its catalog is whole. */
+void sup_reap_free(struct sup_engine *e);
+
+/* sup_engine_settle.c: removals that are done; publisher. One SETTLE for those of one tier; complete: and its catalog is whole. */
 void sup_settle_tier(struct sup_engine *e, struct sup_tier *t, bool complete);
+/* For all that are due, at most SUP_SETTLE_MS behind; now: for all. */
+void sup_settle_due(struct sup_engine *e, bool now);
+void sup_settle_end(struct sup_engine *e, struct sup_op *op);
+
+/* sup_engine_recover.c: what the last run left; publisher */
+int sup_recover_load(struct sup_engine *e); /* at open */
+/* A record names this file: a removal of it never happened. */
+void sup_recover_live(struct sup_engine *e, uint8_t tier_no, uint64_t id);
+/* Two records of one key met while the index was built: the one with this (tier, id) lost. */
+void sup_recover_loser(struct sup_engine *e, uint8_t tier_no, uint64_t id, bool dead);
+int sup_loser_cmp(const void *a, const void *b);
+/* Was this record removed while its tier was away? */
+bool sup_recover_dead(struct sup_engine *e, const struct sup_fill_row *row);
+/* The same of a record that a reader found; false once all of them have gone. Any thread. */
+bool sup_recover_gone(const struct sup_engine *e, const struct om_rec *rec);
+/* All catalogs have been read: what is left of it is dealt with. */
+void sup_recover_filled(struct sup_engine *e);
+/* The records that tombstones name have been looked for, and what deletes them is on the way (job); one of these changes has ended. */
+void sup_recover_found(struct sup_engine *e, struct sup_job *job);
+void sup_recover_stale_end(struct sup_engine *e, struct sup_op *op);
+/* Tombstones that have done their work are cleared. */
+void sup_recover_tombs(struct sup_engine *e);
+void sup_recover_free(struct sup_engine *e);
 
 /* sup_engine_scan.c; publisher */
 void sup_scan_start(struct sup_engine *e);
@@ -514,7 +538,7 @@ void sup_scan_pump(struct sup_engine *e);
 void sup_scan_lost(struct sup_engine *e);
 bool sup_scan_take_found(struct sup_msg *c, const void *msg, size_t len);
 bool sup_scan_take_scanned(struct sup_msg *c, const void *msg, size_t len);
-void sup_scan_check_end(struct sup_engine *e, struct sup_tier *t);
-void sup_reap_free(struct sup_engine *e);
+int sup_scan_publish(struct sup_engine *e, struct sup_op *op); /* of FOUND */
+void sup_scan_end(struct sup_engine *e, struct sup_op *op);
 
 #endif

@@ -26,6 +26,15 @@ void sup_mail_post(struct sup_engine *e, struct sup_mail *mail)
 
 void sup_mail_tell(struct sup_engine *e, enum sup_mail_kind kind) { sup_mail_post(e, sup_mail_new(kind)); }
 
+void sup_mail_tier(struct sup_engine *e, enum sup_mail_kind kind, struct sup_tier *t, struct sup_coming *coming)
+{
+	struct sup_mail *m = sup_mail_new(kind);
+
+	m->tier = t;
+	m->coming = coming;
+	sup_mail_post(e, m);
+}
+
 void sup_mails_free(struct sup_mail *mail)
 {
 	while (mail) {

@@ -287,18 +287,16 @@ void sup_move_end_intent(struct sup_engine *e, struct sup_op *op)
 	sup_pub_verdict(e, op->place, op->serial, op->req, op->status, op->status ? 0 : op->rec.id, 0, 0, 0);
 }
 
-bool sup_move_plan(struct sup_engine *e, struct sup_op *op)
+bool sup_move_plan(struct sup_engine *e, struct sup_op *op, const struct idx_ent *cur)
 {
 	struct sup_move *m = op->move;
-	struct idx_ent cur;
 
-	op->status = sup_pub_current(e, &op->ikey, &cur);
-	if (op->status == 0)
-		op->status = version_fit(&cur, m->id, m->rev, m->from, m->kind);
+	if (cur && !sup_expired(cur->expiry_s))
+		op->status = version_fit(cur, m->id, m->rev, m->from, m->kind);
 	else
 		op->status = -OBJM_STATUS_PRECONDITION_FAILED;
 	if (op->status == 0)
-		op->status = kind_fit(&cur, m->from, m->to, m->kind);
+		op->status = kind_fit(cur, m->from, m->to, m->kind);
 	if (op->status == 0)
 		op->status = target_fit(m->to);
 	if (op->status == 0)
@@ -309,7 +307,7 @@ bool sup_move_plan(struct sup_engine *e, struct sup_op *op)
 		op->rec.home = m->from->no;
 	sup_op_add_stage(op, m->to, SUP_ACT_MOVE, false);
 	if (m->kind == OM_MOVE_HOME) {
-		sup_op_plan_copy(e, op, &cur);
+		sup_op_plan_copy(e, op, cur);
 		sup_op_add_stage(op, m->from, SUP_ACT_DEL, true);
 	}
 	return true;

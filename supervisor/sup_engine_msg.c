@@ -132,7 +132,7 @@ static bool ask_reader(struct sup_msg *c, const void *msg, size_t len)
 	if (!job)
 		sup_msg_answer(c, ((const struct om_op_hdr *)msg)->req, -OBJM_STATUS_OUT_OF_MEMORY);
 	else
-		sup_read_queue(c->e, job);
+		sup_job_queue(c->e, job);
 	return true;
 }
 
@@ -304,7 +304,7 @@ static bool take_lookup(struct sup_msg *c, const void *msg, size_t len)
 		return sup_msg_broken(c, "bad LOOKUP");
 	struct sup_job *job = job_new(c, SUP_JOB_LOOKUP, msg, len);
 	if (job) {
-		sup_read_queue(c->e, job);
+		sup_job_queue(c->e, job);
 		return true;
 	}
 	struct om_op_record r = { .hdr = { .len = sizeof(r), .type = OM_OP_RECORD, .req = m->hdr.req },
@@ -322,7 +322,7 @@ static bool take_list(struct sup_msg *c, const void *msg, size_t len)
 		return sup_msg_broken(c, "bad LIST");
 	struct sup_job *job = job_new(c, SUP_JOB_LIST, msg, len);
 	if (job) {
-		sup_read_queue(c->e, job);
+		sup_job_queue(c->e, job);
 		return true;
 	}
 	struct om_op_list_end end = { .hdr = { .len = sizeof(end), .type = OM_OP_LIST_END, .req = m->hdr.req },

@@ -1,9 +1,10 @@
 /*
  * sup_engine_op.c: changes under way. Runs on the publisher's thread.
  *
- * The life of a change: sup_op_submit() puts it into its key's queue; start() has its stages planned (sup_engine_plan.c) when nothing else
+ * The life of a change: sup_op_submit() puts it into its key's queue; start() has its stages planned when nothing else
  * of the key runs; each stage is lent to a tier's committer and comes back to sup_op_stage_done(); after the last one it is
- * published, its generation closed, its child answered, and the next of the key begins.
+ * published, its generation closed, its child answered, and the next of the key begins. What a kind of change does at each of these steps is
+ * in its row of sup_engine_life.c: nothing here calls who makes changes.
  */
 #include "common/om_counter.h"
 #include "common/om_fault.h"
@@ -34,7 +35,6 @@ static void op_free(struct sup_op *op)
 	free(op->ids);
 	free(op->tombs_were);
 	sup_owned_fini(&op->owned);
-	sup_set_free(op->set);
 	free(op);
 }
 
@@ -80,10 +80,16 @@ void sup_op_planned(struct sup_engine *e, struct sup_op *op, bool go)
 
 static void start(struct sup_engine *e, struct sup_op *op)
 {
-	if (op->kind == SUP_OP_SET)
-		sup_set_begin(e, op);
-	else
-		sup_op_planned(e, op, sup_op_plan(e, op));
+	const struct sup_op_life *life = &e->lives->of[op->kind];
+	struct idx_ent cur;
+
+	if (life->begin) {
+		life->begin(e, op);
+		return;
+	}
+	bool have = idxw_get(e->index, &op->ikey, &cur, NULL) == 0;
+	op->prev_id = have ? cur.id : 0;
+	sup_op_planned(e, op, life->plan(e, op, have ? &cur : NULL));
 }
 
 /* Begin what the key's queue allows. */
@@ -133,55 +139,12 @@ void sup_op_note(struct sup_op *op, enum om_change change, const struct idx_ent 
 	op->ent = *ent;
 }
 
-/* The newest of what the stages of a delete have removed; id 0: nothing. */
-static struct idx_ent went(const struct sup_op *op)
-{
-	struct idx_ent ent = { .tier = OM_TIER_NONE, .home = OM_TIER_NONE };
-
-	for (unsigned i = 0; i < op->n_stages; i++)
-		if (op->stages[i].old.id > ent.id) {
-			ent.id = op->stages[i].old.id;
-			ent.rev = op->stages[i].old.rev;
-			ent.size = op->stages[i].old.size;
-		}
-	return ent;
-}
-
 /* Puts the change into the index. False: no room until it has grown. */
 static bool publish(struct sup_engine *e, struct sup_op *op)
 {
-	struct idx_ent cur;
-	int err = 0;
+	const struct sup_op_life *life = &e->lives->of[op->kind];
+	int err = life->publish ? life->publish(e, op) : 0;
 
-	if (op->kind == SUP_OP_PUT || (op->kind == SUP_OP_FOUND && op->stages[0].made)) {
-		struct idx_ent ent = {
-			.id = op->rec.id, .size = op->rec.size, .mtime_ns = op->rec.mtime_ns, .expiry_s = op->rec.expiry_s,
-			.rev = op->rec.rev, .flags = (uint16_t)op->rec.flags, .tier = op->rec.tier, .home = op->rec.tier,
-		};
-		bool have = idxw_get(e->index, &op->ikey, &cur, NULL) == 0, newer = have && cur.id > ent.id;
-		if (have && cur.id == ent.id && cur.home == ent.home)
-			ent.tier = cur.tier; /* FOUND: the cached copy of what was found goes on serving */
-		if (!newer)
-			err = sup_index_put(e, &op->ikey, &ent);
-		if (!newer && err == 0 && op->kind == SUP_OP_PUT)
-			sup_op_note(op, OM_CHANGE_PUT, &ent);
-	} else if (op->kind == SUP_OP_DELETE) {
-		if (idxw_get(e->index, &op->ikey, &cur, NULL) < 0)
-			cur = went(op); /* not in the index yet: what the catalogs say */
-		err = sup_index_del(e, &op->ikey);
-		if (err == -OBJM_STATUS_NOT_FOUND)
-			err = 0;
-		if (cur.id && err == 0)
-			sup_op_note(op, OM_CHANGE_DELETE, &cur);
-	} else if (op->kind == SUP_OP_MOVE) {
-		err = sup_move_publish(e, op);
-	} else if (op->kind == SUP_OP_DROP || op->kind == SUP_OP_GONE) {
-		err = sup_drop_publish(e, op);
-	} else if (op->kind == SUP_OP_BACK) {
-		err = sup_back_publish(e, op);
-	} else if (op->kind == SUP_OP_SET) {
-		err = sup_set_publish(e, op);
-	}
 	if (err < 0 && err != -OBJM_STATUS_NO_SPACE)
 		om_log(OM_MSG_CHECK, "object %llu is committed, but the index refuses it: %s", (unsigned long long)op->rec.id,
 		       om_status_text(err));
@@ -216,69 +179,6 @@ static void reap_old(struct sup_engine *e, struct sup_op *op)
 	}
 }
 
-static void end_put(struct sup_engine *e, struct sup_op *op)
-{
-	struct sup_res *res = sup_res_find(e, op->rec.id);
-
-	/* a file without a record goes; until it has gone its id stays unsettled */
-	if (op->status < 0 || op->superseded)
-		sup_reap_add(e, e->tier_by_no[op->rec.tier], op->rec.id, op->rec.size, SUP_RM_UNSETTLED);
-	if (res)
-		sup_res_free(e, res);
-	int told = op->status ? op->status : op->untold;
-	sup_pub_verdict(e, op->place, op->serial, op->req, told, told ? 0 : op->rec.id, op->rec.rev, 0, 0);
-}
-
-static void end_delete(struct sup_engine *e, struct sup_op *op)
-{
-	uint64_t id = op->prev_id;
-	bool any = op->prev_id != 0 || op->tombs;
-
-	for (unsigned i = 0; i < op->n_stages; i++)
-		if (op->stages[i].old.existed) {
-			any = true;
-			id = OM_MAX(id, op->stages[i].old.id);
-		}
-	/* what has expired is gone for everybody, also for who deletes it before the lifecycle process does */
-	bool expired = op->change && sup_expired(op->ent.expiry_s);
-	if (!op->status && (!any || expired))
-		op->status = -OBJM_STATUS_NOT_FOUND;
-	sup_pub_verdict(e, op->place, op->serial, op->req, op->status, op->status ? 0 : id, 0, 0, 0);
-}
-
-static void end_found(struct sup_engine *e, struct sup_op *op)
-{
-	struct sup_tier *t = e->tier_by_no[op->rec.tier];
-
-	t->scan_flight--;
-	if (op->status < 0)
-		om_log(OM_MSG_CATALOG, "tier %s: the record of object %llu could not be made again: %s", t->conf->name,
-		       (unsigned long long)op->rec.id, om_status_text(op->status));
-	sup_scan_check_end(e, t);
-}
-
-static void end_settle(struct sup_engine *e, struct sup_op *op)
-{
-	struct sup_tier *t = op->stages[0].tier;
-
-	if (!op->complete)
-		return;
-	if (op->status < 0) {
-		om_log(OM_MSG_CATALOG, "tier %s: the end of the rebuild could not be recorded: %s", t->conf->name,
-		       om_status_text(op->status));
-		return;
-	}
-	t->owes_rebuild = false;
-	if (t->verify) /* and records whose file was not found */
-		sup_tierd_order(e, SUP_ORDER_VERIFY, t, false, 0);
-	t->verify = false;
-	if (sup_tier_state(t) == OM_TIERS_REBUILDING)
-		atomic_store(&t->state, sup_tier_writable(t) ? OM_TIERS_READY : OM_TIERS_READONLY);
-	om_log(OM_MSG_REBUILT, "tier %s: catalog made again, %llu objects", t->conf->name,
-	       (unsigned long long)atomic_load(&t->objects));
-	sup_pub_rows(e, t);
-}
-
 static void finish(struct sup_engine *e, struct sup_op *op)
 {
 	struct sup_key *key = op->key;
@@ -297,40 +197,16 @@ static void finish(struct sup_engine *e, struct sup_op *op)
 	if (op->status == 0 && op->change && (op->kind == SUP_OP_PUT || op->kind == SUP_OP_MOVE))
 		atomic_fetch_add_explicit(&op->stages[0].tier->stat_in, op->ent.size, memory_order_relaxed);
 	reap_old(e, op);
-	if (op->kind == SUP_OP_PUT)
-		end_put(e, op);
-	else if (op->kind == SUP_OP_DELETE)
-		end_delete(e, op);
-	else if (op->kind == SUP_OP_FOUND)
-		end_found(e, op);
-	else if (op->kind == SUP_OP_SETTLE)
-		end_settle(e, op);
-	else if (op->kind == SUP_OP_INTENT)
-		sup_move_end_intent(e, op);
-	else if (op->kind == SUP_OP_MOVE)
-		sup_move_end(e, op);
-	else if (op->kind == SUP_OP_DROP || op->kind == SUP_OP_GONE)
-		sup_drop_end(e, op);
-	else if (op->kind == SUP_OP_SET)
-		sup_set_end(e, op);
-	sup_reap_dead_end(e, op);
+	if (e->lives->of[op->kind].end)
+		e->lives->of[op->kind].end(e, op);
 	if (op->tomb_counted)
 		e->tomb_ops[op->tomb_epoch]--;
 	/* now that promises have become objects: not both at once */
 	for (unsigned i = 0; i < op->n_stages; i++)
 		sup_pub_rows(e, op->stages[i].tier);
 	e->n_ops--;
-	while (op->held) { /* a newer version that stands keeps its place */
-		struct sup_held *h = op->held;
-		op->held = h->next;
-		sup_pub_fill(e, &h->row);
-		free(h);
-		e->n_held--;
-	}
-	if (op->of_back)
-		sup_back_end(e, op);
+	e->lives->ended(e, op);
 	op_free(op);
-	sup_pub_fill_end(e);
 	if (key) {
 		key->running = NULL;
 		sup_key_go(e, key);

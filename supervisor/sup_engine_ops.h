@@ -31,6 +31,17 @@ static inline struct idx_key sup_tomb_key_of(const uint8_t key[static IDX_STATE_
 	return k;
 }
 
+static inline int sup_tomb_cmp(const void *a, const void *b)
+{
+	const struct sup_tomb *x = a, *y = b;
+
+	if (x->key.lo != y->key.lo)
+		return x->key.lo < y->key.lo ? -1 : 1;
+	if (x->key.hi != y->key.hi)
+		return x->key.hi < y->key.hi ? -1 : 1;
+	return (x->tier > y->tier) - (x->tier < y->tier);
+}
+
 /* Who owns what stands under a key. */
 struct sup_standing {
 	uint32_t uid;
@@ -50,6 +61,7 @@ enum sup_op_kind {
 	SUP_OP_GONE,   /* a file is not there: is it so? */
 	SUP_OP_SET,    /* flags, expiry, type, metadata */
 	SUP_OP_BACK,   /* a record of a tier that came back: into the index */
+	SUP_OP_KINDS
 };
 enum sup_act { SUP_ACT_PUT, SUP_ACT_DEL, SUP_ACT_FOUND, SUP_ACT_SETTLE, SUP_ACT_TOMB, SUP_ACT_INTENT, SUP_ACT_MOVE, SUP_ACT_GONE, SUP_ACT_SET, SUP_ACT_BACK };
 
@@ -100,6 +112,19 @@ struct sup_op {
 	unsigned n_ids; /* SETTLE: removals that are done */
 	uint64_t *ids;	/* malloc'ed */
 	struct sup_owned owned; /* SETTLE with `complete`: counted again by the committer */
+};
+
+/* What a change of one kind does at the steps of its life (sup_engine_op.c); NULL: nothing. */
+struct sup_op_life {
+	void (*begin)(struct sup_engine *e, struct sup_op *op); /* it plans in steps of its own, and ends in sup_op_planned() */
+	/* Its stages, by what the index says now (NULL: nothing). False: it is over already, op->status says how. */
+	bool (*plan)(struct sup_engine *e, struct sup_op *op, const struct idx_ent *cur);
+	int (*publish)(struct sup_engine *e, struct sup_op *op); /* committed: into the index. 0 or the index's status */
+	void (*end)(struct sup_engine *e, struct sup_op *op);	 /* published, or failed: the answer */
+};
+struct sup_op_lives {
+	struct sup_op_life of[SUP_OP_KINDS];
+	void (*ended)(struct sup_engine *e, struct sup_op *op); /* the last of every change, before it is freed */
 };
 
 /* ---- a key that something is under way for ---- */
@@ -170,18 +195,20 @@ struct sup_removal {
 	uint8_t kind, tries;
 };
 
-/* sup_engine_key.c: keys, reservations */
+/* sup_engine_key.c: the tables of keys and reservations */
 struct sup_key *sup_key_find(struct sup_engine *e, const struct idx_key *k, bool make);
 void sup_key_drop(struct sup_engine *e, struct sup_key *key); /* forget it, if nothing is under way for it */
+bool sup_key_busy(const struct sup_key *key); /* anything is under way for it: a change, a reservation */
+struct sup_res *sup_res_find(struct sup_engine *e, uint64_t id);
+struct sup_res **sup_res_slot(struct sup_engine *e, uint64_t id); /* where one of this id stands, or would */
+
+/* sup_engine_res.c: reservations */
 struct sup_res *sup_res_new(struct sup_engine *e, unsigned place, struct sup_key *key, struct sup_tier *t, uint64_t size,
 			    bool conditional);
-struct sup_res *sup_res_find(struct sup_engine *e, uint64_t id);
 void sup_res_free(struct sup_engine *e, struct sup_res *res);
 /* A reservation ends without a record: its file, if there is one, is removed; the key's queue goes on. */
 void sup_res_give_back(struct sup_engine *e, struct sup_res *res);
 uint64_t sup_res_oldest(struct sup_engine *e);
-/* True if anything is under way for the key: a change, a reservation. */
-bool sup_key_busy(const struct sup_key *key);
 /* Does a change or a reservation, of whatever key, name this tier? */
 bool sup_key_names(const struct sup_engine *e, const struct sup_tier *t);
 
@@ -195,8 +222,14 @@ void sup_op_retry_held(struct sup_engine *e);
 /* What a watcher is told when it is published. */
 void sup_op_note(struct sup_op *op, enum om_change change, const struct idx_ent *ent);
 
-/* sup_engine_plan.c. An op's stages by what the index says now; false: it is over already, op->status says how. */
-bool sup_op_plan(struct sup_engine *e, struct sup_op *op);
+/* sup_engine_life.c: the row of each kind */
+extern const struct sup_op_lives sup_op_lives;
+
+/* sup_engine_plan.c: plans of struct sup_op_life; and what others are made of. */
+bool sup_plan_put(struct sup_engine *e, struct sup_op *op, const struct idx_ent *cur);
+bool sup_plan_delete(struct sup_engine *e, struct sup_op *op, const struct idx_ent *cur);
+bool sup_plan_found(struct sup_engine *e, struct sup_op *op, const struct idx_ent *cur);
+bool sup_plan_stale(struct sup_engine *e, struct sup_op *op, const struct idx_ent *cur);
 void sup_op_add_stage(struct sup_op *op, struct sup_tier *t, enum sup_act act, bool expect);
 /* Stages that delete the key's records on every tier but `but`, copies first and home last. prev NULL: nothing is known. */
 void sup_op_plan_deletes(struct sup_engine *e, struct sup_op *op, const struct idx_ent *prev, const struct sup_tier *but);
@@ -207,14 +240,17 @@ void sup_op_plan_tombs(struct sup_engine *e, struct sup_op *op);
 /* A tier whose committer takes what is for the state environment alone; NULL: no tier is there. */
 struct sup_tier *sup_op_any_tier(struct sup_engine *e);
 
-/*
- * sup_engine_move.c: moves and copies between tiers. plan: false: it is over, op->status says how. publish: 0 or the index's
- * status. end: after publication, before the op is freed.
- */
+/* sup_engine_put.c: of struct sup_op_life */
+int sup_put_publish(struct sup_engine *e, struct sup_op *op);
+void sup_put_end(struct sup_engine *e, struct sup_op *op);
+int sup_delete_publish(struct sup_engine *e, struct sup_op *op);
+void sup_delete_end(struct sup_engine *e, struct sup_op *op);
+
+/* sup_engine_move.c: moves and copies between tiers. plan, publish, end: of struct sup_op_life. */
 bool sup_move_take_begin(struct sup_msg *c, const void *msg, size_t len);
 bool sup_move_take_commit(struct sup_msg *c, const void *msg, size_t len);
 bool sup_move_take_abort(struct sup_msg *c, const void *msg, size_t len);
-bool sup_move_plan(struct sup_engine *e, struct sup_op *op);
+bool sup_move_plan(struct sup_engine *e, struct sup_op *op, const struct idx_ent *cur);
 int sup_move_publish(struct sup_engine *e, struct sup_op *op);
 void sup_move_end(struct sup_engine *e, struct sup_op *op);
 void sup_move_end_intent(struct sup_engine *e, struct sup_op *op);
@@ -227,7 +263,7 @@ void sup_move_free(struct sup_engine *e);
 /* sup_engine_drop.c: copies, expired and evictable objects that go; files that are gone */
 bool sup_drop_take(struct sup_msg *c, const void *msg, size_t len);
 bool sup_gone_take(struct sup_msg *c, const void *msg, size_t len);
-bool sup_drop_plan(struct sup_engine *e, struct sup_op *op);
+bool sup_drop_plan(struct sup_engine *e, struct sup_op *op, const struct idx_ent *cur);
 int sup_drop_publish(struct sup_engine *e, struct sup_op *op);
 void sup_drop_end(struct sup_engine *e, struct sup_op *op);
 
@@ -248,9 +284,6 @@ int sup_set_publish(struct sup_engine *e, struct sup_op *op);
 void sup_set_end(struct sup_engine *e, struct sup_op *op);
 void sup_set_pump(struct sup_engine *e); /* every turn */
 void sup_set_lost(struct sup_engine *e); /* the lifecycle process died */
-void sup_set_free(struct sup_set *set);
-/* May `size` bytes more be pinned on the tier? 0, -LIMIT_EXCEEDED. */
-int sup_pin_fits(const struct sup_engine *e, const struct sup_tier *t, uint64_t size);
 
 /* sup_engine_apply.c: 0; a status for this op alone; any other, and the batch fails */
 struct sup_batch {

@@ -189,6 +189,6 @@ int sup_past_records(struct sup_engine *e, struct sup_tier *t, struct sup_coming
 		om_log(OM_MSG_CATALOG, "tier %s: its catalog cannot be read to the end: %s", t->conf->name, idx_cat_message());
 	send_ops(&r, true);
 	if (err == 0 && res.damaged)
-		sup_tierd_mail(e, SUP_MAIL_REBUILD, t, NULL);
+		sup_mail_tier(e, SUP_MAIL_REBUILD, t, NULL);
 	return err;
 }

@@ -109,68 +109,58 @@ static struct sup_tier *stands_elsewhere(const struct sup_engine *e, const struc
 	return home && home != t && cur->tier != t->no && index_exact(e) && holds_records(home) ? home : NULL;
 }
 
-bool sup_op_plan(struct sup_engine *e, struct sup_op *op)
+bool sup_plan_put(struct sup_engine *e, struct sup_op *op, const struct idx_ent *cur)
 {
-	struct idx_ent cur;
-	bool have = op->key && idxw_get(e->index, &op->ikey, &cur, NULL) == 0;
+	struct sup_tier *t = e->tier_by_no[op->rec.tier];
 
-	op->prev_id = have ? cur.id : 0;
-	switch (op->kind) {
-	case SUP_OP_PUT: {
-		struct sup_tier *t = e->tier_by_no[op->rec.tier];
-		if (have && cur.id > op->rec.id) {
-			op->superseded = true;
-			return false;
-		}
-		sup_op_add_stage(op, t, SUP_ACT_PUT, have && e->fill_done && (cur.tier == t->no || cur.home == t->no));
-		op->home = have ? stands_elsewhere(e, &cur, t) : NULL;
-		sup_op_plan_deletes(e, op, have ? &cur : NULL, t);
-		sup_op_plan_tombs(e, op);
-		if (op->tombs) /* not before the record: a put that comes to nothing must not take away what it was to replace */
-			sup_op_add_stage(op, t, SUP_ACT_TOMB, false);
-		return true;
+	if (cur && cur->id > op->rec.id) {
+		op->superseded = true;
+		return false;
 	}
-	case SUP_OP_DELETE:
-		if (!have && index_exact(e)) {
-			op->status = -OBJM_STATUS_NOT_FOUND;
-			return false;
-		}
-		sup_op_plan_deletes(e, op, have ? &cur : NULL, NULL);
-		sup_op_plan_tombs(e, op);
-		if (op->n_stages == 0) {
-			if (!op->tombs || !sup_op_any_tier(e)) {
-				op->status = -OBJM_STATUS_UNAVAILABLE;
-				return false;
-			}
-			sup_op_add_stage(op, sup_op_any_tier(e), SUP_ACT_TOMB, false);
-		}
-		return true;
-	case SUP_OP_FOUND:
-		sup_op_add_stage(op, e->tier_by_no[op->rec.tier], SUP_ACT_FOUND, false);
-		/* a newer record of the URI stands, here or on another tier, or this one elsewhere: the file is a leftover */
-		if (have && (cur.id > op->rec.id || elsewhere(&cur, &op->rec)))
-			op->superseded = true;
-		return true;
-	case SUP_OP_STALE:
-		if (!op->dead && !(have && (cur.id > op->rec.id || elsewhere(&cur, &op->rec))))
-			return false; /* it has gone meanwhile */
-		sup_op_add_stage(op, e->tier_by_no[op->rec.tier], SUP_ACT_DEL, false);
-		if (leaves_frozen(op, e->tier_by_no[op->rec.tier]))
-			sup_op_plan_tombs(e, op);
-		return true;
-	case SUP_OP_BACK:
-		sup_back_plan(e, op);
-		return true;
-	case SUP_OP_SETTLE:
-	case SUP_OP_INTENT:
-		return true; /* its stage was set by who made it */
-	case SUP_OP_MOVE:
-		return sup_move_plan(e, op);
-	case SUP_OP_DROP:
-	case SUP_OP_GONE:
-		return sup_drop_plan(e, op);
-	case SUP_OP_SET:
-		break; /* in steps of its own: sup_set_begin() */
+	sup_op_add_stage(op, t, SUP_ACT_PUT, cur && e->fill_done && (cur->tier == t->no || cur->home == t->no));
+	op->home = cur ? stands_elsewhere(e, cur, t) : NULL;
+	sup_op_plan_deletes(e, op, cur, t);
+	sup_op_plan_tombs(e, op);
+	if (op->tombs) /* not before the record: a put that comes to nothing must not take away what it was to replace */
+		sup_op_add_stage(op, t, SUP_ACT_TOMB, false);
+	return true;
+}
+
+bool sup_plan_delete(struct sup_engine *e, struct sup_op *op, const struct idx_ent *cur)
+{
+	if (!cur && index_exact(e)) {
+		op->status = -OBJM_STATUS_NOT_FOUND;
+		return false;
 	}
-	return false;
+	sup_op_plan_deletes(e, op, cur, NULL);
+	sup_op_plan_tombs(e, op);
+	if (op->n_stages > 0)
+		return true;
+	if (!op->tombs || !sup_op_any_tier(e)) {
+		op->status = -OBJM_STATUS_UNAVAILABLE;
+		return false;
+	}
+	sup_op_add_stage(op, sup_op_any_tier(e), SUP_ACT_TOMB, false);
+	return true;
+}
+
+bool sup_plan_found(struct sup_engine *e, struct sup_op *op, const struct idx_ent *cur)
+{
+	sup_op_add_stage(op, e->tier_by_no[op->rec.tier], SUP_ACT_FOUND, false);
+	/* a newer record of the URI stands, here or on another tier, or this one elsewhere: the file is a leftover */
+	if (cur && (cur->id > op->rec.id || elsewhere(cur, &op->rec)))
+		op->superseded = true;
+	return true;
+}
+
+bool sup_plan_stale(struct sup_engine *e, struct sup_op *op, const struct idx_ent *cur)
+{
+	struct sup_tier *t = e->tier_by_no[op->rec.tier];
+
+	if (!op->dead && !(cur && (cur->id > op->rec.id || elsewhere(cur, &op->rec))))
+		return false; /* it has gone meanwhile */
+	sup_op_add_stage(op, t, SUP_ACT_DEL, false);
+	if (leaves_frozen(op, t))
+		sup_op_plan_tombs(e, op);
+	return true;
 }

@@ -86,7 +86,7 @@ static void ids_ahead(struct sup_engine *e)
 	job->kind = SUP_JOB_IDS;
 	job->oldest = sup_res_oldest(e);
 	e->ids_asked = true;
-	sup_read_queue(e, job);
+	sup_job_queue(e, job);
 }
 
 /* ---- mail ---- */
@@ -101,7 +101,7 @@ static void job_done(struct sup_engine *e, struct sup_job *job)
 		}
 	} else if (job->kind == SUP_JOB_STALE) {
 		e->stale_asked = false; /* their ops are before everything that comes now */
-		sup_reap_dead_found(e, job);
+		sup_recover_found(e, job);
 		for (unsigned i = 0; i < e->n_tiers; i++)
 			e->tiers[i].dirty &= (uint8_t)~SUP_DIRTY_LOSERS;
 	} else if (job->kind == SUP_JOB_RESOLVE) {
@@ -340,7 +340,7 @@ void *sup_pub_main(void *arg)
 	struct sup_engine *e = arg;
 
 	sup_pulse_begin(&e->pulse, "the publisher", "");
-	om_slice(OM_SLICE_LONG_US); /* until the index is complete: sup_pub_fill_end() */
+	om_slice(OM_SLICE_LONG_US); /* until the index is complete: sup_fill_end() */
 	while (!ended(e)) {
 		sup_pulse_work(&e->pulse);
 		bool busy = take_inbox(e);
@@ -358,7 +358,7 @@ void *sup_pub_main(void *arg)
 		sup_reap_pump(e);
 		sup_scan_pump(e);
 		sup_set_pump(e);
-		sup_reap_settle(e, atomic_load(&e->stopping));
+		sup_settle_due(e, atomic_load(&e->stopping));
 		busy |= sup_watch_pump(e);
 		sup_commit_kick(e);
 		flush_all(e);

@@ -4,34 +4,6 @@
  */
 #include "supervisor/sup_engine_int.h"
 
-void sup_read_queue(struct sup_engine *e, struct sup_job *job)
-{
-	job->next = NULL;
-	pthread_mutex_lock(&e->job_lock);
-	*e->jobs_end = job;
-	e->jobs_end = &job->next;
-	e->n_jobs++;
-	pthread_cond_signal(&e->job_wake);
-	pthread_mutex_unlock(&e->job_lock);
-}
-
-/* Waits for a job; NULL: stop. */
-static struct sup_job *take_job(struct sup_engine *e)
-{
-	pthread_mutex_lock(&e->job_lock);
-	while (!e->jobs && !atomic_load(&e->stopping))
-		pthread_cond_wait(&e->job_wake, &e->job_lock);
-	struct sup_job *job = e->jobs;
-	if (job) {
-		e->jobs = job->next;
-		if (!e->jobs)
-			e->jobs_end = &e->jobs;
-		e->n_jobs--;
-	}
-	pthread_mutex_unlock(&e->job_lock);
-	return job;
-}
-
 /* False: no memory. */
 static bool add_answer(struct sup_job *job, const struct iovec *iov, int n)
 {
@@ -86,10 +58,10 @@ static int peek(const struct sup_engine *e, struct idx_cat_snap *snap, const cha
 {
 	int err = idx_cat_snap_peek(snap, uri, len, ret);
 
-	return err == 0 && sup_reap_gone(e, ret) ? -OBJM_STATUS_NOT_FOUND : err;
+	return err == 0 && sup_recover_gone(e, ret) ? -OBJM_STATUS_NOT_FOUND : err;
 }
 
-static bool listed(void *arg, const struct om_rec *rec) { return !sup_reap_gone(arg, rec); }
+static bool listed(void *arg, const struct om_rec *rec) { return !sup_recover_gone(arg, rec); }
 
 static void close_snaps(struct idx_cat_snap *const *snaps, unsigned n)
 {
@@ -321,7 +293,7 @@ static void do_ask(struct sup_engine *e, struct sup_job *job)
 		a.status = err < 0 ? err : miss_status(e, -OBJM_STATUS_NOT_FOUND);
 	}
 	close_snaps(snaps, n);
-	sup_ask_found(e, job, &a);
+	sup_ask_answer(e, m->hdr.req, &a);
 }
 
 /* The record that a SET changes, and where it is. */
@@ -411,7 +383,7 @@ void *sup_read_main(void *arg)
 	struct sup_engine *e = arg;
 	struct sup_job *job;
 
-	while ((job = take_job(e))) {
+	while ((job = sup_job_take(e))) {
 		job->answer_end = &job->answer;
 		(void)pthread_rwlock_rdlock(&e->cats);
 		switch (job->kind) {

@@ -14,6 +14,7 @@
 #define ROOM_MARGIN (UINT64_C(1) << 20)
 #define ROOM_BUCKETS 4096u
 #define ROOM_WAITERS_MAX 1024u	   /* of a tier; past it NO_SPACE */
+#define PIN_SHARE 2u /* of a tier's capacity, one part in so many may be pinned */
 #define ROOM_ASK_NS UINT64_C(100000000) /* the lifecycle process is asked again, while somebody waits */
 
 /* A promise to a put session. */
@@ -182,6 +183,13 @@ static uint64_t room_left(const struct sup_engine *e, const struct sup_tier *t)
 	uint64_t used = sup_room_used(e, t) + t->reserved_bytes + margin(t);
 
 	return used < t->capacity_bytes ? t->capacity_bytes - used : 0;
+}
+
+int sup_pin_fits(const struct sup_engine *e, const struct sup_tier *t, uint64_t size)
+{
+	uint64_t pinned = idxw_pinned(e->index, t->no) + t->reserved_pins, most = t->capacity_bytes / PIN_SHARE;
+
+	return pinned > most || most - pinned < size ? -OBJM_STATUS_LIMIT_EXCEEDED : 0;
 }
 
 bool sup_room_fits(const struct sup_engine *e, const struct sup_tier *t, uint64_t bytes, bool waited)

@@ -57,7 +57,7 @@ void sup_scan_lost(struct sup_engine *e)
 			e->tiers[i].scan_sent = false; /* from the start again: finding a file twice changes nothing */
 }
 
-void sup_scan_check_end(struct sup_engine *e, struct sup_tier *t)
+static void check_end(struct sup_engine *e, struct sup_tier *t)
 {
 	bool open = false;
 
@@ -144,6 +144,19 @@ bool sup_scan_take_scanned(struct sup_msg *c, const void *msg, size_t len)
 		return true;
 	}
 	t->scan_done = true;
-	sup_scan_check_end(c->e, t);
+	check_end(c->e, t);
 	return true;
+}
+
+int sup_scan_publish(struct sup_engine *e, struct sup_op *op) { return op->stages[0].made ? sup_put_publish(e, op) : 0; }
+
+void sup_scan_end(struct sup_engine *e, struct sup_op *op)
+{
+	struct sup_tier *t = e->tier_by_no[op->rec.tier];
+
+	t->scan_flight--;
+	if (op->status < 0)
+		om_log(OM_MSG_CATALOG, "tier %s: the record of object %llu could not be made again: %s", t->conf->name,
+		       (unsigned long long)op->rec.id, om_status_text(op->status));
+	check_end(e, t);
 }

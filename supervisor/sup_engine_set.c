@@ -21,7 +21,6 @@
 
 #define SUP_SET_FLIGHT 64u /* files at the lifecycle process; others wait their turn */
 #define SUP_SET_WAIT_NS UINT64_C(5000000000)
-#define SUP_PIN_SHARE 2u /* of a tier's capacity, one part in so many may be pinned */
 
 struct sup_set {
 	struct om_op_set want;
@@ -37,16 +36,14 @@ struct sup_set {
 	void *text; /* strings of the new record */
 };
 
-/* ---- pins ---- */
-
-int sup_pin_fits(const struct sup_engine *e, const struct sup_tier *t, uint64_t size)
-{
-	uint64_t pinned = idxw_pinned(e->index, t->no) + t->reserved_pins, most = t->capacity_bytes / SUP_PIN_SHARE;
-
-	return pinned > most || most - pinned < size ? -OBJM_STATUS_LIMIT_EXCEEDED : 0;
-}
-
 /* ---- the request ---- */
+
+static void set_free(struct sup_set *set)
+{
+	if (set)
+		free(set->text);
+	free(set);
+}
 
 static bool shape_ok(const struct om_op_set *m, size_t len)
 {
@@ -72,7 +69,7 @@ static int submit(struct sup_engine *e, const struct om_op_set *m, unsigned plac
 	idx_key_make(sup_engine_secret(e), uri, m->uri_len, &op->ikey);
 	key = op->set ? sup_key_find(e, &op->ikey, true) : NULL;
 	if (!key || key->n_wait >= SUP_KEY_WAIT_MAX) {
-		sup_set_free(op->set);
+		set_free(op->set);
 		free(op);
 		if (key)
 			sup_key_go(e, key);
@@ -111,13 +108,6 @@ void sup_set_asked(struct sup_engine *e, struct sup_job *job)
 	free(job);
 }
 
-void sup_set_free(struct sup_set *set)
-{
-	if (set)
-		free(set->text);
-	free(set);
-}
-
 /* ---- READ ---- */
 
 static void fail(struct sup_engine *e, struct sup_op *op, int status)
@@ -136,7 +126,7 @@ void sup_set_begin(struct sup_engine *e, struct sup_op *op)
 	}
 	job->kind = SUP_JOB_SET;
 	job->ops = op;
-	sup_read_queue(e, job);
+	sup_job_queue(e, job);
 }
 
 static int judge(const struct om_op_set *w, const struct om_rec *rec)
@@ -377,4 +367,5 @@ void sup_set_end(struct sup_engine *e, struct sup_op *op)
 	else
 		sup_pub_verdict(e, op->place, op->serial, op->req, op->status, op->status ? 0 : op->rec.id, op->rec.rev, set->cur_id,
 				set->cur_rev);
+	set_free(OM_TAKE_PTR(op->set));
 }

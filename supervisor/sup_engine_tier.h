@@ -81,7 +81,7 @@ struct sup_tier {
 	_Atomic bool hides;	 /* absent, or its catalog could not be read to the end, and it may hold objects: a miss proves nothing */
 	uint8_t dirty;		 /* publisher: enum sup_dirty: deletes look here, too */
 	_Atomic bool has_tombs;	 /* the state environment has tombstones for it: a move here takes the object's away */
-	_Atomic bool tombs_idle; /* none has been planned since all of them were known to have done their work (sup_reap_tombs()) */
+	_Atomic bool tombs_idle; /* none has been planned since all of them were known to have done their work (sup_recover_tombs()) */
 	bool ballast;		 /* committer: the file is there */
 
 	/* coming and going at run time (sup_engine_tiers.c, sup_engine_tierd.c) */
@@ -132,8 +132,6 @@ struct sup_tomb {
 	uint64_t id;
 	uint8_t tier;
 };
-
-int sup_tomb_cmp(const void *a, const void *b);
 
 /* A tier that has been opened at run time, on its way to the publisher. */
 struct sup_coming {
@@ -195,7 +193,7 @@ int sup_tiers_slot(struct sup_engine *e, const struct om_conf_backend *conf);
 /* Publisher: mail about tiers; each turn (true: there is more to do at once); a change of theirs has ended. */
 void sup_tiers_mail(struct sup_engine *e, struct sup_mail *mail);
 bool sup_tiers_turn(struct sup_engine *e);
-void sup_back_plan(struct sup_engine *e, struct sup_op *op);
+bool sup_back_plan(struct sup_engine *e, struct sup_op *op, const struct idx_ent *cur);
 int sup_back_publish(struct sup_engine *e, struct sup_op *op);
 void sup_back_end(struct sup_engine *e, struct sup_op *op);
 /* Does this child have the tier's directories as they are now? */
@@ -206,8 +204,6 @@ int sup_tierd_start(struct sup_engine *e); /* 0 or an errno */
 void sup_tierd_stop(struct sup_engine *e);
 /* Any thread. cookie: of a question, 0: none */
 void sup_tierd_order(struct sup_engine *e, enum sup_order kind, struct sup_tier *t, bool lost, uint64_t cookie);
-/* The daemon ends: whatever takes long is given up. Its thread. */
-bool sup_tierd_stopping(const struct sup_engine *e);
 
 /*
  * sup_engine_past.c: what a tier brings along; thread of sup_engine_tierd.c. 0 or a status.

@@ -36,36 +36,16 @@ struct sight {
 struct sup_tierd {
 	struct sup_engine *e;
 	pthread_t thread;
-	bool stop;
 	pthread_mutex_t lock;
 	pthread_cond_t wake;
 	struct order *orders, **orders_end;
 	struct sight failed[OM_TIERS_MAX];
 };
 
-void sup_tierd_mail(struct sup_engine *e, enum sup_mail_kind kind, struct sup_tier *t, struct sup_coming *coming)
-{
-	struct sup_mail *m = sup_mail_new(kind);
-
-	m->tier = t;
-	m->coming = coming;
-	sup_mail_post(e, m);
-}
-
 static void answer(struct sup_engine *e, uint64_t cookie, int status, const char *text)
 {
 	if (cookie)
 		sup_ask_text(e, cookie, status, text);
-}
-
-bool sup_tierd_stopping(const struct sup_engine *e)
-{
-	struct sup_tierd *d = e->tierd;
-
-	pthread_mutex_lock(&d->lock);
-	bool stop = d->stop;
-	pthread_mutex_unlock(&d->lock);
-	return stop;
 }
 
 /* ---- looking ---- */
@@ -128,7 +108,7 @@ static void turn(struct sup_engine *e, struct sup_tier *t)
 	atomic_store(&t->phase, SUP_PHASE_LEAVING);
 	om_log(OM_MSG_NOTE, "tier %s (%s): its filesystem %s: it is opened again", t->conf->name, t->conf->path,
 	       frozen ? "can be written again" : "has become read-only");
-	sup_tierd_mail(e, SUP_MAIL_AWAY, t, NULL);
+	sup_mail_tier(e, SUP_MAIL_AWAY, t, NULL);
 }
 
 static void leave(struct sup_engine *e, struct sup_tier *t, const char *why)
@@ -136,7 +116,7 @@ static void leave(struct sup_engine *e, struct sup_tier *t, const char *why)
 	atomic_store(&t->phase, SUP_PHASE_LEAVING);
 	om_log(OM_MSG_TIER_ABSENT, "tier %s (%s): %s: it is absent from now on; it comes back by itself when it is there again",
 	       t->conf->name, t->conf->path, why);
-	sup_tierd_mail(e, SUP_MAIL_AWAY, t, NULL);
+	sup_mail_tier(e, SUP_MAIL_AWAY, t, NULL);
 }
 
 /* ---- orders ---- */
@@ -187,7 +167,7 @@ static int open_tier(struct sup_tierd *d, struct sup_tier *t, bool adopt, char *
 	}
 	atomic_store(&t->attached, false);
 	(void)om_fault(OM_FAULT_TIER_OPENED);
-	sup_tierd_mail(e, SUP_MAIL_COMING, t, c);
+	sup_mail_tier(e, SUP_MAIL_COMING, t, c);
 	while (!atomic_load(&t->attached) && !sup_tierd_stopping(d->e))
 		(void)usleep(1000);
 	if (!atomic_load(&t->attached))
@@ -202,7 +182,7 @@ static int open_tier(struct sup_tierd *d, struct sup_tier *t, bool adopt, char *
 		sup_coming_free(c);
 		return err;
 	}
-	sup_tierd_mail(e, SUP_MAIL_COME, t, c); /* the publisher frees what it came with */
+	sup_mail_tier(e, SUP_MAIL_COME, t, c); /* the publisher frees what it came with */
 	return 0;
 }
 
@@ -277,7 +257,7 @@ static void forget(struct sup_tierd *d, struct sup_tier *t, bool lost, uint64_t 
 		answer(d->e, cookie, err, idx_cat_message());
 		return;
 	}
-	sup_tierd_mail(d->e, SUP_MAIL_FORGET, t, NULL);
+	sup_mail_tier(d->e, SUP_MAIL_FORGET, t, NULL);
 	answer(d->e, cookie, 0, "");
 }
 
@@ -333,7 +313,7 @@ static void *tierd_main(void *arg)
 	struct sup_tierd *d = arg;
 
 	pthread_mutex_lock(&d->lock);
-	while (!d->stop) {
+	while (!sup_tierd_stopping(d->e)) {
 		struct order *o = d->orders;
 		if (o) {
 			d->orders = o->next;
@@ -375,7 +355,7 @@ int sup_tierd_start(struct sup_engine *e)
 	for (unsigned i = 0; i < e->n_tiers; i++)
 		if (!e->tiers[i].cat)
 			d->failed[i] = look_at(&e->tiers[i]);
-	e->tierd = d; /* before the thread is: it asks by way of the engine whether it is to stop */
+	e->tierd = d; /* before the thread is: orders of its own come by way of the engine */
 	int err = pthread_create(&d->thread, NULL, tierd_main, d);
 	if (err) {
 		e->tierd = NULL;
@@ -391,7 +371,7 @@ void sup_tierd_stop(struct sup_engine *e)
 	if (!d)
 		return;
 	pthread_mutex_lock(&d->lock);
-	d->stop = true;
+	atomic_store(&e->tierd_stops, true);
 	pthread_cond_broadcast(&d->wake);
 	pthread_mutex_unlock(&d->lock);
 	(void)pthread_join(d->thread, NULL);

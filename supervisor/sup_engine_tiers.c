@@ -153,9 +153,11 @@ static void come(struct sup_engine *e, struct sup_tier *t, struct sup_coming *c)
 	told(e, t);
 }
 
-void sup_back_plan(struct sup_engine *e, struct sup_op *op)
+bool sup_back_plan(struct sup_engine *e, struct sup_op *op, const struct idx_ent *cur)
 {
+	(void)cur; /* judged when it is published */
 	sup_op_add_stage(op, e->tier_by_no[op->rec.tier], SUP_ACT_BACK, false);
+	return true;
 }
 
 /* Of two records of a URI this one is of no use any more. */
@@ -236,7 +238,7 @@ static void back_done(struct sup_engine *e, struct sup_tier *t)
 	om_log(OM_MSG_TIER_READY, "tier %s (%s): it is there: %llu objects", t->conf->name, t->conf->path,
 	       (unsigned long long)atomic_load(&t->objects));
 	sup_scan_start(e); /* if its catalog is not whole, or the last run ended badly */
-	sup_reap_tombs(e);
+	sup_recover_tombs(e);
 	sup_pub_rows(e, t);
 }
 
