@@ -3,7 +3,14 @@
  */
 #include <sys/eventfd.h>
 
-#include "supervisor/sup_engine_int.h"
+#include "supervisor/sup_engine_admit.h"
+#include "supervisor/sup_engine_ask.h"
+#include "supervisor/sup_engine_mail.h"
+#include "supervisor/sup_engine_owner.h"
+#include "supervisor/sup_engine_reap.h"
+#include "supervisor/sup_engine_recover.h"
+#include "supervisor/sup_engine_room.h"
+#include "supervisor/sup_engine_watch.h"
 #include "supervisor/sup_owner_table.h"
 
 /* ---- opening ---- */

@@ -5,7 +5,8 @@
  * Workers ask before they serve (ADMIT) and tell when it is over (LEAVE). One table: a row for each (place, uid) that holds anything, and one for each uid in all; so a worker that dies
  * gives back what it held. The limits are those of the configuration in force; one that is lowered closes nothing.
  */
-#include "supervisor/sup_engine_int.h"
+#include "supervisor/sup_engine_admit.h"
+#include "supervisor/sup_engine_answer.h"
 
 #define BUCKETS 1024u
 #define ALL UINT32_MAX /* place of the rows that sum up */

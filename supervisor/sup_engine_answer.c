@@ -2,7 +2,7 @@
  * sup_engine_answer.c: what a child is told: answers, which wait here while its ring has no room, and the end of a child that breaks a
  * rule. Publisher's thread. Every part of the publisher answers through this; it calls none of them.
  */
-#include "supervisor/sup_engine_int.h"
+#include "supervisor/sup_engine_answer.h"
 
 void sup_pub_doom(struct sup_engine *e, unsigned place, const char *why)
 {

@@ -6,7 +6,7 @@
 
 #include "common/om_fault.h"
 #include "index/cat/idx_tier_mark.h"
-#include "supervisor/sup_engine_int.h"
+#include "supervisor/sup_engine_owner.h"
 
 /* The index says that the key stands on tier `t`, and its catalog has no record of this URI: the key is another URI's. */
 static int collides(const struct sup_tier *t, const struct sup_op *op)

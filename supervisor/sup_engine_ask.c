@@ -5,7 +5,7 @@
  */
 #include <sys/eventfd.h>
 
-#include "supervisor/sup_engine_int.h"
+#include "supervisor/sup_engine_ask.h"
 
 #define MS 1000000u
 #define ASK_BITS 6 /* a cookie is serial << ASK_BITS | place */

@@ -4,7 +4,7 @@
  */
 #include <sys/eventfd.h>
 
-#include "supervisor/sup_engine_int.h"
+#include "supervisor/sup_engine_mail.h"
 
 static struct sup_mail *to_publisher(enum sup_mail_kind kind, unsigned place)
 {

@@ -10,7 +10,8 @@
  */
 #include "common/om_hist.h"
 #include "common/om_fault.h"
-#include "supervisor/sup_engine_int.h"
+#include "supervisor/sup_engine_commit.h"
+#include "supervisor/sup_engine_mail.h"
 
 #define ENOUGH SUP_BATCH_MAX /* ops that a commit does not wait for more with */
 

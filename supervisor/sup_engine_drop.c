@@ -5,7 +5,9 @@
  * The publisher judges by the index when it plans; the committer judges again by the record, in the transaction that deletes it
  * (sup_engine_commit.c). Nothing here removes an only copy that is neither EVICTABLE nor expired nor gone already.
  */
-#include "supervisor/sup_engine_int.h"
+#include "supervisor/sup_engine_answer.h"
+#include "supervisor/sup_engine_now.h"
+#include "supervisor/sup_engine_room.h"
 
 /* An op of the key, answered to who sent `c`; NULL: answered already. */
 static struct sup_op *op_for(struct sup_msg *c, enum sup_op_kind kind, const struct om_rec *rec, uint64_t req)

@@ -4,7 +4,11 @@
  */
 #include "common/om_fault.h"
 #include "common/om_slice.h"
-#include "supervisor/sup_engine_int.h"
+#include "supervisor/sup_engine_fill.h"
+#include "supervisor/sup_engine_mail.h"
+#include "supervisor/sup_engine_recover.h"
+#include "supervisor/sup_engine_room.h"
+#include "supervisor/sup_engine_scan.h"
 
 /* ---- publisher ---- */
 

@@ -1,7 +1,7 @@
 /*
  * sup_engine_job.c: what the catalog readers (sup_engine_read.c) have to do: a queue, put into by any thread.
  */
-#include "supervisor/sup_engine_int.h"
+#include "supervisor/sup_engine_job.h"
 
 void sup_job_queue(struct sup_engine *e, struct sup_job *job)
 {

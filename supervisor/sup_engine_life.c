@@ -1,7 +1,10 @@
 /*
  * sup_engine_life.c: what each kind of change does at the steps of its life, which are sup_engine_op.c's. Publisher's thread.
  */
-#include "supervisor/sup_engine_int.h"
+#include "supervisor/sup_engine_fill.h"
+#include "supervisor/sup_engine_recover.h"
+#include "supervisor/sup_engine_scan.h"
+#include "supervisor/sup_engine_settle.h"
 
 static void ended(struct sup_engine *e, struct sup_op *op)
 {

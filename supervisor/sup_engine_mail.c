@@ -3,7 +3,7 @@
  */
 #include <sys/eventfd.h>
 
-#include "supervisor/sup_engine_int.h"
+#include "supervisor/sup_engine_mail.h"
 
 struct sup_mail *sup_mail_new(enum sup_mail_kind kind)
 {

@@ -15,7 +15,11 @@
  * name is forgotten (sup_reap_wanted).
  */
 #include "common/om_fault.h"
-#include "supervisor/sup_engine_int.h"
+#include "supervisor/sup_engine_answer.h"
+#include "supervisor/sup_engine_now.h"
+#include "supervisor/sup_engine_owner.h"
+#include "supervisor/sup_engine_reap.h"
+#include "supervisor/sup_engine_room.h"
 
 static struct sup_move **move_slot(struct sup_engine *e, uint64_t id)
 {

@@ -5,7 +5,17 @@
  * taken over costs it its life (false); what a client can cause is answered.
  */
 #include "common/om_fault.h"
-#include "supervisor/sup_engine_int.h"
+#include "supervisor/sup_engine_admit.h"
+#include "supervisor/sup_engine_answer.h"
+#include "supervisor/sup_engine_job.h"
+#include "supervisor/sup_engine_msg.h"
+#include "supervisor/sup_engine_now.h"
+#include "supervisor/sup_engine_owner.h"
+#include "supervisor/sup_engine_reap.h"
+#include "supervisor/sup_engine_room.h"
+#include "supervisor/sup_engine_scan.h"
+#include "supervisor/sup_engine_task.h"
+#include "supervisor/sup_engine_watch.h"
 
 static bool cond_ok(const struct om_op_cond *cond) { return cond->kind < OM_COND_COUNT; }
 

@@ -2,7 +2,7 @@
  * sup_engine_now.c: short questions that every part of the engine asks of what stands now: the index, the tiers, the secret of the keys.
  * It calls none of these parts. Publisher's thread, but for sup_engine_secret() and sup_pub_blind(): any.
  */
-#include "supervisor/sup_engine_int.h"
+#include "supervisor/sup_engine_now.h"
 
 const uint8_t *sup_engine_secret(const struct sup_engine *e) { return idx_state_identity(e->state)->secret; }
 

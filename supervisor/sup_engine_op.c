@@ -8,7 +8,11 @@
  */
 #include "common/om_counter.h"
 #include "common/om_fault.h"
-#include "supervisor/sup_engine_int.h"
+#include "supervisor/sup_engine_commit.h"
+#include "supervisor/sup_engine_owner.h"
+#include "supervisor/sup_engine_reap.h"
+#include "supervisor/sup_engine_room.h"
+#include "supervisor/sup_engine_watch.h"
 
 /* ---- changes ---- */
 

@@ -16,7 +16,7 @@
  * What open puts have reserved is not in it, because which object they will replace is not known yet: it has the same limit
  * once more for itself.
  */
-#include "supervisor/sup_engine_int.h"
+#include "supervisor/sup_engine_owner.h"
 #include "supervisor/sup_owner_table.h"
 
 #define USERS_MAX 65536u /* rows: each costs some 150 bytes */

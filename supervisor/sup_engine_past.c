@@ -5,7 +5,8 @@
 #include <sys/stat.h>
 
 #include "common/om_fault.h"
-#include "supervisor/sup_engine_int.h"
+#include "supervisor/sup_engine_mail.h"
+#include "supervisor/sup_engine_owner.h"
 
 #define BACK_CHUNK 1024u
 #define BACK_AHEAD 8192u

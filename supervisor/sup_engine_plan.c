@@ -3,7 +3,7 @@
  * do. Publisher's thread. Planned when nothing else of the key runs, by what the index says then; what cannot be known from it (it is
  * being built, a tier is absent, or something is left over on one) is asked of every catalog that there is.
  */
-#include "supervisor/sup_engine_int.h"
+#include "supervisor/sup_engine_now.h"
 
 void sup_op_add_stage(struct sup_op *op, struct sup_tier *t, enum sup_act act, bool expect)
 {

@@ -10,7 +10,19 @@
 
 #include "common/om_counter.h"
 #include "common/om_slice.h"
-#include "supervisor/sup_engine_int.h"
+#include "supervisor/sup_engine_admit.h"
+#include "supervisor/sup_engine_answer.h"
+#include "supervisor/sup_engine_commit.h"
+#include "supervisor/sup_engine_fill.h"
+#include "supervisor/sup_engine_job.h"
+#include "supervisor/sup_engine_msg.h"
+#include "supervisor/sup_engine_reap.h"
+#include "supervisor/sup_engine_recover.h"
+#include "supervisor/sup_engine_room.h"
+#include "supervisor/sup_engine_scan.h"
+#include "supervisor/sup_engine_settle.h"
+#include "supervisor/sup_engine_task.h"
+#include "supervisor/sup_engine_watch.h"
 
 /* ---- children ---- */
 

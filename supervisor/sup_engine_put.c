@@ -2,7 +2,9 @@
  * sup_engine_put.c: PUT and DELETE, once they are committed: into the index, and the answer. Publisher's thread. Where they are committed is
  * planned by sup_engine_plan.c; the messages are sup_engine_msg.c's.
  */
-#include "supervisor/sup_engine_int.h"
+#include "supervisor/sup_engine_answer.h"
+#include "supervisor/sup_engine_reap.h"
+#include "supervisor/sup_engine_room.h"
 
 int sup_put_publish(struct sup_engine *e, struct sup_op *op)
 {

@@ -2,7 +2,11 @@
  * sup_engine_read.c: catalog readers: look-ups while the index is being built, full records, listings, and the build
  * itself. A few threads, each with its own snapshots; whatever they find goes to the publisher as mail.
  */
-#include "supervisor/sup_engine_int.h"
+#include "supervisor/sup_engine_ask.h"
+#include "supervisor/sup_engine_job.h"
+#include "supervisor/sup_engine_mail.h"
+#include "supervisor/sup_engine_now.h"
+#include "supervisor/sup_engine_recover.h"
 
 /* False: no memory. */
 static bool add_answer(struct sup_job *job, const struct iovec *iov, int n)

@@ -7,7 +7,9 @@
  * unsettled range finds its file again, so nothing is written for it).
  */
 #include "common/om_counter.h"
-#include "supervisor/sup_engine_int.h"
+#include "supervisor/sup_engine_answer.h"
+#include "supervisor/sup_engine_reap.h"
+#include "supervisor/sup_engine_room.h"
 
 static struct sup_removal **busy_slot(struct sup_engine *e, uint64_t id) { return &e->rm_busy[id % SUP_RM_BUCKETS]; }
 

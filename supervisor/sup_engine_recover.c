@@ -3,7 +3,10 @@
  * against a newer one of another tier. It is loaded at the start, judged while the catalogs are read for the index, and dealt with
  * when they have been. Publisher's thread, but for what its header says.
  */
-#include "supervisor/sup_engine_int.h"
+#include "supervisor/sup_engine_job.h"
+#include "supervisor/sup_engine_reap.h"
+#include "supervisor/sup_engine_recover.h"
+#include "supervisor/sup_engine_settle.h"
 
 struct load_ctx {
 	struct sup_engine *e;

@@ -1,7 +1,9 @@
 /*
  * sup_engine_res.c: reservations: ids given out whose fate is open. Publisher's thread.
  */
-#include "supervisor/sup_engine_int.h"
+#include "supervisor/sup_engine_owner.h"
+#include "supervisor/sup_engine_reap.h"
+#include "supervisor/sup_engine_room.h"
 
 /* The next id; 0 when none is durably reserved right now. */
 static uint64_t take_id(struct sup_engine *e)

@@ -9,7 +9,10 @@
  * Nothing is promised beyond that, so two workers cannot both have the last bytes. Who finds no room, where copies or
  * evictable objects could go, waits, first come first served: while somebody waits nobody else gets what becomes free.
  */
-#include "supervisor/sup_engine_int.h"
+#include "supervisor/sup_engine_answer.h"
+#include "supervisor/sup_engine_now.h"
+#include "supervisor/sup_engine_owner.h"
+#include "supervisor/sup_engine_room.h"
 
 #define ROOM_MARGIN (UINT64_C(1) << 20)
 #define ROOM_BUCKETS 4096u

@@ -2,7 +2,11 @@
  * sup_engine_scan.c: the scans by the lifecycle process that find orphans after a crash, or make a catalog again. Publisher's thread.
  */
 #include "common/om_counter.h"
-#include "supervisor/sup_engine_int.h"
+#include "supervisor/sup_engine_answer.h"
+#include "supervisor/sup_engine_now.h"
+#include "supervisor/sup_engine_reap.h"
+#include "supervisor/sup_engine_scan.h"
+#include "supervisor/sup_engine_settle.h"
 
 /* All catalogs are in the index: now the files can be judged. */
 void sup_scan_start(struct sup_engine *e)

@@ -17,7 +17,10 @@
  * SUP_SET_WAIT_NS and gives up.
  */
 #include "common/om_fault.h"
-#include "supervisor/sup_engine_int.h"
+#include "supervisor/sup_engine_answer.h"
+#include "supervisor/sup_engine_ask.h"
+#include "supervisor/sup_engine_job.h"
+#include "supervisor/sup_engine_room.h"
 
 #define SUP_SET_FLIGHT 64u /* files at the lifecycle process; others wait their turn */
 #define SUP_SET_WAIT_NS UINT64_C(5000000000)

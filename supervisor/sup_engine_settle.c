@@ -1,7 +1,9 @@
 /*
  * sup_engine_settle.c: removals that are done: their records are dropped, a batch of a tier at a time. Publisher's thread.
  */
-#include "supervisor/sup_engine_int.h"
+#include "supervisor/sup_engine_reap.h"
+#include "supervisor/sup_engine_room.h"
+#include "supervisor/sup_engine_settle.h"
 
 /* One SETTLE op for the removals of one tier that are done. */
 void sup_settle_tier(struct sup_engine *e, struct sup_tier *t, bool complete)

@@ -2,7 +2,7 @@
  * sup_engine_stat.c: figures of the engine and what shows that its threads go on; the order to rebuild a catalog, which they tell of. Main
  * loop's thread; never waits for a disk.
  */
-#include "supervisor/sup_engine_int.h"
+#include "supervisor/sup_engine_mail.h"
 
 unsigned sup_engine_pulses(struct sup_engine *e, struct sup_pulse *ret[static SUP_PULSES_MAX])
 {

@@ -2,7 +2,11 @@
  * sup_engine_task.c: what the main loop asks of others: tasks of the lifecycle process (by way of the publisher and the ring), look-ups by a
  * catalog reader, SETs, orders about tiers. The open questions are sup_engine_ask.c's.
  */
-#include "supervisor/sup_engine_int.h"
+#include "supervisor/sup_engine_answer.h"
+#include "supervisor/sup_engine_ask.h"
+#include "supervisor/sup_engine_job.h"
+#include "supervisor/sup_engine_mail.h"
+#include "supervisor/sup_engine_task.h"
 
 static struct sup_job *task_job(const struct sup_engine_task *task)
 {

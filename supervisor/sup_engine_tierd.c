@@ -12,7 +12,8 @@
 
 #include "common/om_fault.h"
 #include "index/cat/idx_tier_mark.h"
-#include "supervisor/sup_engine_int.h"
+#include "supervisor/sup_engine_ask.h"
+#include "supervisor/sup_engine_mail.h"
 
 #define LOOK_MS 2000u
 

@@ -11,7 +11,13 @@
  * alone holds is unavailable. Of a memory tier it is gone: the index forgets it and its copies.
  */
 #include "common/om_fault.h"
-#include "supervisor/sup_engine_int.h"
+#include "supervisor/sup_engine_admit.h"
+#include "supervisor/sup_engine_mail.h"
+#include "supervisor/sup_engine_owner.h"
+#include "supervisor/sup_engine_reap.h"
+#include "supervisor/sup_engine_recover.h"
+#include "supervisor/sup_engine_room.h"
+#include "supervisor/sup_engine_scan.h"
 
 int sup_tiers_slot(struct sup_engine *e, const struct om_conf_backend *conf)
 {

@@ -8,7 +8,8 @@
  * The messages lie one behind the other in `bytes`; one that does not fit before the end begins at 0 again. `off` says where
  * each position's message is.
  */
-#include "supervisor/sup_engine_int.h"
+#include "supervisor/sup_engine_answer.h"
+#include "supervisor/sup_engine_watch.h"
 
 #define SUP_WATCH_BYTES (4u << 20)
 #define SUP_WATCH_MAX 32768u

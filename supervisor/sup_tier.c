@@ -15,7 +15,7 @@
 #include "common/om_fs.h"
 #include "index/cat/idx_tier_mark.h"
 #include "supervisor/sup_cgroup.h"
-#include "supervisor/sup_engine_int.h"
+#include "supervisor/sup_engine_owner.h"
 
 #define BALLAST_NAME "ballast"
 #define BALLAST_BYTES (UINT64_C(64) << 20)
