@@ -234,7 +234,7 @@ uint32_t om_conf_max_workers(const struct om_conf *conf, unsigned cpus);
 double om_conf_perf_factor(const struct om_conf_backend *tier);
 #define OM_CONF_DIR_MAX 4200u /* a path of the configuration, which has at most 4,000 bytes, and a tier's id below it */
 /**
- * The directory of a tier's catalog: its index_path; where that was left out and the tier lies on a network filesystem, whatever its type
+ * The directory of a tier's catalog: its index_path; where that was left out (index_given) and the tier lies on a network filesystem, whatever its type
  * (om_fs_remote()), its id below state_dir. Looks at the tier's path, so it blocks as that filesystem does: not in a loop.
  * @param cap  OM_CONF_DIR_MAX is enough
  * @return index_path, or `buf`; lives as long as the shorter of them

@@ -209,8 +209,12 @@ int om_conf_keep(struct om_conf *was, struct om_conf *is)
 	for (size_t i = 0; i < is->n_backends; i++) {
 		struct om_conf_backend *t = &is->backends[i];
 		struct om_conf_backend *old = (struct om_conf_backend *)(uintptr_t)same_tier(was, t->name);
-		if (old)
-			swap_rows(OM_CONF_S_backend, old, t);
+		if (!old)
+			continue;
+		swap_rows(OM_CONF_S_backend, old, t);
+		bool given = old->index_given; /* goes with index_path */
+		old->index_given = t->index_given;
+		t->index_given = given;
 	}
 	return 0;
 }

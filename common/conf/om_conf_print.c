@@ -5,6 +5,12 @@
  */
 #include "common/conf/om_conf_priv.h"
 
+static bool is_default_index(enum om_conf_section_id section, const void *base, const struct om_conf_row *row)
+{
+	return section == OM_CONF_S_backend && row->offset == offsetof(struct om_conf_backend, index_path) &&
+	       !((const struct om_conf_backend *)base)->index_given;
+}
+
 static void print_rows(enum om_conf_section_id section, const void *base, const char *first, const char *indent, FILE *out)
 {
 	for (size_t i = 0; i < om_conf_n_rows; i++) {
@@ -12,7 +18,9 @@ static void print_rows(enum om_conf_section_id section, const void *base, const 
 
 		if (row->section != section || row->kind != OM_CONF_ROW_KEY)
 			continue;
-		(void)fprintf(out, "%s%s: ", first, row->key);
+		/* One that was left out is said, but stays left out when this is read again: the catalog's directory depends on the filesystem, too. */
+		bool quiet = is_default_index(section, base, row);
+		(void)fprintf(out, "%s%s%s: ", first, quiet ? "# " : "", row->key);
 		om_conf_value_print(row->type, (const char *)base + row->offset, out);
 		(void)fputc('\n', out);
 		first = indent;

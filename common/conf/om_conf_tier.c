@@ -82,7 +82,8 @@ static void complete_tier(struct om_conf_ctx *ctx, size_t i)
 		t->durability = memory ? OM_DUR_NONE : OM_DUR_SYNC;
 	if (!om_conf_key_given(ctx, OM_CONF_S_backend, i, "persist_index"))
 		t->persist_index = !memory;
-	if (t->index_path[0] || !t->path[0])
+	t->index_given = t->index_path[0] != '\0';
+	if (t->index_given || !t->path[0])
 		return;
 	const char *base = t->type == OM_TIER_NETWORK ? ctx->conf->state_dir : t->path;
 	char *path = om_conf_path_join(base, t->type == OM_TIER_NETWORK ? t->name : CATALOG);
@@ -96,10 +97,7 @@ static void complete_tier(struct om_conf_ctx *ctx, size_t i)
 
 const char *om_conf_catalog_dir(const char *state_dir, const struct om_conf_backend *tier, char *buf, size_t cap)
 {
-	size_t n = strlen(tier->path);
-	bool left_out = strncmp(tier->index_path, tier->path, n) == 0 && strcmp(tier->index_path + n, "/" CATALOG) == 0;
-
-	if (!left_out || !om_fs_remote(tier->path))
+	if (tier->index_given || !om_fs_remote(tier->path))
 		return tier->index_path;
 	(void)snprintf(buf, cap, "%s/%s", state_dir, tier->name);
 	return buf;

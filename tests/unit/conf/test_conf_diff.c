@@ -64,7 +64,9 @@ static void test_diff_and_keep(void **state)
 					"backends[m].capacity 1G>2G\n"
 					"!backends[m].index_path /m/catalog>/elsewhere/catalog\n"
 					"!backends[d] present>absent\n");
+	b->backends[1].index_given = true;
 	assert_int_equal(om_conf_keep(a, b), 0);
+	assert_false(b->backends[1].index_given); /* goes with index_path, which needs a restart */
 	assert_string_equal(b->state_dir, "/s");
 	assert_int_equal(b->limits.connections, 5);
 	assert_int_equal(b->n_backends, 3);

@@ -226,6 +226,26 @@ static void test_ids(void **state)
 	result_free(&r);
 }
 
+/* What was left out stays left out in what is printed, even if what is given is the same directory. */
+static void test_index_path_given(void **state)
+{
+	struct result r = read_text("backends: [{name: a, type: ssd, path: /1, capacity: 1G}, {name: b, type: ssd, path: /2, capacity: 1G, index_path: /2/catalog}]\n");
+
+	(void)state;
+	assert_int_equal(r.rc, 0);
+	assert_false(r.conf->backends[0].index_given);
+	assert_true(r.conf->backends[1].index_given);
+	char *printed = to_text(r.conf, NULL);
+	struct result again = read_text(printed);
+	assert_int_equal(again.rc, 0);
+	assert_string_equal(again.conf->backends[0].index_path, "/1/catalog");
+	assert_false(again.conf->backends[0].index_given);
+	assert_true(again.conf->backends[1].index_given);
+	free(printed);
+	result_free(&again);
+	result_free(&r);
+}
+
 static void test_roles(void **state)
 {
 	static const struct {
@@ -347,6 +367,7 @@ int main(void)
 		cmocka_unit_test(test_all_errors_with_their_lines),
 		cmocka_unit_test(test_syntax_and_bounds),
 		cmocka_unit_test(test_ids),
+		cmocka_unit_test(test_index_path_given),
 		cmocka_unit_test(test_roles),
 		cmocka_unit_test(test_tiers_that_do_not_fit),
 		cmocka_unit_test(test_legal_and_unwise),
