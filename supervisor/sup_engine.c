@@ -82,12 +82,25 @@ static int first_ids(struct sup_engine *e)
 	return 0;
 }
 
+/* What was never drained nor forgotten may hold objects: nobody looks for them any more, nor remembers what happens to them. */
+static int say_left_out(void *arg, const struct idx_state_tier *row)
+{
+	struct sup_engine *e = arg;
+
+	if (!sup_tier_named(e, row->name))
+		om_log(OM_MSG_TIER_LEFT_OUT, "tier %s: it is known from before and is not in the configuration: objects that only it holds are missing, and what is "
+		       "deleted or replaced meanwhile comes back with it", row->name);
+	return 0;
+}
+
 static int open_tiers(struct sup_engine *e)
 {
 	for (unsigned i = 0; i < (unsigned)e->conf->n_backends; i++) {
 		int err = sup_tiers_slot(e, &e->conf->backends[i]);
 		if (err < 0)
 			return err;
+	}
+	for (unsigned i = 0; i < e->n_tiers; i++) {
 		struct sup_tier *t = &e->tiers[i];
 		sup_tier_open(e, t);
 		if (t->no != OM_TIER_NONE)
@@ -96,6 +109,8 @@ static int open_tiers(struct sup_engine *e)
 		sup_owner_tier(e, t, &t->owned);
 		sup_owned_fini(&t->owned);
 	}
+	if (idx_state_tier_iter(e->state, say_left_out, e) < 0)
+		om_log(OM_MSG_CATALOG, "%s", idx_cat_message());
 	return 0;
 }
 

@@ -68,7 +68,7 @@ struct sup_tier {
 	struct be be; /* memory tier: publisher; its small files are unlinked here */
 	struct idx_cat *_Atomic cat; /* NULL: absent. Used under e->cats, but by the publisher, which only asks whether it is there */
 	_Atomic uint64_t capacity_bytes; /* written under live_lock */
-	bool own_fs;		 /* its root is a mount point */
+	_Atomic bool own_fs;	 /* sup_tier_alone(), as of the last look */
 	uint64_t base_bytes;	 /* what the filesystem took at start that is not the tier's */
 	_Atomic uint64_t used_bytes, objects;
 	uint64_t reserved_bytes; /* publisher: promised: PREPAREs, moves, rooms */
@@ -77,6 +77,7 @@ struct sup_tier {
 	struct sup_acct acct;			  /* publisher */
 	_Atomic uint64_t stat_in, stat_out; /* bytes of objects that came and went */
 	_Atomic uint64_t stat_used, stat_reserved, stat_copies, stat_evictable, stat_pinned, stat_removals; /* for figures */
+	bool is_twin;		 /* absent: its directory is another tier's */
 	bool owes_rebuild;	 /* its catalog is not complete */
 	_Atomic bool hides;	 /* absent, or its catalog could not be read to the end, and it may hold objects: a miss proves nothing */
 	uint8_t dirty;		 /* publisher: enum sup_dirty: deletes look here, too */
@@ -175,6 +176,12 @@ void sup_tier_fail(struct sup_tier *t, const char *why);
 bool sup_tier_ballast_drop(struct sup_tier *t);
 /* What its catalog's file takes on the tier's filesystem, for the accounts. Main loop at start, then the committer. */
 void sup_tier_catalog_size(struct sup_tier *t);
+/*
+ * sup_tier_bound.c. Does nothing else take the room of the tier's filesystem? Reads the directories above its root: blocks on disks; at
+ * start and by the thread that looks after tiers. What its filesystem takes from now on that is not the tier's: when it is opened, last.
+ */
+bool sup_tier_alone(const struct sup_tier *t);
+void sup_tier_base(struct sup_tier *t);
 /* Bytes that the filesystem takes beyond `used`, and did not at start; UINT64_MAX: cannot be known. Main loop. */
 uint64_t sup_tier_unaccounted(const struct sup_tier *t, uint64_t used);
 

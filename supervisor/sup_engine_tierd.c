@@ -297,6 +297,8 @@ static void look_all(struct sup_tierd *d)
 			leave(e, t, why);
 		else if (phase == SUP_PHASE_PRESENT)
 			turn(e, t);
+		if (phase == SUP_PHASE_PRESENT && !why && atomic_load(&t->own_fs) && !sup_tier_alone(t))
+			atomic_store(&t->own_fs, false); /* until it is opened again: what others took meanwhile is not known */
 		if (phase == SUP_PHASE_PRESENT && t->cat) /* only we close it. Somebody else's mdb_stat that was killed would keep old pages for good */
 			(void)idx_cat_reader_check(t->cat);
 		if (phase != SUP_PHASE_ABSENT || t->forgotten)

@@ -116,7 +116,7 @@ static void take_over(struct sup_tier *t, struct sup_tier *n)
 	t->caps = n->caps;
 	atomic_store(&t->late, atomic_load(&n->late));
 	t->measured = n->measured;
-	t->own_fs = n->own_fs;
+	atomic_store(&t->own_fs, atomic_load(&n->own_fs));
 	t->base_bytes = n->base_bytes;
 	t->be = n->be;
 	pthread_mutex_unlock(&e->dirs_lock);

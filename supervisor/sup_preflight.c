@@ -230,6 +230,20 @@ static void check_marked(struct flight *f, const struct om_conf_backend *b, int 
 		check_catalog(f, b, &known);
 }
 
+/* Two paths may lead to one directory: a link, a bind mount. */
+static bool check_twins(struct flight *f, const struct om_conf_backend *b, int rootfd)
+{
+	struct stat st, other;
+
+	for (const struct om_conf_backend *o = f->conf->backends; o < b && fstat(rootfd, &st) == 0; o++) {
+		if (stat(o->path, &other) < 0 || other.st_dev != st.st_dev || other.st_ino != st.st_ino)
+			continue;
+		PROBLEM("tier %s (%s): its directory is that of tier %s (%s); it would be absent", b->name, b->path, o->name, o->path);
+		return true;
+	}
+	return false;
+}
+
 static void check_tier(struct flight *f, const struct om_conf_backend *b)
 {
 	struct be_probe probe = { 0 };
@@ -254,7 +268,18 @@ static void check_tier(struct flight *f, const struct om_conf_backend *b)
 	}
 	if (*why)
 		NOTE("tier %s (%s, %s): %s", b->name, b->path, probe.fs, why);
-	check_marked(f, b, fd);
+	if (!check_twins(f, b, fd))
+		check_marked(f, b, fd);
+}
+
+static int check_left_out(void *arg, const struct idx_state_tier *row)
+{
+	struct flight *f = arg;
+
+	if (!om_conf_find_tier(f->conf, row->name))
+		NOTE("tier %s: state_dir knows it, and it is not in the configuration: objects that only it holds would be missing, and what is deleted or "
+		     "replaced meanwhile would come back with it", row->name);
+	return 0;
 }
 
 int sup_preflight(struct om_conf *conf, const struct sup_run_opt *opt, FILE *out)
@@ -275,6 +300,8 @@ int sup_preflight(struct om_conf *conf, const struct sup_run_opt *opt, FILE *out
 	check_socket(f, "listen.legacy", conf->listen.legacy);
 	for (size_t i = 0; i < conf->n_backends; i++)
 		check_tier(f, &conf->backends[i]);
+	if (f->state)
+		(void)idx_state_tier_iter(f->state, check_left_out, f);
 	idx_state_close(f->state);
 	if (f->problems)
 		(void)fprintf(out, "preflight: %u problem%s: do not restart before they are solved\n", f->problems, f->problems == 1 ? "" : "s");

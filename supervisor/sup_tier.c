@@ -80,6 +80,33 @@ static bool bind_tier(struct sup_engine *e, struct sup_tier *t, const struct idx
 	return err == 0 || absent(t, "the state environment does not take it", idx_cat_message());
 }
 
+/* The tier of the configuration whose directory this is, if that is not `t`: by a link or a bind mount two paths may lead to one. NULL: none. */
+static const struct sup_tier *twin_of(const struct sup_engine *e, const struct sup_tier *t, bool known, const struct idx_tier_mark *mark)
+{
+	struct idx_state_tier row;
+
+	for (unsigned i = 0; i < e->n_tiers; i++) {
+		const struct sup_tier *o = &e->tiers[i];
+		if (o->ix != t->ix && (!known || o->ix < t->ix) && idx_state_tier_known(e->state, o->conf->name, &row) == 1 &&
+		    memcmp(row.tier_id, mark->tier_id, sizeof(row.tier_id)) == 0)
+			return o;
+	}
+	return NULL;
+}
+
+/*
+ * What is to be removed from the tier were files of another directory: here the same ids may be an object's only copy. What was deleted
+ * while it was away (tombstones) still counts for what this installation has made, not for others' ids.
+ */
+static bool forget_removals(struct sup_engine *e, struct sup_tier *t, const struct idx_state_tier *known, bool ours)
+{
+	int err = idx_state_pending_clear(e->state, known->number);
+
+	if (err == 0 && !ours)
+		err = idx_state_tomb_clear(e->state, known->number, NULL, NULL);
+	return err == 0 || absent(t, "the state environment cannot be written", idx_cat_message());
+}
+
 /* A directory without a marker: new, or taken over; else what is missing is said. */
 static bool identify_unmarked(struct sup_engine *e, struct sup_tier *t, const struct idx_state_tier *known, bool adopt,
 			      struct idx_state_tier *ret, bool *ret_new)
@@ -92,8 +119,8 @@ static bool identify_unmarked(struct sup_engine *e, struct sup_tier *t, const st
 	if (has_objects(t) && !adopt)
 		return absent(t, "there are objects, but no marker", "whose they are is not known; move objects/ away, or take them over "
 			      "with objmapperd --adopt");
-	if (known && idx_state_tomb_clear(e->state, known->number, NULL, NULL) < 0)
-		return absent(t, "the state environment cannot be written", idx_cat_message());
+	if (known && !forget_removals(e, t, known, false))
+		return false;
 	*ret_new = !has_objects(t);
 	return mark_new(e, t, &mark, adopt) && bind_tier(e, t, &mark, ret);
 }
@@ -117,14 +144,23 @@ static bool identify(struct sup_engine *e, struct sup_tier *t, bool adopt, struc
 		if (!adopt)
 			return absent(t, "it belongs to another installation", "use the state_dir that it was made with, or take it over "
 				      "with objmapperd --adopt");
-		return mark_new(e, t, &mark, true) && bind_tier(e, t, &mark, ret);
+		return (!found || forget_removals(e, t, &known, false)) && mark_new(e, t, &mark, true) && bind_tier(e, t, &mark, ret);
+	}
+	const struct sup_tier *twin = twin_of(e, t, found, &mark);
+	if (twin) {
+		char what[OM_TIER_NAME_MAX + 64];
+		t->is_twin = true;
+		(void)snprintf(what, sizeof(what), "its directory is that of tier %s, or a copy of it", twin->conf->name);
+		return absent(t, what, "give each tier a directory of its own (`path`)");
 	}
 	if (!found) /* the state environment was lost, or a crash came between marker and state */
 		return bind_tier(e, t, &mark, ret);
 	*ret = known;
-	if (memcmp(mark.tier_id, known.tier_id, sizeof(mark.tier_id)))
-		return absent(t, "it is another tier of this installation", "correct `path` in the configuration");
-	return true;
+	if (memcmp(mark.tier_id, known.tier_id, sizeof(mark.tier_id)) == 0)
+		return true;
+	if (!adopt)
+		return absent(t, "it is another tier of this installation", "correct `path` in the configuration, or take it over with objmctl tier adopt");
+	return forget_removals(e, t, &known, true) && bind_tier(e, t, &mark, ret);
 }
 
 /* ---- its catalog ---- */
@@ -296,34 +332,6 @@ void sup_tier_catalog_size(struct sup_tier *t)
 	atomic_store(&t->cat_bytes, info.file_bytes);
 }
 
-static uint64_t fs_taken(const struct sup_tier *t)
-{
-	struct statvfs vfs;
-
-	return fstatvfs(t->rootfd, &vfs) < 0 ? 0 : (uint64_t)(vfs.f_blocks - vfs.f_bfree) * vfs.f_frsize;
-}
-
-/* Is the tier alone on its filesystem, and what does that take beyond the tier's objects? */
-static void find_base(struct sup_tier *t)
-{
-	uint64_t ours = (atomic_load(&t->used_bytes) + 2048 * atomic_load(&t->objects)) + atomic_load(&t->cat_bytes), all = fs_taken(t);
-	struct stat root, up;
-
-	t->own_fs = t->conf->type != OM_TIER_NETWORK && fstat(t->rootfd, &root) == 0 && fstatat(t->rootfd, "..", &up, 0) == 0 &&
-		    root.st_dev != up.st_dev;
-	t->base_bytes = all > ours ? all - ours : 0;
-}
-
-uint64_t sup_tier_unaccounted(const struct sup_tier *t, uint64_t used)
-{
-	uint64_t known = used + t->base_bytes, all;
-
-	if (!t->own_fs || t->rootfd < 0)
-		return UINT64_MAX;
-	all = fs_taken(t);
-	return all > known ? all - known : 0;
-}
-
 /* Room that is given up when the disk is full, so that deletes can always commit. */
 static void make_ballast(struct sup_tier *t)
 {
@@ -416,7 +424,7 @@ static bool open_all(struct sup_engine *e, struct sup_tier *t)
 	if (!atomic_load(&t->frozen))
 		make_ballast(t);
 	sup_tier_catalog_size(t);
-	find_base(t);
+	sup_tier_base(t);
 	return true;
 }
 
@@ -425,10 +433,11 @@ void sup_tier_open(struct sup_engine *e, struct sup_tier *t)
 	struct idx_state_tier row;
 
 	t->no = OM_TIER_NONE;
+	t->is_twin = false;
 	if (!open_all(e, t)) {
 		/* one that is known, or refused with what lies there, may hold what a miss cannot see: it has a number */
 		bool known = idx_state_tier_known(e->state, t->conf->name, &row) == 1;
-		if (!known && t->rootfd >= 0 && has_objects(t))
+		if (!known && !t->is_twin && t->rootfd >= 0 && has_objects(t))
 			known = idx_state_tier_get(e->state, t->conf->name, &row) == 0;
 		/* what a memory tier held is gone with it, unless it was refused with objects in it */
 		t->hides = known && (!t->is_volatile || (t->rootfd >= 0 && has_objects(t)));

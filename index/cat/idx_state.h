@@ -115,6 +115,8 @@ int idx_state_pending_iter(struct idx_state_txn *txn, uint8_t tier, uint64_t fro
 /* One-shots: n ids in one transaction. */
 int idx_state_pending_add_now(struct idx_state *state, uint8_t tier, const uint64_t *ids, size_t n);
 int idx_state_pending_del_now(struct idx_state *state, uint8_t tier, const uint64_t *ids, size_t n);
+/** Forget all of a tier, whose directory has become another one; in several transactions if they are many. */
+int idx_state_pending_clear(struct idx_state *state, uint8_t tier);
 
 /* ---- tombstones for tiers that are absent or being rebuilt ---- */
 #define IDX_STATE_KEY_BYTES 16u

@@ -108,3 +108,28 @@ int idx_state_pending_del_now(struct idx_state *state, uint8_t tier, const uint6
 
 	return idx_state_run(state, pending_now, &p);
 }
+
+#define PENDING_CLEAR_STEP 10000u
+
+struct pending_clear {
+	uint8_t tier;
+	uint64_t n;
+};
+
+static int pending_clear(struct idx_state_txn *txn, void *arg)
+{
+	struct pending_clear *c = arg;
+
+	c->n = 0;
+	return idx_state_wipe(txn, txn->state->pending, c->tier, PENDING_CLEAR_STEP, &c->n);
+}
+
+int idx_state_pending_clear(struct idx_state *state, uint8_t tier)
+{
+	struct pending_clear c = { .tier = tier, .n = PENDING_CLEAR_STEP };
+	int rc = 0;
+
+	while (rc == 0 && c.n == PENDING_CLEAR_STEP)
+		rc = idx_state_run(state, pending_clear, &c);
+	return rc;
+}

@@ -101,10 +101,14 @@ round_trip() {
 }
 
 @test "a tier on FUSE: its catalog lies in state_dir, whatever its type; elsewhere on FUSE it is refused" {
-	plainfs_mounted
+	PLAINFS_QUOTA=$((500 << 20)) plainfs_mounted
 	odd_conf
 	sed -i "s|, index_path: $T/run/index||" "$CONF"
+	mkdir "$T/odd/others"
 	daemon_start
+	# what a quota leaves this directory is its size, and its bound
+	[ "$(of_disk capacity_bytes)" = $((500 << 20)) ]
+	[ "$(of_disk hard_bound)" = True ]
 	echo stays >"$T/files/1"
 	as_user objm put /odd/1 "$T/files/1"
 	[ -f "$T/run/state/disk/data.mdb" ]
@@ -117,15 +121,26 @@ round_trip() {
 	objm cat /odd/1 | cmp - "$T/files/1"
 	[ -z "$(grep "made again" "$LOG")" ]
 	daemon_stop
-	# Said to lie on the tier's filesystem: the tier is absent, and says why and what to do; the others serve.
-	sed -i "s|path: $DISK, |path: $DISK, index_path: $T/odd/elsewhere, |" "$CONF"
+	# Said to lie on the tier's filesystem, be it where it would lie on another one: the tier is absent, and says why and what to do; the
+	# others serve.
+	cp "$CONF" "$T/left-out"
+	for given in "$T/odd/elsewhere" "$DISK/catalog"; do
+		sed "s|path: $DISK, |path: $DISK, index_path: $given, |" "$T/left-out" >"$CONF"
+		: >"$LOG"
+		daemon_start
+		grep -q "tier disk .*it would lie on FUSE, where its database does not work: set index_path to a directory on a local disk, or leave it out" "$LOG"
+		[ "$(of_disk state)" = absent ]
+		as_user objm put --ephemeral /memory/1 "$T/files/1"
+		objm cat /memory/1 | cmp - "$T/files/1"
+		daemon_stop
+	done
+	# what --print-config says is read as it was meant
+	"$BIN/supervisor/objmapperd" --config "$T/left-out" --print-config >"$CONF"
 	daemon_start
-	grep -q "tier disk .*it would lie on FUSE, where its database does not work: set index_path to a directory on a local disk, or leave it out" "$LOG"
-	objmctl --json tier list | grep -A3 '"name": "disk"' | grep -q absent
-	as_user objm put --ephemeral /memory/1 "$T/files/1"
-	objm cat /memory/1 | cmp - "$T/files/1"
+	[ "$(of_disk state)" = ready ]
 	daemon_stop
 }
+of_disk() { objmctl --json tier list | json "next(t['$1'] for t in s['tiers'] if t['name'] == 'disk')"; }
 no_staging() { [ "$(files_in "$T/below/disk/staging")" = 0 ]; }
 files_are() { [ "$(files_in "$T/below/disk/objects")" = "$1" ]; }
 listed() { [ "$(objm ls /odd/ 2>/dev/null | wc -l)" = "$1" ]; }

@@ -156,6 +156,60 @@ free_image() { [ -z "$(losetup -j "$T/disk.img")" ]; }
 	serves /more more
 }
 
+@test "one directory given to two tiers, by a link: it is the first one's, whichever stands first, and hides nothing" {
+	mkdir "$T/run/link.d"
+	ln -s ../disk "$T/run/link.d/disk"
+	sed "/name: disk/a\\  - {name: second, type: hdd, path: $T/run/link.d/disk, capacity: 1G}" "$CONF" >"$T/both"
+	sed "/name: disk/i\\  - {name: second, type: hdd, path: $T/run/link.d/disk, capacity: 1G}" "$CONF" >"$T/before"
+	for conf in both before; do
+		cp "$T/$conf" "$CONF"
+		: >"$LOG"
+		daemon_start
+		is second absent
+		is disk ready
+		grep -q "tier second .*its directory is that of tier disk, or a copy of it: give each tier a directory of its own" "$LOG"
+		fails 1 "that of tier disk" objmctl tier adopt second
+		printf $conf | objm put "/$conf" -
+		serves /both both
+		missing /none
+		daemon_stop
+	done
+	cp "$T/both" "$CONF"
+	fails 1 "" "${AS_USER[@]}" "$BIN/supervisor/objmapperd" --config "$CONF" --preflight
+	"${AS_USER[@]}" "$BIN/supervisor/objmapperd" --config "$CONF" --preflight >"$T/check" || true
+	grep -q "tier second .*its directory is that of tier disk" "$T/check"
+	[ -z "$(find "$DISK/" -name '*.bad*')" ]
+}
+
+@test "another tier of ours at a tier's path is refused until it is adopted; a tier that is left out of the configuration is said" {
+	sed -i "/name: disk/a\\  - {name: second, type: hdd, path: $T/run/second, capacity: 1G}" "$CONF"
+	cp "$CONF" "$T/whole"
+	daemon_start
+	printf one | objm put /d/1 -
+	objmctl migrate /d/1 second >/dev/null
+	daemon_stop
+	sed -i "/name: second/d" "$CONF"
+	"${AS_USER[@]}" "$BIN/supervisor/objmapperd" --config "$CONF" --preflight | grep -q "tier second: state_dir knows it, and it is not in the configuration"
+	: >"$LOG"
+	daemon_start
+	grep -q "tier second: it is known from before and is not in the configuration" "$LOG"
+	not grep -q "tier disk: it is known" "$LOG"
+	daemon_stop
+	# its directory, at the path of the other one
+	mv "$DISK" "$T/run/first"
+	mv "$T/run/second" "$DISK"
+	daemon_start
+	is disk absent
+	fails 1 "it is another tier of this installation" objmctl tier add disk
+	objmctl tier adopt disk
+	wait_until 10 serves /d/1 one
+	daemon_stop
+	cp "$T/whole" "$CONF"
+	: >"$LOG"
+	daemon_start
+	not grep -q "is not in the configuration" "$LOG"
+}
+
 @test "a hundred deletes and replaces around a tier's return: nothing comes back" {
 	daemon_start
 	for i in $(seq 1 60); do printf "$i" >"$T/files/$i"; done
