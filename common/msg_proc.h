@@ -152,7 +152,7 @@ struct om_proc_boot {
 	uint32_t generation; /* how often this place has been filled */
 	uint32_t n_listen;
 	uint32_t index_seq; /* of the index descriptor given */
-	uint32_t pad;
+	uint32_t paused;    /* lifecycle: 1: nothing moves by itself until it is told to resume */
 	uint8_t key_secret[16]; /* of the index: never leaves the daemon */
 	uint8_t listen_kind[OM_LISTEN_MAX];
 	union {

@@ -229,7 +229,7 @@ void ctl_print_LIFECYCLE_STATUS(const json_t *reply)
 void ctl_print_LIFECYCLE_PAUSE(const json_t *reply)
 {
 	(void)reply;
-	puts("Objects do not move by themselves until \"objmctl lifecycle resume\".");
+	puts("Objects do not move by themselves until \"objmctl lifecycle resume\", or until the daemon is restarted.");
 }
 void ctl_print_LIFECYCLE_RESUME(const json_t *reply)
 {
@@ -247,6 +247,9 @@ void ctl_print_MIGRATE(const json_t *reply)
 		return;
 	if (strcmp(state, "there") == 0)
 		printf("%s is on tier %s already.\n", uri, to);
+	else if (strcmp(state, "done") != 0)
+		printf("%s: still %s (%s); it goes on by itself: \"objmctl object\" says where it is.\n", uri,
+		       strcmp(kind, "drop") == 0 ? "being dropped from memory" : strcmp(kind, "copy") == 0 ? "being copied" : "being moved", size);
 	else if (strcmp(kind, "drop") == 0)
 		printf("%s: its copy on tier %s is gone (%s); tier %s, its home, serves it.\n", uri, from, size, to);
 	else if (strcmp(kind, "copy") == 0)
@@ -290,7 +293,7 @@ void ctl_print_TIER_DRAIN(const json_t *reply)
 	} else {
 		printf("Tier %s is being drained: %s objects left (%s)", name ? name : "?", left ? left : "?", left_bytes ? left_bytes : "?");
 		if (stuck > 0)
-			printf(", of which %lld can go nowhere (pinned, or no tier has room)", (long long)stuck);
+			printf(", of which %lld can go nowhere (pinned, or no other tier takes them)", (long long)stuck);
 	}
 	printf("; moved %s (%s)", moved ? moved : "?", moved_bytes ? moved_bytes : "?");
 	if (!json_is_true(json_object_get(reply, "done")))

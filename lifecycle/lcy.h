@@ -88,7 +88,7 @@ struct lcy_tier {
 	uint64_t again_ns;	    /* no moves there before */
 	bool dead;		    /* a sync failed: no target until the process is a new one */
 	bool drain;		    /* everything moves off */
-	uint64_t drained, drained_bytes, drain_stuck; /* since the drain began; of the last scan: what can go nowhere */
+	uint64_t drained, drained_bytes, drain_stuck, drain_stuck_now; /* since the drain began; what can go nowhere: of the last scan, and of the one under way */
 	uint64_t drain_again_ns, drain_seen; /* the next look at what is left; `drained` at the last one */
 	unsigned drain_idle;	    /* looks in a row that moved nothing */
 	unsigned drain_looks;	    /* since the drain, or the process, began */

@@ -144,7 +144,7 @@ static void drain_one(struct lcy *l, uint32_t slot, const struct idx_ent *e, uin
 	} else {
 		unsigned to = (e->flags & OM_OBJ_PINNED) ? OM_TIER_NONE : lcy_tier_any(l, e->home, e->size, now_ns);
 		if (to == OM_TIER_NONE) {
-			t->drain_stuck++;
+			t->drain_stuck_now++;
 			return;
 		}
 		c.kind = LCY_JOB_MOVE;
@@ -216,7 +216,7 @@ static void begin(struct lcy *l, uint64_t now_ns, bool cycle)
 	lcy_best_clear(&p->drain, LCY_DRAIN_MAX);
 	lcy_best_clear(&p->top_now, LCY_TOP_MAX);
 	for (unsigned i = 0; i < OM_TIERS_MAX; i++) {
-		l->tiers[i].drain_stuck = 0;
+		l->tiers[i].drain_stuck_now = 0;
 		bool need = l->tiers[i].on && !l->tiers[i].room_now && now_ns >= l->tiers[i].room_again_ns && lcy_tier_need(l, i) > 0;
 		lcy_best_clear(&p->room[i], need ? LCY_ROOM_MAX : 0);
 		p->room_tiers |= (uint32_t)need << i;
@@ -233,6 +233,7 @@ static void drain_looked(struct lcy *l, uint64_t now_ns)
 			continue;
 		t->drain_idle = t->drained > t->drain_seen ? 0 : t->drain_idle + 1;
 		t->drain_seen = t->drained;
+		t->drain_stuck = t->drain_stuck_now;
 		t->drain_looks++;
 		/* what was busy a moment ago, such as a name whose older file is still on its way out, is free soon */
 		uint64_t first_ms = OM_MAX(UINT64_C(20), l->plan.took_ns / 1000000u); /* and looking takes no more than half of the time */
@@ -342,6 +343,7 @@ void lcy_plan_init(struct lcy *l)
 {
 	/* the first one soon: what expired, or waits for room since before, need not wait for an interval */
 	l->plan.due_ns = l->now_ns + OM_MIN(l->boot.lifecycle.interval_s, 1u) * SECOND;
+	l->plan.paused = l->boot.paused != 0;
 }
 
 void lcy_plan_fini(struct lcy *l)

@@ -143,7 +143,7 @@ static void why_here(const struct lcy *l, const struct idx_ent *e, char *ret, si
 	if (e->home >= OM_TIERS_MAX)
 		(void)snprintf(ret, len, "tier %s serves a copy; its home is not there", tier);
 	else if (e->tier != e->home)
-		(void)snprintf(ret, len, "it is hot: tier %s serves a copy, its home is tier %s", tier, home);
+		(void)snprintf(ret, len, "tier %s serves a copy, its home is tier %s", tier, home);
 	else if (e->flags & OM_OBJ_PINNED)
 		(void)snprintf(ret, len, "it is pinned to tier %s", tier);
 	else if (e->flags & OM_OBJ_EPHEMERAL)
@@ -165,6 +165,8 @@ static void next_move(const struct lcy *l, uint32_t slot, const struct idx_ent *
 		(void)snprintf(ret, len, "it stays, though tier %s is being drained: it is pinned, so unpin it", lcy_tier_name(l, e->home));
 	else if (e->flags & OM_OBJ_PINNED)
 		(void)snprintf(ret, len, "it stays: it is pinned");
+	else if (e->home < OM_TIERS_MAX && l->tiers[e->home].drain && lcy_tier_any(l, e->home, e->size, now_ns) == OM_TIER_NONE)
+		(void)snprintf(ret, len, "it stays, though tier %s is being drained: no other tier takes it", lcy_tier_name(l, e->home));
 	else if (e->home < OM_TIERS_MAX && l->tiers[e->home].drain)
 		(void)snprintf(ret, len, "tier %s is being drained: it moves to another one", lcy_tier_name(l, e->home));
 	else if (lcy_plan_judge(l, slot, e, v->heat, now_ns, now_s, &cand))

@@ -95,6 +95,10 @@ static void check_tier(struct doctor *d, const struct sup_engine_tier_stat *t, c
 	}
 	find(d, t->state == OM_TIERS_FAILED ? BAD : GOOD, what, "check the disk, then restart the daemon", "%s, %s, %s", t->path,
 	     om_tier_type_name(t->type), om_tier_state_name(t->state));
+	if (t->used_bytes > t->capacity_bytes)
+		find(d, WARN, what, "give it more capacity, delete objects, or give a slower tier room for them",
+		     "it holds %llu MiB, more than its capacity of %llu MiB: no put finds room there", (unsigned long long)(t->used_bytes >> 20),
+		     (unsigned long long)(t->capacity_bytes >> 20));
 	if (!(t->caps & OM_TIERC_LEASE))
 		find(d, WARN, what, "put it on ext4, xfs, btrfs or tmpfs", "read leases prove nothing here: every commit copies");
 	if (!(t->caps & OM_TIERC_TMPFILE))

@@ -225,8 +225,28 @@ int sup_admin_run_UNPIN(struct sup_admin_call *call) { return set_pin(call, fals
 /* ---- the lifecycle process ---- */
 
 int sup_admin_run_LIFECYCLE_STATUS(struct sup_admin_call *call) { return ask(call, OM_TASK_STATUS, OM_TIER_NONE, 0, NULL); }
-int sup_admin_run_LIFECYCLE_PAUSE(struct sup_admin_call *call) { return ask(call, OM_TASK_PAUSE, OM_TIER_NONE, 0, NULL); }
-int sup_admin_run_LIFECYCLE_RESUME(struct sup_admin_call *call) { return ask(call, OM_TASK_RESUME, OM_TIER_NONE, 0, NULL); }
+
+/* A lifecycle process that takes this one's place is told, too. */
+static void on_pause(void *arg, const struct sup_engine_answer *a)
+{
+	struct sup_admin_call *call = arg;
+	int err = merge(call, a);
+
+	if (err == 0)
+		call->sup->env.paused = json_is_true(json_object_get(call->reply, "paused"));
+	sup_admin_done(call, err);
+}
+
+static int ask_pause(struct sup_admin_call *call, enum om_task_kind kind)
+{
+	const struct sup_engine_task t = { .kind = kind, .tier = OM_TIER_NONE, .wait_ms = WAIT_MS };
+	int err = sup_engine_task(call->sup->engine, &t, on_pause, call);
+
+	return err < 0 ? say_failed(call, err) : SUP_ADMIN_LATER;
+}
+
+int sup_admin_run_LIFECYCLE_PAUSE(struct sup_admin_call *call) { return ask_pause(call, OM_TASK_PAUSE); }
+int sup_admin_run_LIFECYCLE_RESUME(struct sup_admin_call *call) { return ask_pause(call, OM_TASK_RESUME); }
 
 int sup_admin_run_LIFECYCLE_SCRUB(struct sup_admin_call *call)
 {
@@ -361,7 +381,7 @@ static const char *why_here(const struct sup_engine_stat *st, const struct sup_a
 
 	sup_engine_roles(call->sup->engine, &usual, &ephemeral, &cache);
 	if (r->tier != r->home)
-		return "it is hot: this is a cached copy, its home is kept";
+		return "this is a cached copy, its home is kept: it was hot, or somebody asked for it";
 	if (r->flags & OM_OBJ_PINNED)
 		return "it is pinned: nothing moves it";
 	if (r->flags & OM_OBJ_EPHEMERAL)

@@ -116,6 +116,7 @@ void sup_boot_fill(const struct sup_boot_env *env, const struct sup_boot_child *
 	ret->child = child->place;
 	ret->generation = child->generation;
 	ret->index_seq = ec->index_seq;
+	ret->paused = env->paused && child->role == OM_ROLE_LIFECYCLE;
 	memcpy(ret->key_secret, sup_engine_secret(env->engine), sizeof(ret->key_secret));
 	sup_boot_live(env, &ret->live, dirs);
 

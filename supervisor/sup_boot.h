@@ -17,6 +17,7 @@ struct sup_boot_env {
 	const struct sup_socks *socks;
 	int run_lock;
 	int heat_dir; /* of the lifecycle process; 0 or less: there is none */
+	bool paused; /* by an administrator: each lifecycle process is told, until one says resume or the daemon ends */
 	int rules_fd; /* the access rules, read-only and sealed */
 	uint64_t nofile; /* open files that a process may have */
 	unsigned max_workers;

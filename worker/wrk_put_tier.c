@@ -64,7 +64,8 @@ static bool try_tier(struct choice *c, unsigned i)
 	c->p->tried |= 1u << i;
 	state = t->have ? wrk_tier_state(s->w, i) : OM_TIERS_ABSENT;
 	if (state != OM_TIERS_READY && state != OM_TIERS_REBUILDING) {
-		(void)snprintf(why, sizeof(why), "takes no writes: it is %s", om_tier_state_name(state));
+		(void)snprintf(why, sizeof(why), "takes no writes: it is %s",
+			       state == OM_TIERS_READONLY ? "being drained, or read-only (objmctl tier list)" : om_tier_state_name(state));
 		no(c, state == OM_TIERS_READONLY ? -OBJM_STATUS_READ_ONLY :
 		      state == OM_TIERS_FAILED	 ? -OBJM_STATUS_STORAGE :
 						   -OBJM_STATUS_UNAVAILABLE, i, why);

@@ -73,3 +73,33 @@ teardown() { scenario_teardown; }
 	objmctl lifecycle status | grep -qE '^moved +[0-9]+ up, [0-9]+ down'
 	objmctl lifecycle status | grep -qE '^disk +1 '
 }
+
+@test "pause holds for the next lifecycle process, too; a move that takes long is not said to be done" {
+	paused() { [ "$(objmctl --json lifecycle status 2>/dev/null | json "s['paused']")" = "$1" ]; }
+	objmctl lifecycle pause | grep -q "until the daemon is restarted"
+	pid=$(status_of "s['lifecycle']['pid']")
+	as_user kill -KILL "$pid"
+	replaced() { [ "$(status_of "s['lifecycle']['pid'] not in (0, $pid) and s['lifecycle']['state']")" = ready ]; }
+	wait_until 20 replaced
+	wait_until 10 paused True
+	objmctl lifecycle status | grep -q "^state *paused"
+	objmctl lifecycle resume >/dev/null
+	paused False
+	objmctl lifecycle pause >/dev/null
+	daemon_stop
+	daemon_start
+	paused False
+	# an answer that takes more than 8 s to be had, from a daemon that is none
+	"$PYTHON" -c '
+import socket, sys
+s = socket.socket(socket.AF_UNIX); s.bind(sys.argv[1]); s.listen()
+for kind in "home", "copy", "drop":
+    c = s.accept()[0]; c.recv(65536)
+    c.sendall(b"""{"ok":true,"uri":"/x","state":"under way","from":"a","to":"b","kind":"%s","id":1,"size":5}\n""" % kind.encode())' "$T/slow" 3>&- &
+	wait_until 10 test -S "$T/slow"
+	for what in moved copied dropped; do
+		objmctl -s "$T/slow" promote /x >"$T/said"
+		grep -q "^/x: still being $what" "$T/said"
+	done
+	wait $!
+}

@@ -9,6 +9,7 @@ setup() { scenario_setup; tiers_paths; }
 teardown() {
 	if [ -n "${OWN:-}" ]; then daemon_kill; M=$(dirname "$OWN"); umount -l "$OWN" 2>/dev/null || true; fi
 	if mountpoint -q "$T/mnt"; then daemon_kill; umount -l "$T/mnt"; fi
+	! mountpoint -q "$SLOW" || umount -l "$SLOW"
 	scenario_teardown
 }
 
@@ -92,6 +93,26 @@ tier_stat() { objmctl --json tier list | json "next(t['$2'] for t in s['tiers'] 
 	objm cat /big | cmp - "$T/files/big"
 	[ "$(tier_stat memory reserved_bytes)" = 0 ]
 	[ "$(tier_stat large reserved_bytes)" = 0 ]
+}
+
+@test "less capacity than what lies there: nothing is lost, room is made as far as others take it, and it is said" {
+	FAST_CAP=32M SLOW_CAP=64M
+	tiers_conf "interval_secs: 1, hotness_decay_secs: 3600"
+	daemon_start
+	head -c 1000000 /dev/urandom >"$T/files/c"
+	for i in $(seq 10); do objm put "/c/$i" "$T/files/c"; done
+	objmctl set "backends[fast].capacity" 4M >/dev/null
+	below() { [ "$(tier_stat fast used_bytes)" -le 4194304 ] && [ "$(objects_on slow)" -ge 6 ]; }
+	wait_until 20 below
+	objmctl lifecycle pause >/dev/null
+	objmctl set "backends[slow].capacity" 2M >/dev/null
+	objmctl doctor | grep -q "^warning .*tier slow: it holds [5-9] MiB, more than its capacity of 2 MiB"
+	head -c 3000000 /dev/zero >"$T/files/more"
+	fails 1 "no space" objm put /more "$T/files/more"
+	for i in $(seq 10); do objm cat "/c/$i" | cmp - "$T/files/c"; done
+	objmctl reload >/dev/null
+	[ -z "$(objmctl doctor | grep "more than its capacity")" ]
+	objm put /more "$T/files/more"
 }
 
 @test "pinned objects take half of a tier at most" {
@@ -207,10 +228,15 @@ on_disk() { find "$FAST/objects" "$SLOW/objects" -type f; }
 	truncate -s 192M "$T/img"
 	mkfs.ext4 -q -m 0 "$T/img"
 	mount -o loop "$T/img" "$T/mnt" || skip "no loop devices here"
-	FAST=$T/mnt # its root: below it, others might take room, and nothing is said
+	FAST=$T/mnt/below # all that lies there; slow is part of a larger one, whatever is mounted at its path
 	chown "$TEST_UID:$TEST_UID" "$T/mnt"
+	as_user mkdir "$T/run/part" "$SLOW"
+	mount --bind "$T/run/part" "$SLOW"
 	tiers_conf "interval_secs: 3600"
 	daemon_start
+	[ "$(tier_stat fast hard_bound)" = True ]
+	[ "$(tier_stat slow hard_bound)" = False ]
+	[ "$(tier_stat slow unaccounted_bytes)" = None ]
 	head -c 10000000 /dev/urandom >"$T/files/h"
 	for i in 1 2 3 4; do objm put "/h/$i" "$T/files/h"; done
 	empty=$(($(df -B1 --output=used "$T/mnt" | tail -n 1) - $(tier_stat fast used_bytes)))
@@ -235,5 +261,10 @@ on_disk() { find "$FAST/objects" "$SLOW/objects" -type f; }
 	wait "$held" "$held2" 2>/dev/null || true
 	given_back() { [ "$(tier_stat fast unaccounted_bytes)" -lt 1000000 ]; }
 	wait_until 20 given_back
+	# somebody else's file beside it: then nothing is said any more
+	touch "$T/mnt/beside"
+	not_alone() { [ "$(tier_stat fast hard_bound)" = False ]; }
+	wait_until 20 not_alone
+	objmctl doctor | grep -q "tier fast: no hard bound"
 	daemon_stop
 }

@@ -126,6 +126,11 @@ drains_fast() { objmctl --json lifecycle status 2>/dev/null | json "s['drains'][
 	wait_until 30 off
 	objmctl --json lifecycle status >"$T/s"
 	[ "$(json "s['drains'][0]['objects_left']" <"$T/s")" = 1 ]
+	# nowhere to go: said of the object, and to whoever puts
+	objmctl tier drain slow >/dev/null
+	objmctl explain /o/1 | grep -q "^next .*it stays, though tier slow is being drained: no other tier takes it"
+	fails 1 "it is being drained, or read-only" objm put /new "$T/files/o/1"
+	objmctl tier drain slow --stop >/dev/null
 	for i in 0 7 59; do objm cat "/o/$i" | cmp - "$T/files/o/$i"; done
 	# it goes on after a restart, and with another lifecycle process; one place says what is drained
 	[ "$(cat "$T/run/state/draining")" = fast ]
