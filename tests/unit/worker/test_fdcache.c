@@ -324,11 +324,11 @@ static void test_stress(void **state)
 	(void)state;
 	assert_int_equal(wrk_fdcache_new(24, &shared), 0);
 	assert_int_equal(pthread_create(&t, NULL, sweeper, (void *)1), 0);
-	while (om_now_ns() < until || swept < 20)
+	while (om_now_ns() < until || swept < 20 || n < 500)
 		hits += turn(&seed, ++n);
 	stop = true;
 	(void)pthread_join(t, NULL);
-	assert_true(hits > 1000);
+	assert_true(hits > n / 4); /* 1.3 a turn, however fast the machine is */
 	for (unsigned i = 0; i < KEPT; i++)
 		let_go(&kept[i]);
 	wrk_fdcache_free(shared);
