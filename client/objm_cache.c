@@ -256,6 +256,17 @@ static bool expired(const struct objm_cache *c, const struct objm_cache_entry *e
 	return OM_UNLIKELY(e->has & OBJM_CACHE_HAS_EXPIRY) && om_wall_ns() / 1000000000u >= rest_of(c, e)->expiry_s;
 }
 
+/* For the next report. What it has no room for is not counted: counted, it would never be the first hit of a later one. */
+static inline void touch(struct objm_cache *c, struct objm_cache_entry *e)
+{
+	if (e->touches == 0) {
+		if (c->touched_count == OBJM_CACHE_TOUCHED_MAX)
+			return;
+		c->touched[c->touched_count++] = number_of(c, e);
+	}
+	e->touches += e->touches < UINT16_MAX;
+}
+
 struct objm_cache_entry *objm_cache_find(struct objm_cache *c, const char *uri, size_t len, uint32_t want, bool *ret_report)
 {
 	struct objm_cache_entry *e;
@@ -282,9 +293,7 @@ struct objm_cache_entry *objm_cache_find(struct objm_cache *c, const char *uri, 
 	c->hits++;
 	e->refs++;
 	e->has |= OBJM_CACHE_VISITED;
-	if (e->touches == 0 && c->touched_count < OBJM_CACHE_TOUCHED_MAX)
-		c->touched[c->touched_count++] = (uint32_t)(e - c->entries);
-	e->touches += e->touches < UINT16_MAX;
+	touch(c, e);
 	if (OM_UNLIKELY(now >= c->report_at_ns))
 		*ret_report = true;
 	return e;

@@ -22,7 +22,7 @@
  *    valid_until, which the supervisor renews, and its successor acknowledges nothing before that time (and a tick) has passed,
  *    unless the table was RETIRED. Entries belong to one table, known by its epoch; another table drops them all.
  *  - A connection is attached to one worker of one supervisor, so an answer's g belongs to the table that came with ATTACH of
- *    the same connection.
+ *    the same connection. Answers that came over two connections, of two supervisors, are not kept (objm_cached.c: fill).
  * What a hit returns are descriptors or bytes of one object id, and bytes under an id never change.
  */
 #ifndef OBJM_CACHE_H
@@ -53,7 +53,7 @@ struct objm_cache_entry {
 	uint64_t gen;		/* of the answer */
 	uint32_t proven;	/* the group's word when the generation was last compared; or OBJM_CACHE_UNPROVEN */
 	uint32_t refs;
-	uint16_t touches; /* hits since they were last reported; stops at its maximum */
+	uint16_t touches; /* hits since they were last reported; stops at its maximum; 0 unless it is in `touched` */
 	uint8_t has;	  /* OBJM_CACHE_HAS_..., VISITED */
 	uint8_t len;	  /* of the URI, 255: 255 or more; 0: the entry is free */
 	char text[OBJM_CACHE_INLINE]; /* the URI, if it fits: objm_cache_uri() */

@@ -15,6 +15,7 @@
 #define SWEEP 16u	/* entries that a miss looks at for what is no longer current */
 #define SWEEP_TEND 65536u
 #define FILL_BATCH 253u
+#define FILL_TRIES 3u
 
 static_assert(OBJM_CACHE_HAS_FD == OBJM_CACHE_FD && OBJM_CACHE_HAS_DATA == OBJM_CACHE_DATA, "want and has are compared");
 
@@ -195,11 +196,9 @@ int objm_cache_get(objm_t *s, const char *uri, size_t len, uint32_t want, const 
 	return objm_leave(s, r);
 }
 
-/* One batch of answers. Descriptors that are not kept are closed, whatever went wrong before. */
-static int fill_batch(objm_t *s, const char *const *uris, size_t n, uint32_t want, struct objm_result *res)
+/* One batch of answers into the cache. Descriptors that are not kept are closed, whatever went wrong before. */
+static int keep_batch(objm_t *s, const char *const *uris, size_t n, uint32_t want, struct objm_result *res, int r)
 {
-	int r = objm_get_many(s, uris, n, 0, res);
-
 	for (size_t i = 0; i < n; i++) {
 		struct objm_got g = {.info = res[i].info, .fd = res[i].fd};
 		struct objm_cache_entry *e;
@@ -214,6 +213,30 @@ static int fill_batch(objm_t *s, const char *const *uris, size_t n, uint32_t wan
 			objm_cache_unref(s->cache, e);
 	}
 	return r;
+}
+
+static void drop_batch(struct objm_result *res, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		if (res[i].status == 0)
+			om_close(&res[i].fd);
+}
+
+/*
+ * Where the connection is lost the rest of a batch comes over another one, perhaps of another supervisor. Then nothing says under which
+ * table which of the answers came, and a generation of the old one may be a word of the new one: all of them are asked for again.
+ */
+static int fill_batch(objm_t *s, const char *const *uris, size_t n, uint32_t want, struct objm_result *res)
+{
+	for (unsigned i = 0; i < FILL_TRIES; i++) {
+		uint64_t epoch = s->cache->epoch;
+		int r = objm_get_many(s, uris, n, 0, res);
+
+		if (r < 0 || s->cache->epoch == epoch)
+			return keep_batch(s, uris, n, want, res, r);
+		drop_batch(res, n);
+	}
+	return 0; /* servers come and go: nothing of this batch is kept */
 }
 
 int objm_cache_fill(objm_t *s, const char *const *uris, size_t n, uint32_t want)

@@ -13,6 +13,8 @@
 #include <sys/un.h>
 #include <sys/wait.h>
 
+#include "index/idx_genw.h"
+
 #define OBJECTS_MAX 2000
 #define SESSIONS_MAX 16
 
@@ -32,6 +34,7 @@ struct fake_obj {
 };
 static struct fake_obj objects[OBJECTS_MAX];
 static size_t object_count;
+static const struct fake *knobs;
 static uint64_t next_id = 1;
 
 struct fake_session {
@@ -54,6 +57,7 @@ struct conn {
 	unsigned nfds;
 	int sent;
 	bool dead, closing;
+	struct idx_genw *table; /* NULL: none */
 };
 
 /* ---------------------------------------------------------------- objects */
@@ -88,12 +92,12 @@ static void obj_body(const struct fake_obj *o, struct om_proto_body *b)
 {
 	b->have |= OM_PROTO_BIT(OBJ);
 	b->obj = (struct om_proto_obj){.id = o->id,
-				       .rev = o->rev,
+				       .rev = knobs->rev_conn ? (uint32_t)knobs->connections : o->rev,
 				       .flags = o->flags,
 				       .size = o->size,
 				       .mtime_ns = 1700000000000000000u + o->id,
 				       .expiry_s = o->expiry_s,
-				       .gen = 2,
+				       .gen = (uint64_t)knobs->gen,
 				       .tier = 0,
 				       .home = 1};
 }
@@ -522,7 +526,11 @@ static void attach(struct conn *c, const struct om_proto_ext *ext)
 					     .durability = OM_DUR_SYNC,
 					     .inline_max = (uint64_t)c->f->inline_max}};
 
-	answer(c, ext, 0, 0, &b);
+	if (c->f->tables && (ext->flags & OM_PROTO_F_WANT_TABLE)) {
+		MUST(idx_genw_new(&c->table) == 0);
+		pass(c, fcntl(idx_genw_fd(c->table), F_DUPFD_CLOEXEC, 0));
+	}
+	answer(c, ext, 0, c->table ? 1 : 0, &b);
 }
 
 /* ---------------------------------------------------------------- one connection */
@@ -606,7 +614,7 @@ static void handle(struct conn *c, const struct om_proto_ext *ext, const uint8_t
 		c->dead = true;
 		return;
 	}
-	if (f->close_behind > 0) {
+	if (f->close_behind > 0 && (!f->close_behind_op || f->close_behind_op == ext->op)) {
 		f->close_behind--;
 		c->closing = true;
 		c->wr.len += (size_t)om_proto_close_encode(OM_PROTO_CLOSE_SHUTDOWN, c->out + c->wr.len, 2);
@@ -682,6 +690,7 @@ static void serve(struct fake *f, int sock)
 	drop_sessions();
 	while (c.nfds > 0)
 		close(c.fds[--c.nfds]);
+	idx_genw_free(c.table);
 	close(sock);
 }
 
@@ -691,6 +700,7 @@ static _Noreturn void child(struct fake *f, int listener)
 {
 	int sock;
 
+	knobs = f;
 	(void)prctl(PR_SET_PDEATHSIG, SIGKILL);
 	(void)signal(SIGIO, SIG_IGN);
 	for (;;) {
@@ -728,6 +738,7 @@ struct fake *fake_start(void)
 	f->cut_after = -1;
 	f->inline_max = 1 << 20;
 	f->uris_max = 253;
+	f->gen = 2;
 	memcpy(f->dir, "/tmp/objm-fake-XXXXXX", 22);
 	MUST(mkdtemp(f->dir));
 	(void)snprintf(f->path, sizeof(f->path), "%s/s", f->dir);

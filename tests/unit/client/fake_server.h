@@ -36,8 +36,12 @@ struct fake {
 	atomic_int uris_max;	   /* of LIMITS; default 253 */
 	atomic_int page_max;
 	atomic_int say_close;	   /* send CLOSE(shutdown) before an answer, this many times; serve nothing more on that connection */
-	atomic_int close_behind;   /* ... behind an answer */
+	atomic_int close_behind;   /* ... behind an answer ... */
+	atomic_int close_behind_op; /* ... to this operation alone; 0: to any */
 	atomic_int list_loop;	   /* pages whose NEXT does not advance */
+	atomic_int tables;	   /* each connection has a table of generations of its own, as if another supervisor answered */
+	atomic_int gen;		   /* of answers; default 2 */
+	atomic_int rev_conn;	   /* the revision that answers give is the number of their connection */
 	/* Counters. */
 	atomic_int leaves; /* CLOSEs that have left */
 	atomic_int connections, requests, applied, begun, aborted, frames_in_get_max;

@@ -9,6 +9,7 @@
 #include <sched.h>
 
 #include "client/objm_cache.h"
+#include "client/objm_priv.h"
 #include "index/idx_genw.h"
 
 static struct idx_genw *g;
@@ -367,6 +368,58 @@ static void test_sweep_lets_go_of_what_is_stale(void **state)
 	assert_true(hit("/b"));
 }
 
+/* ---------------------------------------------------------------- what is reported */
+
+static void keep_n(uint64_t n)
+{
+	struct objm_info info = {.id = n + 1, .size = 1, .bucket = 1};
+	char uri[32];
+	int len = snprintf(uri, sizeof(uri), "/n/%d", (int)n);
+
+	objm_cache_unref(c, objm_cache_insert(c, uri, (size_t)len, &info, -1, NULL, 0));
+}
+
+static void hit_n(uint64_t n)
+{
+	char uri[32];
+
+	(void)snprintf(uri, sizeof(uri), "/n/%d", (int)n);
+	idx_genw_renew(g);
+	assert_true(hit_of(uri, strlen(uri)));
+}
+
+/* What the report has room for, by the object's number. */
+static void report(bool *seen)
+{
+	struct objm s = {.cache = c, .io.sock = -1};
+
+	for (uint32_t i = 0; i < c->touched_count; i++)
+		seen[c->rests[c->touched[i]].id - 1] = true;
+	objm_cache_report(&s);
+	assert_int_equal(c->touched_count, 0);
+}
+
+/* More objects are hit than a report has room for: those that were left out have their turn in a later one. */
+static void test_every_object_is_reported_some_time(void **state)
+{
+	enum { OBJECTS = 3 * OBJM_CACHE_TOUCHED_MAX };
+	static bool seen[OBJECTS];
+
+	(void)state;
+	fresh(OBJECTS, 1, 1 << 20);
+	memset(seen, 0, sizeof(seen));
+	for (uint64_t i = 0; i < OBJECTS; i++)
+		keep_n(i);
+	for (uint64_t turn = 0; turn < 3; turn++) {
+		for (uint64_t i = 0; i < OBJECTS; i++)
+			hit_n((i + turn * OBJM_CACHE_TOUCHED_MAX) % OBJECTS);
+		assert_int_equal(c->touched_count, OBJM_CACHE_TOUCHED_MAX);
+		report(seen);
+	}
+	for (uint64_t i = 0; i < OBJECTS; i++)
+		assert_true(seen[i]);
+}
+
 /* Against a plain array: whatever was put in last and not pushed out is found, with its own id. */
 static void test_table_against_a_reference(void **state)
 {
@@ -498,6 +551,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_used_ones_stay, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_borrowed_ones_live, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_sweep_lets_go_of_what_is_stale, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_every_object_is_reported_some_time, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_table_against_a_reference, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_no_hit_is_older_than_an_acknowledgement, setup, teardown),
 	};
