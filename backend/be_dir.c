@@ -9,6 +9,8 @@
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 
+#include "backend/be_how.h"
+
 #define GIVEN_UP_S 10
 #define FROZEN_S 120
 
@@ -36,23 +38,23 @@ int be_dir_write(int fd, const void *buf, size_t len)
 	return 0;
 }
 
-static int open_object(int objects_fd, uint64_t id, int nonblock, int *ret_fd)
+static int open_object(int objects_fd, uint64_t id, enum be_how how, int *ret_fd)
 {
 	char path[OM_OBJ_PATH_MAX];
 	int fd;
 
 	om_obj_path(id, path);
-	/* Without O_NONBLOCK a lease that somebody of our uid took would hold us for up to 45 s. */
-	fd = openat(objects_fd, path, O_RDONLY | O_NOFOLLOW | O_CLOEXEC | nonblock);
+	/* Unless it must not wait, a lease that somebody of our uid took would hold us for up to 45 s. */
+	fd = be_how_open(objects_fd, path, how);
 	if (fd < 0)
 		return errno == EWOULDBLOCK ? -OBJM_STATUS_WOULD_BLOCK : be_dir_errno();
 	*ret_fd = fd;
 	return 0;
 }
 
-int be_dir_open(int objects_fd, uint64_t id, int *ret_fd) { return open_object(objects_fd, id, O_NONBLOCK, ret_fd); }
+int be_dir_open(int objects_fd, uint64_t id, int *ret_fd) { return open_object(objects_fd, id, BE_HOW_NOW, ret_fd); }
 
-int be_dir_open_wait(int objects_fd, uint64_t id, int *ret_fd) { return open_object(objects_fd, id, 0, ret_fd); }
+int be_dir_open_wait(int objects_fd, uint64_t id, int *ret_fd) { return open_object(objects_fd, id, BE_HOW_WAIT, ret_fd); }
 
 static int dir_open(const struct be *be, uint64_t id, int *ret_fd) { return be_dir_open(be->objects_fd, id, ret_fd); }
 

@@ -15,6 +15,8 @@
 #include <sys/stat.h>
 #include <sys/xattr.h>
 
+#include "backend/be_how.h"
+
 #define TRIES 8
 #define COPY_CHUNK ((size_t)256 << 10)
 #define TRIM_BYTES 65536u /* reserved beyond the end: from here on it is given back */
@@ -37,12 +39,12 @@ static int make_temp(const struct be *be, char *ret_name, size_t name_len)
 	return -1;
 }
 
-static int reopen(int fd, int flags)
+static int reopen_for_writing(int fd)
 {
 	char path[BE_DIR_PROC_MAX];
 
 	be_dir_proc_path(fd, path);
-	return open(path, flags | O_CLOEXEC);
+	return open(path, O_WRONLY | O_NONBLOCK | O_CLOEXEC);
 }
 
 /* Bytes that are promised are there: a writer that maps the file must not meet SIGBUS for want of them. */
@@ -98,7 +100,7 @@ int be_dir_begin(const struct be *be, uint64_t size_hint, struct be_file *ret_fi
 		return rc;
 	rc = reserve(f.rwfd, size_hint);
 	if (rc == 0) {
-		f.fd = reopen(f.rwfd, O_RDONLY);
+		f.fd = be_how_reopen(f.rwfd);
 		rc = f.fd < 0 ? be_dir_errno() : 0;
 	}
 	if (rc < 0) {
@@ -234,7 +236,7 @@ static void trim(const struct be_file *file)
 
 	if (fstat(file->fd, &st) < 0 || (uint64_t)st.st_blocks * 512u <= (uint64_t)st.st_size + TRIM_BYTES)
 		return;
-	OM_AUTO_FD fd = reopen(file->fd, O_WRONLY | O_NONBLOCK);
+	OM_AUTO_FD fd = reopen_for_writing(file->fd);
 	if (fd >= 0)
 		(void)!ftruncate(fd, st.st_size); /* space that stays reserved is no fault of the object's */
 }
@@ -290,7 +292,7 @@ int be_dir_freeze(const struct be *be, struct be_file *file, const struct om_rec
 
 int be_dir_cut(const struct be *be, struct be_file *file)
 {
-	OM_AUTO_FD fd = reopen(file->fd, O_WRONLY | O_NONBLOCK);
+	OM_AUTO_FD fd = reopen_for_writing(file->fd);
 
 	(void)be;
 	return fd < 0 || ftruncate(fd, 0) < 0 ? be_dir_errno() : 0;

@@ -141,17 +141,23 @@ void wrk_accept_stop(struct wrk_accept *a)
 	a->n = 0;
 }
 
+bool wrk_accept_passes(int fd, enum om_listen_kind kind)
+{
+	int on = 1;
+	socklen_t len = sizeof(on);
+
+	/* The supervisor switched it off where the kernel can; accepted sockets inherit it. */
+	return kind != OM_LISTEN_TCP && !(getsockopt(fd, SOL_SOCKET, SO_PASSRIGHTS, &on, &len) == 0 && on == 0);
+}
+
 void wrk_accept_add(struct wrk_accept *a, int fd, enum om_listen_kind kind)
 {
 	struct wrk_listener *l = &a->l[a->n];
-	int on = 1;
-	socklen_t len = sizeof(on);
 
 	OM_ASSERT(a->n < OM_LISTEN_MAX);
 	*l = (struct wrk_listener){ .accept = a, .fd = fd, .kind = kind };
 	l->src = WRK_SRC_INIT(wrk_accept_ready, l);
-	/* The supervisor switched it off where the kernel can; accepted sockets inherit it. */
-	l->passrights = kind != OM_LISTEN_TCP && !(getsockopt(fd, SOL_SOCKET, SO_PASSRIGHTS, &on, &len) == 0 && on == 0);
+	l->passrights = wrk_accept_passes(fd, kind);
 	a->n++;
 }
 

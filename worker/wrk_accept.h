@@ -13,6 +13,8 @@ struct wrk_accept;
 /** Take over a listener. Call wrk_accept_start() when all are there. 0; -OUT_OF_MEMORY */
 int wrk_accept_new(struct wrk *w, struct wrk_accept **ret) OM_MUST_USE;
 void wrk_accept_add(struct wrk_accept *a, int fd, enum om_listen_kind kind);
+/** May peers of this listener send descriptors? False: the kernel refuses them (SO_PASSRIGHTS off, Linux 6.16). */
+bool wrk_accept_passes(int fd, enum om_listen_kind kind);
 /** Begin to accept. 0; -OBJM_STATUS_SYSTEM */
 int wrk_accept_start(struct wrk_accept *a) OM_MUST_USE;
 /**

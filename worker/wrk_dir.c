@@ -4,9 +4,9 @@
 #include "worker/wrk_dir.h"
 
 #include <fcntl.h>
-#include <sys/syscall.h>
 
 #include "backend/be.h"
+#include "backend/be_how.h"
 #include "common/om_obj.h"
 
 #define WRK_DIR_NONE UINT64_MAX
@@ -62,7 +62,7 @@ static void wrk_dir_take(struct wrk_dir *p, int objects_fd, uint64_t key, uint64
 
 	om_close(&p->fd);
 	om_obj_dir(id, path);
-	p->fd = openat(objects_fd, path, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	p->fd = openat(objects_fd, path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	p->key = p->fd < 0 ? WRK_DIR_NONE : key;
 	p->missed = 0;
 }
@@ -92,8 +92,7 @@ int wrk_dirs_open(struct wrk_dirs *d, int objects_fd, unsigned tier, uint64_t id
 	if (!p)
 		return be_dir_open(objects_fd, id, ret_fd);
 	name[om_hex_put(name, id, 16)] = '\0';
-	/* Not openat(): in a process with threads glibc looks around each call of it for threads that are cancelled. */
-	fd = (int)syscall(SYS_openat, p->fd, name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK);
+	fd = be_how_open(p->fd, name, BE_HOW_NOW);
 	if (OM_LIKELY(fd >= 0)) {
 		*ret_fd = fd;
 		return 0;

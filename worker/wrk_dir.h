@@ -8,7 +8,7 @@
  *
  * STALE      a directory that became empty is removed, and made anew when an object comes: a descriptor of the old one finds nothing,
  *            for ever. So "not there" gives the place up, and is said by the whole path alone.
- * OWNERSHIP  the table owns its descriptors (O_PATH: nothing can be read through them). They keep a file system mounted no longer than
+ * OWNERSHIP  the table owns its descriptors. They keep a file system mounted no longer than
  *            the worker's descriptor of objects/ does.
  */
 #ifndef WRK_DIR_H

@@ -285,7 +285,7 @@ static void wrk_main_start(struct wrk *w)
 	wrk_ctl_log_start(w);
 	wrk_main_segments(w, &boot);
 	wrk_main_loop(w, sigfd);
-	(void)wrk_sandbox_files(w); /* what is missing has been logged */
+	(void)wrk_sandbox_files(w, boot.listeners); /* what is missing has been logged */
 	wrk_main_ring(w, &boot);
 	wrk_main_parts(w);
 	for (uint32_t i = 0; i < w->boot.n_listen; i++)

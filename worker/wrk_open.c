@@ -4,50 +4,10 @@
  */
 #include "worker/wrk_open.h"
 
-#include <fcntl.h>
-#include <linux/openat2.h>
-#include <sys/mman.h>
-#include <sys/syscall.h>
-#include <unistd.h>
-
 #include "backend/be.h"
+#include "backend/be_how.h"
 #include "common/om_fault.h"
 #include "worker/wrk_dir.h"
-
-#ifndef RESOLVE_CACHED
-#define RESOLVE_CACHED 0x20 /* Linux 5.12 */
-#endif
-
-#ifndef SYS_mseal
-#define SYS_mseal 462 /* Linux 6.10; the same number everywhere */
-#endif
-
-/* How an object is opened if that needs no disk. */
-static const struct open_how wrk_open_cached = { .flags = O_RDONLY | O_NONBLOCK | O_NOFOLLOW | O_CLOEXEC,
-						 .resolve = RESOLVE_CACHED | RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS };
-static const struct open_how *wrk_open_pinned; /* the same, in a page that cannot change */
-
-bool wrk_open_pin(void)
-{
-	size_t page = (size_t)sysconf(_SC_PAGESIZE);
-	struct open_how *p;
-
-	if (wrk_open_pinned)
-		return true;
-	p = mmap(NULL, page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	if (p == MAP_FAILED)
-		return false;
-	*p = wrk_open_cached;
-	if (mprotect(p, page, PROT_READ) < 0 || syscall(SYS_mseal, p, page, 0) < 0) {
-		(void)munmap(p, page);
-		return false;
-	}
-	wrk_open_pinned = p;
-	return true;
-}
-
-const void *wrk_open_how(void) { return wrk_open_pinned; }
-size_t wrk_open_how_size(void) { return sizeof(*wrk_open_pinned); }
 
 static int wrk_open_fault(void)
 {
@@ -62,7 +22,6 @@ static int wrk_open_fault(void)
 int wrk_open_now(const struct wrk *w, unsigned tier, uint64_t id, int *ret_fd)
 {
 	static bool no_cached; /* this kernel does not know it; loop thread only */
-	const struct open_how *how = wrk_open_pinned ? wrk_open_pinned : &wrk_open_cached;
 	const struct wrk_tier *t = tier < OM_TIERS_MAX ? &w->tiers[tier] : NULL;
 	char path[OM_OBJ_PATH_MAX];
 	int fd, rc;
@@ -79,7 +38,7 @@ int wrk_open_now(const struct wrk *w, unsigned tier, uint64_t id, int *ret_fd)
 	if (no_cached)
 		return -OBJM_STATUS_WOULD_BLOCK;
 	om_obj_path(id, path);
-	fd = (int)syscall(SYS_openat2, t->objects_fd, path, how, sizeof(*how));
+	fd = be_how_open(t->objects_fd, path, BE_HOW_CACHED);
 	if (fd >= 0) {
 		*ret_fd = fd;
 		return 0;

@@ -20,15 +20,4 @@ int wrk_open_now(const struct wrk *w, unsigned tier, uint64_t id, int *ret_fd) O
 /** The same, and may wait for the disk. Context: I/O thread. */
 int wrk_open_wait(const struct wrk *w, unsigned tier, uint64_t id, int *ret_fd) OM_MUST_USE;
 
-/*
- * What openat2() is told lies in memory, where the filter of system calls cannot look. So it lies in a page of its own that nobody in this
- * process can change, replace or give back any more (mseal()), and the filter compares addresses: see wrk_sandbox.c.
- */
-
-/** Put it there, before the sandbox. @return false: this kernel has no mseal() (before Linux 6.10), or no page */
-bool wrk_open_pin(void);
-/** Where it lies, if it is pinned; else NULL. It has wrk_open_how_size() bytes. */
-const void *wrk_open_how(void);
-size_t wrk_open_how_size(void);
-
 #endif

@@ -22,8 +22,10 @@
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 
+#include "backend/be_how.h"
+#include "worker/wrk_accept.h"
+#include "worker/wrk_io.h"
 #include "worker/wrk_legacy.h"
-#include "worker/wrk_open.h"
 
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
 #define WRK_SANDBOX_SANITIZER 1
@@ -73,10 +75,24 @@ static int wrk_sandbox_allow(int ruleset, int dirfd, uint64_t access)
  *	by a descriptor for writing		Landlock gives none below objects/, and such a file cannot be linked to staging/
  *	by truncate(), open(), creat()		not in the table
  *	by openat() with O_TRUNC		refused by that argument
- *	by openat2() with O_TRUNC		refused unless its structure is the one of wrk_open.h, which nobody can change
+ *	by openat2() with O_TRUNC		refused unless its structure is one of be_how.h, which nobody can change
  * So without the last (no mseal()), or without seccomp, Landlock goes on to look after it.
  */
 static bool wrk_sandbox_truncate_by_calls;
+
+/*
+ * Reading is left to seccomp, too, where no descriptors come from outside: Landlock's walk from the file to objects/ is a sixth of what
+ * an open takes (its look at the file itself misses the processor's caches). A file could be opened for reading
+ *	by openat2()			one of the structures of be_how.h: below a directory that is open here. Of those there are, besides what
+ *					the supervisor gave us (objects/, staging/), only such as Landlock lets us read: below these two
+ *	below the current directory	refused: the number of a descriptor is not negative
+ *	by openat(), O_DIRECTORY	a directory: that is Landlock's to judge
+ *	by openat(), also for writing	Landlock's, too
+ *	by openat(), O_PATH		refused: a directory that nobody judged; openat2() would read below it
+ *	by openat(), else		refused, unless the path is one of be_how.h: what is open here already is opened once more
+ * A peer that sends us a directory could have us read below it, so where that is possible (before Linux 6.16) Landlock judges reading.
+ */
+static bool wrk_sandbox_read_by_calls;
 
 static bool wrk_sandbox_filters(void)
 {
@@ -93,6 +109,8 @@ static size_t wrk_sandbox_attr(int abi, struct wrk_sandbox_attr *attr)
 		attr->fs |= LANDLOCK_ACCESS_FS_REFER;
 	if (abi >= 3 && !wrk_sandbox_truncate_by_calls)
 		attr->fs |= LANDLOCK_ACCESS_FS_TRUNCATE;
+	if (wrk_sandbox_read_by_calls)
+		attr->fs &= ~(uint64_t)LANDLOCK_ACCESS_FS_READ_FILE;
 	if (abi >= 5)
 		attr->fs |= WRK_SANDBOX_IOCTL_DEV;
 	if (abi >= 4)
@@ -121,7 +139,26 @@ static int wrk_sandbox_landlock(const struct wrk *w, int abi)
 	return syscall(SYS_landlock_restrict_self, ruleset, 0) < 0 ? -OBJM_STATUS_SYSTEM : 0;
 }
 
-int wrk_sandbox_files(const struct wrk *w)
+static bool wrk_sandbox_passed(const struct wrk *w, const int *listeners)
+{
+	for (uint32_t i = 0; i < w->boot.n_listen; i++)
+		if (wrk_accept_passes(listeners[i], (enum om_listen_kind)w->boot.listen_kind[i]))
+			return true;
+	return false;
+}
+
+/* What seccomp will look after, decided before Landlock is told the rest. */
+static void wrk_sandbox_share(const struct wrk *w, const int *listeners)
+{
+	unsigned threads = 1 + OM_MIN(OM_MAX(w->boot.limits.io_threads, 1u), WRK_IO_THREADS_MAX);
+
+	wrk_sandbox_truncate_by_calls = wrk_sandbox_filters() && be_how_pin(threads);
+	wrk_sandbox_read_by_calls = wrk_sandbox_truncate_by_calls && !wrk_sandbox_passed(w, listeners);
+	if (wrk_sandbox_read_by_calls)
+		be_how_confine();
+}
+
+int wrk_sandbox_files(const struct wrk *w, const int *listeners)
 {
 	int abi;
 
@@ -136,7 +173,7 @@ int wrk_sandbox_files(const struct wrk *w)
 		       "permissions alone", abi < 0 ? strerror(errno) : "ABI 1");
 		return -OBJM_STATUS_UNSUPPORTED_OP;
 	}
-	wrk_sandbox_truncate_by_calls = wrk_sandbox_filters() && wrk_open_pin();
+	wrk_sandbox_share(w, listeners);
 	if (wrk_sandbox_landlock(w, abi) < 0) {
 		om_log(OM_MSG_SANDBOX, "Landlock refused the rules: %s: files outside of the tiers are protected by their "
 		       "permissions alone", strerror(errno));
@@ -188,7 +225,6 @@ struct wrk_sandbox_arg {
 static int wrk_sandbox_args(scmp_filter_ctx ctx)
 {
 	const struct wrk_sandbox_arg rows[] = {
-		{ SCMP_SYS(openat), SCMP_A2(SCMP_CMP_MASKED_EQ, O_TRUNC, 0) },
 		{ SCMP_SYS(fchmod), SCMP_A1(SCMP_CMP_EQ, 0400) },
 		{ SCMP_SYS(fcntl), SCMP_A1(SCMP_CMP_EQ, F_DUPFD_CLOEXEC) },
 		{ SCMP_SYS(fcntl), SCMP_A1(SCMP_CMP_EQ, F_GETFD) },
@@ -219,13 +255,33 @@ static int wrk_sandbox_args(scmp_filter_ctx ctx)
 	return seccomp_rule_add(ctx, SCMP_ACT_ERRNO(ENOSYS), SCMP_SYS(clone3), 0);
 }
 
-/* Where Landlock does not look after truncation: only what wrk_open.c asks for. */
+/* What is not Landlock's to judge is told from pages that cannot change. A descriptor is not negative: AT_FDCWD is. */
 static int wrk_sandbox_openat2(scmp_filter_ctx ctx)
 {
-	const struct scmp_arg_cmp how[] = { SCMP_A2(SCMP_CMP_EQ, (scmp_datum_t)(uintptr_t)wrk_open_how()),
-					    SCMP_A3(SCMP_CMP_EQ, wrk_open_how_size()) };
+	const scmp_datum_t mask = be_how_mask(), first = (scmp_datum_t)(uintptr_t)be_how_first();
+	const struct scmp_arg_cmp how[] = { SCMP_A2(SCMP_CMP_MASKED_EQ, mask, first), SCMP_A3(SCMP_CMP_EQ, be_how_bytes()),
+					    SCMP_A0(SCMP_CMP_MASKED_EQ, 1u << 31, 0) };
 
-	return seccomp_rule_add_array(ctx, SCMP_ACT_ALLOW, SCMP_SYS(openat2), wrk_sandbox_truncate_by_calls ? 2 : 0, how);
+	return seccomp_rule_add_array(ctx, SCMP_ACT_ALLOW, SCMP_SYS(openat2), wrk_sandbox_truncate_by_calls ? 3 : 0, how);
+}
+
+static int wrk_sandbox_openat(scmp_filter_ctx ctx)
+{
+	static const uint32_t never = O_TRUNC | O_PATH;
+	const struct scmp_arg_cmp any = SCMP_A2(SCMP_CMP_MASKED_EQ, never, 0);
+	const struct scmp_arg_cmp landlocked[] = { SCMP_A2(SCMP_CMP_MASKED_EQ, never | O_DIRECTORY, O_DIRECTORY),
+						   SCMP_A2(SCMP_CMP_MASKED_EQ, never | O_ACCMODE, O_WRONLY),
+						   SCMP_A2(SCMP_CMP_MASKED_EQ, never | O_ACCMODE, O_RDWR) };
+	const struct scmp_arg_cmp again[] = { any, SCMP_A1(SCMP_CMP_MASKED_EQ, be_how_path_mask(), (scmp_datum_t)(uintptr_t)be_how_path()) };
+
+	if (!wrk_sandbox_read_by_calls)
+		return seccomp_rule_add_array(ctx, SCMP_ACT_ALLOW, SCMP_SYS(openat), 1, &any);
+	for (size_t i = 0; i < OM_ARRAY_SIZE(landlocked); i++)
+		if (seccomp_rule_add_array(ctx, SCMP_ACT_ALLOW, SCMP_SYS(openat), 1, &landlocked[i]) < 0)
+			return -1;
+	if (seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(dup3), 0) < 0)
+		return -1;
+	return seccomp_rule_add_array(ctx, SCMP_ACT_ALLOW, SCMP_SYS(openat), OM_ARRAY_SIZE(again), again);
 }
 
 static int wrk_sandbox_rules(scmp_filter_ctx ctx)
@@ -240,7 +296,8 @@ static int wrk_sandbox_rules(scmp_filter_ctx ctx)
 	 * Another table of calls (x32, 32 bits): the process, not the thread alone, of which the others would wait for ever.
 	 */
 	if (seccomp_attr_set(ctx, SCMP_FLTATR_CTL_TSYNC, 1) < 0 || seccomp_attr_set(ctx, SCMP_FLTATR_CTL_OPTIMIZE, 1) < 0 ||
-	    seccomp_syscall_priority(ctx, SCMP_SYS(openat), 255) < 0 || seccomp_syscall_priority(ctx, SCMP_SYS(openat2), 254) < 0 ||
+	    seccomp_syscall_priority(ctx, SCMP_SYS(openat), 254) < 0 ||
+	    seccomp_syscall_priority(ctx, SCMP_SYS(openat2), wrk_sandbox_read_by_calls ? 255 : 253) < 0 ||
 	    seccomp_attr_set(ctx, SCMP_FLTATR_ACT_BADARCH, worst) < 0)
 		return -1;
 	for (size_t i = 0; i < OM_ARRAY_SIZE(wrk_sandbox_allowed); i++)
@@ -249,7 +306,7 @@ static int wrk_sandbox_rules(scmp_filter_ctx ctx)
 	for (size_t i = 0; i < OM_ARRAY_SIZE(wrk_sandbox_killed); i++)
 		if (seccomp_rule_add(ctx, worst, wrk_sandbox_killed[i], 0) < 0)
 			return -1;
-	return wrk_sandbox_openat2(ctx) < 0 ? -1 : wrk_sandbox_args(ctx);
+	return wrk_sandbox_openat2(ctx) < 0 || wrk_sandbox_openat(ctx) < 0 ? -1 : wrk_sandbox_args(ctx);
 }
 
 int wrk_sandbox_calls(void)
@@ -266,6 +323,6 @@ int wrk_sandbox_calls(void)
 	if (rc == 0)
 		return 0;
 	om_log(OM_MSG_SANDBOX, "the filter of system calls could not be loaded: %s: the worker %s", strerror(errno),
-	       wrk_sandbox_truncate_by_calls ? "ends: without it objects could be truncated" : "runs without it");
+	       wrk_sandbox_truncate_by_calls ? "ends: without it objects could be truncated, and other files read" : "runs without it");
 	return wrk_sandbox_truncate_by_calls ? -OBJM_STATUS_SYSTEM : -OBJM_STATUS_UNSUPPORTED_OP;
 }

@@ -14,11 +14,12 @@
 /**
  * No new privileges, not dumpable, and Landlock: of each tier, objects/ may be read, and files and directories made in it;
  * staging/ may be read, written and made in; nothing else can be opened, made, renamed or removed, anywhere.
- * Descriptors that are open already keep what they can do. The context's tiers must be set. Where seccomp can refuse to truncate
- * objects, Landlock is not asked to (wrk_sandbox.c says why).
+ * Descriptors that are open already keep what they can do. The context's tiers and boot message must be set. Where seccomp can refuse to
+ * truncate objects, or to read elsewhere, Landlock is not asked to (wrk_sandbox.c says why).
+ * @param listeners  boot.n_listen of them: whether peers can send descriptors decides who looks after reading
  * @return 0; -OBJM_STATUS_UNSUPPORTED_OP: this kernel has no Landlock (logged); -OBJM_STATUS_SYSTEM: refused (logged)
  */
-int wrk_sandbox_files(const struct wrk *w);
+int wrk_sandbox_files(const struct wrk *w, const int *listeners);
 
 /**
  * seccomp: the system calls in the table of wrk_sandbox.c and no others; the rest fails with EPERM, the worst kill.

@@ -21,12 +21,15 @@
 #include <sys/wait.h>
 #include <sys/xattr.h>
 
+#include "backend/be_how.h"
 #include "worker/wrk_open.h"
 #include "worker/wrk_sandbox.h"
 
+#define THREADS 8u
 #define NOBODY 61234 /* whom the attempts on objects are repeated as, when we are root */
 
 static struct wrk self;
+static bool passed; /* peers can send us descriptors: reading is Landlock's to judge */
 static char dir[] = "/tmp/objm-sandbox-XXXXXX";
 static uid_t owner; /* of all below `dir`; 0: us */
 static int index_fd, gens_fd, object_fd, sock[2];
@@ -53,6 +56,7 @@ static int setup(void **state)
 	(void)snprintf(path, sizeof(path), "%s/staging", dir);
 	(void)mkdir(path, 0700);
 	t->staging_fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	self.boot.limits.io_threads = THREADS - 1;
 	t->known = true;
 	t->row.flags = OM_TIERF_READABLE;
 	(void)mkdirat(t->objects_fd, OBJ_DIR, 0700);
@@ -151,7 +155,7 @@ static bool try_link_trunc(void)
 
 /* The page that openat2() is told from: whoever can change it can have O_TRUNC. */
 static size_t page(void) { return (size_t)sysconf(_SC_PAGESIZE); }
-static void *pinned(void) { return (void *)(uintptr_t)wrk_open_how(); }
+static void *pinned(void) { return (void *)(uintptr_t)be_how_first(); }
 static bool pinned_trunc(void)
 {
 	*(struct open_how *)pinned() = (struct open_how){ .flags = O_RDONLY | O_TRUNC };
@@ -194,6 +198,60 @@ static bool try_pin_mem(void)
 	int fd = open("/proc/self/mem", O_RDWR | O_CLOEXEC);
 
 	return pinned() && fd >= 0 && pwrite(fd, &how, sizeof(how), (off_t)(uintptr_t)pinned()) > 0;
+}
+
+/* Reading what is no object. */
+static const struct open_how plain = { .flags = O_RDONLY | O_CLOEXEC };
+static bool reads(int dirfd, const char *path) /* as openat2 can, at its best */
+{
+	if (pinned() && syscall(SYS_openat2, dirfd, path, pinned(), sizeof(struct open_how)) >= 0)
+		return true;
+	return syscall(SYS_openat2, dirfd, path, &plain, sizeof(plain)) >= 0;
+}
+static bool try_read_absolute(void) { return reads(objects(), "/etc/passwd"); }
+static bool try_read_above(void) { return reads(objects(), "../../../etc/passwd"); }
+static bool try_read_cwd(void) { return reads(AT_FDCWD, "etc/passwd"); }
+static bool try_read_cwd_64(void) /* the kernel looks at 32 bits of it */
+{
+	return pinned() && syscall(SYS_openat2, 0x100000000 + (unsigned)AT_FDCWD, "etc/passwd", pinned(), sizeof(struct open_how)) >= 0;
+}
+static bool try_read_dir(void) { return reads(open("/etc", O_RDONLY | O_DIRECTORY | O_CLOEXEC), "passwd"); }
+static bool try_read_path_dir(void) { return reads(open("/etc", O_PATH | O_DIRECTORY | O_CLOEXEC), "passwd"); }
+static bool try_read_rdwr(void) { return opens("/etc/passwd", O_RDWR); }
+static bool again(int fd) /* once more, for reading */
+{
+	char path[64];
+
+	(void)snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+	return fd >= 0 && (be_how_reopen(fd) >= 0 || opens(path, O_RDONLY));
+}
+static bool try_again_path(void) { return again(open("/etc/passwd", O_PATH | O_CLOEXEC)); }
+static bool try_again_neither(void) { return again(open("/etc/passwd", O_ACCMODE | O_CLOEXEC)); }
+static bool try_again_written(void) { return again(open("/etc/passwd", O_WRONLY | O_CLOEXEC)); }
+static char *kept_path(void) { return (char *)(uintptr_t)be_how_path(); }
+static bool try_kept_mprotect(void)
+{
+	return kept_path() && mprotect(kept_path(), page(), PROT_READ | PROT_WRITE) == 0 && opens(strcpy(kept_path(), "/etc/passwd"), O_RDONLY);
+}
+static bool try_kept_replace(void)
+{
+	return kept_path() &&
+	       mmap(kept_path(), page(), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) != MAP_FAILED &&
+	       opens(strcpy(kept_path(), "/etc/passwd"), O_RDONLY);
+}
+static bool try_kept_unmap(void) { return kept_path() && munmap(kept_path(), page()) == 0; }
+static bool try_kept_middle(void) /* "proc/self/fd/N" */
+{
+	return kept_path() && open(kept_path() + 1, O_RDONLY | O_CLOEXEC) >= 0;
+}
+static bool try_kept_trunc(void)
+{
+	return kept_path() && dup3(object_fd, atoi(kept_path() + strlen("/proc/self/fd/")), O_CLOEXEC) >= 0 &&
+	       opens(kept_path(), O_RDONLY | O_TRUNC);
+}
+static bool try_kept_write(void)
+{
+	return kept_path() && dup3(object_fd, atoi(kept_path() + strlen("/proc/self/fd/")), O_CLOEXEC) >= 0 && opens(kept_path(), O_RDWR);
 }
 static bool try_pin_size(void) { return pinned() && syscall(SYS_openat2, objects(), OBJ_PATH, pinned(), sizeof(struct open_how) + 8) >= 0; }
 static bool try_unlink(void) { return unlinkat(objects(), OBJ_PATH, 0) == 0; }
@@ -344,6 +402,22 @@ static const struct attempt {
 	{ "receive into openat2's page", try_pin_receive, false, false, true },
 	{ "write openat2's page through /proc/self/mem", try_pin_mem, false, false, true },
 	{ "openat2 with its page and another size", try_pin_size, false, false, true },
+	{ "openat2 of an absolute path", try_read_absolute, true, false, false },
+	{ "openat2 of a path that goes up", try_read_above, true, false, false },
+	{ "openat2 below the current directory", try_read_cwd, true, false, false },
+	{ "the same with more bits", try_read_cwd_64, false, false, false },
+	{ "openat2 below another directory", try_read_dir, true, false, false },
+	{ "openat2 below a directory that was opened as a path", try_read_path_dir, true, false, false },
+	{ "open /etc/passwd for reading and writing", try_read_rdwr, true, true, false },
+	{ "open as a path, then for reading", try_again_path, true, false, false },
+	{ "open for neither, then for reading", try_again_neither, true, true, false },
+	{ "open for writing, then for reading", try_again_written, true, true, false },
+	{ "make the kept paths writable", try_kept_mprotect, false, false, true },
+	{ "map over the kept paths", try_kept_replace, false, false, true },
+	{ "unmap the kept paths", try_kept_unmap, false, false, true },
+	{ "open from the middle of a kept path", try_kept_middle, false, false, true },
+	{ "truncate by a kept path", try_kept_trunc, false, false, true },
+	{ "write by a kept path", try_kept_write, false, false, true },
 	{ "unlink an object", try_unlink, true, false, true },
 	{ "remove a directory", try_rmdir, true, false, false },
 	{ "rename an object", try_rename, true, false, true },
@@ -392,9 +466,11 @@ static void *idle_thread(void *arg)
 
 static void narrow(void)
 {
+	const int listener = sock[0]; /* as the kernel makes it: descriptors may be sent to it */
 	pthread_t t;
 
-	if (wrk_sandbox_files(&self) < 0)
+	self.boot.n_listen = passed ? 1 : 0;
+	if (wrk_sandbox_files(&self, &listener) < 0)
 		_exit(77);
 	if (pthread_create(&t, NULL, idle_thread, NULL) != 0 || wrk_sandbox_calls() < 0)
 		_exit(77);
@@ -407,6 +483,7 @@ static int run_as(bool (*fn)(void), bool sandbox, uid_t uid)
 	pid_t p = fork();
 
 	if (p == 0) {
+		OM_ASSERT(chdir("/") == 0);
 		if (uid && (setgroups(0, NULL) < 0 || setresgid(uid, uid, uid) < 0 || setresuid(uid, uid, uid) < 0))
 			_exit(78);
 		if (sandbox)
@@ -533,8 +610,7 @@ static bool can_put(void)
 
 	if (rw < 0 || write(rw, "x", 1) != 1 || fallocate(rw, 0, 0, 4096) < 0 || ftruncate(rw, 1) < 0)
 		return false;
-	(void)snprintf(path, sizeof(path), "/proc/self/fd/%d", rw);
-	ro = open(path, O_RDONLY | O_CLOEXEC);
+	ro = be_how_reopen(rw);
 	if (ro < 0)
 		return false;
 	(void)close(rw);
@@ -545,7 +621,7 @@ static bool can_put(void)
 	if (mkdirat(objects(), "000000001", 0700) < 0 ||
 	    linkat(AT_FDCWD, path, objects(), "000000001/0000000000001000", AT_SYMLINK_FOLLOW) < 0)
 		return false;
-	ro = openat(objects(), "000000001/0000000000001000", O_RDONLY | O_NONBLOCK | O_NOFOLLOW | O_CLOEXEC);
+	ro = be_how_open(objects(), "000000001/0000000000001000", BE_HOW_NOW);
 	if (ro < 0 || pread(ro, &byte, 1, 0) != 1 || fsync(ro) < 0)
 		return false;
 	ro = openat(objects(), "000000001", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -570,14 +646,49 @@ static bool can_pass(void)
 static bool can_open(void)
 {
 	struct wrk_tier *t = &self.tiers[0];
-	int a = -1, b = -1;
+	int a = -1, b = -1, c = -1;
 
 	t->row.type = OM_TIER_MEMORY;
 	if (wrk_open_now(&self, 0, 1, &a) < 0)
 		return false;
 	t->row.type = OM_TIER_SSD;
-	return wrk_open_now(&self, 0, 1, &b) == 0 && a != b && fcntl(b, F_GETFD) == FD_CLOEXEC;
+	return wrk_open_now(&self, 0, 1, &b) == 0 && a != b && fcntl(b, F_GETFD) == FD_CLOEXEC && wrk_open_wait(&self, 0, 1, &c) == 0;
 }
+
+/* What one opens once more is what it was given, whoever does the same meanwhile; and nothing of it stays behind. */
+static void *again_body(void *arg)
+{
+	char want = (char)('a' + (intptr_t)arg), got;
+
+	for (int i = 0; i < 500; i++) {
+		OM_AUTO_FD rw = openat(staging(), ".", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+		OM_AUTO_FD ro = rw >= 0 && write(rw, &want, 1) == 1 ? be_how_reopen(rw) : -1;
+
+		if (ro < 0 || pread(ro, &got, 1, 0) != 1 || got != want || write(ro, "x", 1) >= 0)
+			return NULL;
+		om_close(&rw);
+		if (fcntl(ro, F_SETLEASE, F_RDLCK) < 0)
+			return NULL;
+	}
+	return arg;
+}
+
+static bool can_open_again(void)
+{
+	pthread_t t[THREADS];
+	bool ok = true;
+	void *got;
+
+	for (intptr_t i = 0; i < (intptr_t)THREADS; i++)
+		OM_ASSERT(pthread_create(&t[i], NULL, again_body, (void *)(i + 1)) == 0);
+	for (intptr_t i = 0; i < (intptr_t)THREADS; i++)
+		ok &= pthread_join(t[i], &got) == 0 && got == (void *)(i + 1);
+	return ok;
+}
+
+/* Of what is told from pages that cannot change, all is there when peers cannot send descriptors, and none of it is used else. */
+static bool is_pinned(void) { return be_how_first() != NULL; }
+static bool is_confined(void) { return be_how_confined(); }
 
 static void *thread_body(void *arg) { return arg; }
 
@@ -600,16 +711,47 @@ static void test_allowed(void **state)
 	if (run(nothing, true) == 77)
 		skip();
 	(void)signal(SIGUSR1, SIG_IGN);
+	if (passed)
+		assert_int_equal(run(is_confined, true), 0);
+	else if (run(is_pinned, true) == 0)
+		print_message("# this kernel has no mseal(): all is left to Landlock\n");
+	else
+		assert_int_equal(run(is_confined, true), 1);
+	assert_int_equal(run(can_open_again, true), 1);
 	assert_int_equal(run(can_put, true), 1);
 	assert_int_equal(run(can_pass, true), 1);
 	assert_int_equal(run(can_open, true), 1);
 	assert_int_equal(run(can_thread, true), 1);
 	assert_int_equal(run(can_abort, true), 1);
+	assert_int_equal(unlinkat(objects(), "000000001/0000000000001000", 0), 0);
+	assert_int_equal(unlinkat(objects(), "000000001", AT_REMOVEDIR), 0);
+}
+
+/* The same where peers can send descriptors. */
+static int with_passing(void **state)
+{
+	(void)state;
+	passed = true;
+	return 0;
+}
+
+static int without_passing(void **state)
+{
+	(void)state;
+	passed = false;
+	return 0;
 }
 
 int main(void)
 {
-	const struct CMUnitTest tests[] = { cmocka_unit_test(test_refused), cmocka_unit_test(test_refused_user), cmocka_unit_test(test_allowed) };
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_refused),
+		cmocka_unit_test(test_refused_user),
+		cmocka_unit_test(test_allowed),
+		cmocka_unit_test_setup_teardown(test_refused, with_passing, without_passing),
+		cmocka_unit_test_setup_teardown(test_refused_user, with_passing, without_passing),
+		cmocka_unit_test_setup_teardown(test_allowed, with_passing, without_passing),
+	};
 
 	return cmocka_run_group_tests(tests, setup, teardown);
 }
