@@ -419,20 +419,21 @@ static bool is_cached(int fd, uint64_t size)
 
 int lcy_copy_sum(struct lcy_copy *c, int fd, uint64_t size, bool memory, uint8_t ret_sum[static BE_SUM_BYTES])
 {
-	bool cached = memory || is_cached(fd, size), reading;
 	struct side from = { .fd = fd };
 	struct stat st;
+	bool reading;
 
 	if (fstat(fd, &st) < 0)
 		return negative_errno();
+	if (!memory)
+		(void)read_as(fd, 0); /* first: to map it is an access, too */
+	bool cached = memory || is_cached(fd, size);
 	if ((uint64_t)st.st_size != size)
 		return -OBJM_STATUS_CORRUPT;
 	c->sparse = (uint64_t)st.st_blocks * 512u + ALIGN < size;
 	c->named = st.st_nlink > 0;
 	c->sums = true;
 	from.direct = size && go_direct(fd, memory);
-	if (!from.direct && !memory)
-		(void)read_as(fd, 0);
 	int rc = hash_pass(c, &from, NULL, size, ret_sum, &reading);
 	c->sums = false;
 	/* it could not be past it: what clients had there stays, what came by this reading goes */

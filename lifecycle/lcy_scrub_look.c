@@ -34,15 +34,14 @@ static void keep_name(struct lcy_scrub_file *f, const struct om_rec *r)
 	f->uri_len = f->uri ? r->uri_len : 0;
 }
 
-/* True: it says of itself what it should, and its bytes are worth reading. Whether the name is right is for the index to say. */
+/* True: it says of itself what it should, and its bytes are worth reading. Its length is seen then; whether the name is right is for the
+ * index to say. */
 static bool attr_ok(const struct lcy_scrub_job *job, struct lcy_scrub_file *f, const struct be_found *found)
 {
 	const struct om_rec *mine = &found->rec;
 
 	if (!found->has_attr)
 		bad(f, LCY_SCRUB_ATTR, found->why);
-	else if (mine->size != job->size)
-		bad(f, LCY_SCRUB_SIZE, NULL);
 	/* A SET that was cut off leaves a home's file ahead of its record, and says nothing to a copy's: neither is damage. */
 	else if (f == &job->file[LCY_SCRUB_HOME] && mine->rev < job->rev)
 		bad(f, LCY_SCRUB_OLD, NULL);

@@ -37,7 +37,8 @@ while read -r a b rest; do
 		check "$a $b"
 	fi
 	for option in $(grep -oE -- '--[a-z]+' <<<"$b $rest"); do
-		if [[ $b =~ ^[a-z] ]]; then offered "$option" "$a" "$b" $([[ $rest != *TIER* ]] || echo disk) "--"; else offered "$option" "$a" "--"; fi
+		if [[ $rest == *TIER* ]]; then offered "$option" "$a" "$b" "disk" "--"
+		elif [[ $b =~ ^[a-z] ]]; then offered "$option" "$a" "$b" "--"; else offered "$option" "$a" "--"; fi
 		check "$a $b $option"
 	done
 done < <("$program" --commands)

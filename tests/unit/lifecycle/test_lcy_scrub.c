@@ -2,7 +2,9 @@
 #include "lcy_world.h"
 
 #include <fcntl.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/vfs.h>
 
 #define KB UINT64_C(1024)
 #define MB (KB * KB)
@@ -58,6 +60,15 @@ static void scrub(struct world *w)
 	for (unsigned i = 0; i < 120 && (w->l.scrub.state.row[FAST].now || w->l.scrub.state.row[SLOW].now); i++)
 		world_run(w, 1);
 	assert_false(w->l.scrub.state.row[FAST].now || w->l.scrub.state.row[SLOW].now);
+}
+
+/* What the index says of it is `e` from now on. */
+static void index_says(struct world *w, const char *uri, const struct idx_ent *e)
+{
+	struct idx_key key;
+
+	idx_key_make(w->l.boot.key_secret, uri, strlen(uri), &key);
+	assert_int_equal(idxw_put(w->w, &key, e), 0);
 }
 
 static void path_of(struct world *w, const char *uri, char *ret)
@@ -274,21 +285,20 @@ static void test_flip(void **state)
 /* What else may be wrong with a file. */
 static void test_kinds(void **state)
 {
-	static const unsigned what[4] = { LCY_SCRUB_SIZE, LCY_SCRUB_ATTR, LCY_SCRUB_NAME, LCY_SCRUB_MISSING };
+	static const unsigned what[7] = { LCY_SCRUB_SIZE, LCY_SCRUB_ATTR, LCY_SCRUB_NAME, 0, LCY_SCRUB_MISSING, 0, LCY_SCRUB_OLD };
+	struct om_rec rec = be_test_rec("/o/5");
 	struct world *w = *state;
-	uint64_t id[6];
+	uint64_t id[7];
 	char path[OM_OBJ_PATH_MAX], other[OM_OBJ_PATH_MAX];
 	int dir = w->tier[FAST].objects_fd, fd;
 	struct idx_ent e;
 
-	for (unsigned i = 0; i < 6; i++)
+	for (unsigned i = 0; i < 7; i++)
 		id[i] = world_put(w, name(i), 2000, FAST, 0, 0);
 	/* 0: another size than the index says */
 	assert_true(world_get(w, name(0), &e));
 	e.size = 1999;
-	struct idx_key key;
-	idx_key_make(w->l.boot.key_secret, name(0), strlen(name(0)), &key);
-	assert_int_equal(idxw_put(w->w, &key, &e), 0);
+	index_says(w, name(0), &e);
 	/* 1: cut */
 	path_of(w, name(1), path);
 	assert_int_equal(fchmodat(dir, path, 0600, 0), 0);
@@ -299,21 +309,24 @@ static void test_kinds(void **state)
 	path_of(w, name(2), path);
 	path_of(w, name(4), other);
 	assert_int_equal(renameat(dir, other, dir, path), 0);
+	/* 5: ahead of its record, by a SET that was cut off: no damage. 6: behind it */
+	rec.rev = 2;
+	assert_int_equal(be_attr_replace(&w->tier[FAST].be, id[5], &rec, BE_NEVER), 0);
+	assert_true(world_get(w, name(6), &e));
+	e.rev = 2;
+	index_says(w, name(6), &e);
 	scrub(w);
-	assert_int_equal(last(w, FAST)->objects, 6);
-	assert_int_equal(last(w, FAST)->damaged, 4);
-	for (unsigned i = 0, k = 0; i < 6; i++) {
+	assert_int_equal(last(w, FAST)->objects, 7);
+	assert_int_equal(last(w, FAST)->damaged, 5);
+	for (unsigned i = 0; i < 7; i++) {
 		const struct lcy_scrub_bad *b = lcy_scrub_bad(&w->l, id[i]);
-		if (i == 3 || i == 5)
-			assert_null(b);
-		else
-			assert_int_equal(b ? b->what : 0, what[k++]);
+		assert_int_equal(b ? b->what : 0, what[i]);
 	}
 	world_delete(w, name(1)); /* the next pass forgets what is not there any more */
 	world_run(w, 2);
 	scrub(w);
 	assert_null(lcy_scrub_bad(&w->l, id[1]));
-	assert_int_equal(w->l.scrub.state.n_bad, 3);
+	assert_int_equal(w->l.scrub.state.n_bad, 4);
 }
 
 /* A copy that is damaged goes, if its home is whole. */
@@ -347,10 +360,17 @@ static void test_only_copy(void **state)
 		flip(w, uri[i], SLOW);
 	}
 	flip(w, "/both", MEM);
-	scrub(w);
-	world_run(w, 2);
-	assert_int_equal(last(w, SLOW)->damaged, 2);
-	assert_int_equal(w->drops, 0);
+	for (unsigned full = 2; full-- > 0;) { /* also if there are more such objects than the list holds */
+		struct lcy_scrub_state *st = &w->l.scrub.state;
+		st->n_bad = full ? LCY_SCRUB_BAD_MAX : 0;
+		for (uint32_t i = 0; i < st->n_bad; i++)
+			st->bad[i] = (struct lcy_scrub_bad){ .id = 1000000 + i, .seen_s = w->clock_s, .tier = MEM, .what = LCY_SCRUB_BYTES };
+		scrub(w);
+		world_run(w, 2);
+		assert_int_equal(last(w, SLOW)->damaged, 2);
+		assert_int_equal(w->drops, 0);
+		assert_int_equal(st->n_bad, full ? LCY_SCRUB_BAD_MAX : 2);
+	}
 	for (unsigned i = 0; i < 2; i++) {
 		struct idx_ent e;
 		struct lcy_cand c = { .kind = LCY_JOB_DROP, .drop_why = OM_DROP_COPY, .from = MEM, .why = LCY_WHY_ROOM };
@@ -391,7 +411,6 @@ static void test_changed_meanwhile(void **state)
 {
 	struct world *w = *state;
 	struct idx_ent e;
-	struct idx_key key;
 
 	for (unsigned i = 0; i < 3; i++) {
 		(void)moved(w, "/x", 50 * KB);
@@ -399,7 +418,6 @@ static void test_changed_meanwhile(void **state)
 		assert_int_equal(world_task(w, OM_TASK_SCRUB, NULL, 0, 0), 0);
 		w->l.scrub.state.row[SLOW].now = 0;
 		until_read(w, 2);
-		idx_key_make(w->l.boot.key_secret, "/x", 2, &key);
 		if (i == 0) { /* deleted */
 			world_delete(w, "/x");
 		} else if (i == 1) { /* replaced */
@@ -408,7 +426,7 @@ static void test_changed_meanwhile(void **state)
 		} else { /* set */
 			assert_true(world_get(w, "/x", &e));
 			e.rev++;
-			assert_int_equal(idxw_put(w->w, &key, &e), 0);
+			index_says(w, "/x", &e);
 		}
 		world_settle(w);
 		assert_int_equal(cur(w, SLOW)->damaged + last(w, SLOW)->damaged, 0);
@@ -448,12 +466,12 @@ static void test_now(void **state)
 	assert_non_null(strstr(w->answer, "\"name\":\"fast\",\"now\":true"));
 	assert_null(strstr(w->answer, "\"name\":\"mem\""));
 	world_run(w, 20);
-	assert_int_equal(cur(w, FAST)->objects, 0); /* paused */
+	assert_int_equal(cur(w, FAST)->objects + last(w, FAST)->objects, 0); /* paused */
 	assert_int_equal(world_task(w, OM_TASK_SCRUB, NULL, 0, 0), 0);
 	assert_non_null(strstr(w->answer, "\"name\":\"fast\",\"now\":false"));
 	assert_int_equal(world_task(w, OM_TASK_RESUME, NULL, 0, 0), 0);
 	world_run(w, 20);
-	assert_int_equal(cur(w, FAST)->objects, 0); /* the usual pace */
+	assert_int_equal(cur(w, FAST)->objects + last(w, FAST)->objects, 0); /* the usual pace */
 	scrub(w);
 	assert_int_equal(last(w, FAST)->objects, 2);
 	assert_int_equal(last(w, SLOW)->objects, 2);
@@ -478,6 +496,130 @@ static void test_left_out(void **state)
 	assert_int_equal(last(w, SLOW)->objects + cur(w, SLOW)->objects, 0);
 }
 
+/* Nothing is begun while a put waits for room. */
+static void test_room_first(void **state)
+{
+	struct world *w = *state;
+
+	(void)world_put(w, "/a", KB, FAST, 0, 0);
+	w->l.tiers[SLOW].asked = 1; /* else the wish is fulfilled, and forgotten */
+	assert_int_equal(world_task(w, OM_TASK_SCRUB, NULL, 0, 1), 0);
+	for (unsigned i = 0; i < 10; i++) {
+		w->l.tiers[SLOW].hurry = true;
+		w->l.tiers[SLOW].asked = 1;
+		w->l.now_ns += UINT64_C(1000000000);
+		struct lcy_cand c;
+		if (lcy_plan_turn(&w->l))
+			lcy_act_scanned(&w->l, w->l.now_ns);
+		assert_false(lcy_scrub_turn(&w->l, &c));
+		assert_false(w->l.scrub.look);
+		assert_true(w->l.scrub.hold);
+	}
+	w->l.tiers[SLOW].hurry = false;
+	w->l.tiers[SLOW].asked = 0;
+	world_run(w, 5);
+	assert_int_equal(last(w, FAST)->objects, 1);
+}
+
+static struct held {
+	struct lcy_copy copy;
+	struct lcy_scrub_job job;
+	_Atomic bool hold, stop, done;
+} held;
+
+static void *look_main(void *arg)
+{
+	static uint8_t attr[BE_ATTR_MAX];
+
+	(void)arg;
+	lcy_scrub_look(&held.copy, &held.job, attr);
+	atomic_store(&held.done, true);
+	return NULL;
+}
+
+/* In the middle of an object it waits when there is something better to do, goes on afterwards, and ends when the object is deleted: an
+ * open file would keep the room that somebody waits for. */
+static void test_hold(void **state)
+{
+	struct world *w = *state;
+
+	for (unsigned i = 0; i < 2; i++) {
+		pthread_t thread;
+		uint64_t id = world_put(w, "/a", 3 * MB, FAST, 0, 0);
+		memset(&held, 0, sizeof(held));
+		held.copy = (struct lcy_copy){ .hold = &held.hold, .stop = &held.stop, .from_fd = -1, .buf = aligned_alloc(LCY_COPY_ALIGN, LCY_COPY_ALIGN) };
+		held.job = (struct lcy_scrub_job){ .id = id, .size = 3 * MB, .rev = 1 };
+		held.job.file[LCY_SCRUB_HOME] = (struct lcy_scrub_file){ .be = &w->tier[FAST].be, .tier = FAST };
+		atomic_store(&held.hold, true);
+		assert_int_equal(pthread_create(&thread, NULL, look_main, NULL), 0);
+		(void)usleep(150000);
+		assert_false(atomic_load(&held.done));
+		if (i == 0)
+			atomic_store(&held.hold, false);
+		else
+			world_delete(w, "/a");
+		for (unsigned k = 0; k < 10000 && !atomic_load(&held.done); k++)
+			(void)usleep(1000);
+		assert_true(atomic_load(&held.done));
+		assert_int_equal(pthread_join(thread, NULL), 0);
+		assert_int_equal(held.job.file[LCY_SCRUB_HOME].found, i == 0 ? LCY_SCRUB_NO_SUM : LCY_SCRUB_LATER);
+		lcy_scrub_job_fini(&held.job);
+		free(held.copy.buf);
+		if (i == 0)
+			world_delete(w, "/a");
+	}
+}
+
+static unsigned resident(int fd, size_t len)
+{
+	unsigned char page[64];
+	unsigned n = 0;
+	void *p = mmap(NULL, len, PROT_READ, MAP_SHARED, fd, 0);
+
+	assert_true(p != MAP_FAILED && len <= sizeof(page) * 4096);
+	assert_int_equal(mincore(p, len, page), 0);
+	(void)munmap(p, len);
+	for (size_t i = 0; i < len / 4096; i++)
+		n += page[i] & 1;
+	return n;
+}
+
+/* The page cache is what it was, be the file in it or not, and so is the access time. */
+static void test_leaves_no_trace(void **state)
+{
+	struct world *w = *state;
+	static char buf[256 * KB];
+	char path[OM_OBJ_PATH_MAX];
+	struct stat before, after;
+	struct statfs fs;
+
+	assert_int_equal(fstatfs(w->tier[FAST].objects_fd, &fs), 0);
+	if (fs.f_type == 0x01021994) /* tmpfs: the files are the page cache */
+		skip();
+	(void)world_put(w, "/a", sizeof(buf), FAST, 0, 0);
+	path_of(w, "/a", path);
+	int fd = openat(w->tier[FAST].objects_fd, path, O_RDONLY | O_CLOEXEC | O_NOATIME);
+	assert_true(fd >= 0);
+	assert_int_equal(fchmod(fd, 0600), 0);
+	int wr = openat(w->tier[FAST].objects_fd, path, O_WRONLY | O_CLOEXEC);
+	assert_int_equal(pwrite(wr, buf, sizeof(buf), 0), sizeof(buf)); /* not a hole: that is not read */
+	assert_int_equal(fsync(wr), 0);
+	om_close(&wr);
+	assert_int_equal(posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED), 0);
+	assert_int_equal(resident(fd, sizeof(buf)), 0);
+	assert_int_equal(fstat(fd, &before), 0);
+	scrub(w);
+	assert_int_equal(last(w, FAST)->objects, 1);
+	assert_int_equal(resident(fd, sizeof(buf)), 0);
+	assert_int_equal(fstat(fd, &after), 0);
+	assert_memory_equal(&before.st_atim, &after.st_atim, sizeof(before.st_atim));
+	assert_int_equal(pread(fd, buf, sizeof(buf), 0), sizeof(buf));
+	assert_int_equal(resident(fd, sizeof(buf)), sizeof(buf) / 4096);
+	scrub(w);
+	assert_int_equal(resident(fd, sizeof(buf)), sizeof(buf) / 4096);
+	om_close(&fd);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -496,6 +638,9 @@ int main(void)
 		T(test_second_look),
 		T(test_now),
 		T(test_left_out),
+		T(test_room_first),
+		T(test_hold),
+		T(test_leaves_no_trace),
 	};
 	return cmocka_run_group_tests_name("lifecycle/scrub", tests, NULL, NULL);
 }
