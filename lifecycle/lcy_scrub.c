@@ -176,12 +176,13 @@ static bool due(struct lcy *l, unsigned no, uint64_t *ret_late)
 
 	while (t->at < t->batch.n && t->batch.v[t->at].id <= r->pos)
 		t->at++; /* looked at while the scan ran that found it */
-	if (l->now_ns < t->again_ns || !in_scope(l, no))
+	if (t->at == t->batch.n)
+		r->waited_ns = OM_MIN(r->waited_ns, LCY_SCRUB_LATE_NS); /* nothing to read is nothing missed */
+	if ((t->at == t->batch.n && !r->now) || l->now_ns < t->again_ns || !in_scope(l, no))
 		return false;
 	if (t->at == t->batch.n) {
-		if (r->now && !l->plan.scanning && idxr_complete(&l->idx))
+		if (!l->plan.scanning && idxr_complete(&l->idx))
 			lcy_plan_soon(l);
-		r->waited_ns = OM_MIN(r->waited_ns, LCY_SCRUB_LATE_NS); /* nothing to read is nothing missed */
 		return false;
 	}
 	if (r->now) {

@@ -123,6 +123,7 @@ struct lcy_scrub {
 	unsigned look;	  /* 1: job is being looked at the first time; 2: the second */
 	uint64_t again_ns; /* job waits for its second look; 0: it does not */
 	bool void_job;	  /* the index is another one: its slot means nothing */
+	unsigned tries;	  /* looks at one object that came to nothing */
 	/* the thread's, while `busy`; else the loop's */
 	bool on, busy, writes;
 	pthread_t thread;

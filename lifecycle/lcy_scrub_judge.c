@@ -11,6 +11,7 @@
 
 #define SECOND UINT64_C(1000000000)
 #define BACK_OFF_MAX 8u /* doublings of a second */
+#define TRIES 60u	/* looks at one object, then it is passed over */
 
 /* ---- the list ---- */
 
@@ -146,7 +147,6 @@ static void count(struct lcy *l, const struct lcy_scrub_job *job)
 	om_count(OM_C_SCRUBBED_BYTES, job->size);
 	om_count(OM_C_SCRUB_DAMAGED, damaged);
 	om_count(OM_C_SCRUB_UNREADABLE, unreadable);
-	om_count(OM_C_SCRUB_COPIES, is_bad(&job->file[LCY_SCRUB_COPY]));
 }
 
 /* A disk that fails is not asked again and again. */
@@ -162,60 +162,86 @@ static void back_off(struct lcy *l, const struct lcy_scrub_file *home)
 	t->fails++;
 }
 
-/* True: the copy is to go, its home serves. Where the home is no better, nothing is done: there may be no other copy. */
-static bool finish(struct lcy *l, struct lcy_scrub_job *job, struct lcy_cand *ret_drop)
+/* Not now: it is the next one again, if the batch is still the one that it came from. */
+static void put_back(struct lcy *l, const struct lcy_scrub_job *job)
 {
-	const struct lcy_scrub_file *home = &job->file[LCY_SCRUB_HOME], *copy = &job->file[LCY_SCRUB_COPY];
+	unsigned no = job->file[LCY_SCRUB_HOME].tier;
+	struct lcy_scrub_tier *t = &l->scrub.tier[no];
+	struct lcy_scrub_row *r = &l->scrub.state.row[no];
+
+	if (t->at > 0 && t->batch.v[t->at - 1].id == job->id)
+		t->at--;
+	if (!r->now) /* it need not wait for its time again */
+		r->waited_ns += lcy_scrub_share(l->boot.lifecycle.scrub_days, job->size, t->total);
+	t->again_ns = l->now_ns + SECOND;
+}
+
+static void finish(struct lcy *l, const struct lcy_scrub_job *job)
+{
+	const struct lcy_scrub_file *home = &job->file[LCY_SCRUB_HOME];
 
 	count(l, job);
 	back_off(l, home);
 	list(l, job->id, home->tier, is_bad(home) ? home->what : 0);
-	if (is_bad(home)) {
-		say_home(l, job);
-		lcy_scrub_soon(l);
-	}
-	if (!is_bad(copy) || !is_whole(home))
-		return false;
+	if (!is_bad(home))
+		return;
+	say_home(l, job);
+	lcy_scrub_soon(l);
+}
+
+/* The copy is to go, its home serves. (Where the home is no better nothing is done: there may be no other copy.) Then the object is looked at
+ * once more: a drop that came to nothing would leave a copy that is served. */
+static void drop_copy(struct lcy *l, const struct lcy_scrub_job *job, struct lcy_cand *ret_drop)
+{
+	const struct lcy_scrub_file *copy = &job->file[LCY_SCRUB_COPY];
+
+	om_count(OM_C_SCRUB_COPIES, 1);
 	say(l, job, copy, "it is dropped, and its home serves");
 	*ret_drop = (struct lcy_cand){ .id = job->id, .size = job->size, .slot = job->slot, .kind = LCY_JOB_DROP, .why = LCY_WHY_CACHE,
 				       .from = copy->tier, .drop_why = OM_DROP_COPY };
-	return true;
 }
 
-/* Not now: it is the next one again, if the batch is still the one that it came from. */
-static void put_back(struct lcy *l, const struct lcy_scrub_job *job)
-{
-	struct lcy_scrub_tier *t = &l->scrub.tier[job->file[LCY_SCRUB_HOME].tier];
+/* What is next for the job. */
+enum then { PASS_OVER, LOOK_AGAIN, PUT_BACK, DROP_COPY, FINISH };
 
-	if (t->at > 0 && t->batch.v[t->at - 1].id == job->id)
-		t->at--;
-	t->again_ns = l->now_ns + SECOND;
+static enum then judge(struct lcy *l, struct lcy_scrub_job *job)
+{
+	struct lcy_scrub *s = &l->scrub;
+	struct lcy_scrub_file *home = &job->file[LCY_SCRUB_HOME], *copy = &job->file[LCY_SCRUB_COPY];
+
+	if (!stands(l, job))
+		return PASS_OVER;
+	check_name(l, job, home);
+	check_name(l, job, copy);
+	if (home->found == LCY_SCRUB_LATER)
+		return s->tries++ < TRIES ? PUT_BACK : PASS_OVER;
+	if (s->look == 1 && (home->found == LCY_SCRUB_DAMAGED || copy->found == LCY_SCRUB_DAMAGED))
+		return LOOK_AGAIN;
+	return is_bad(copy) && is_whole(home) && s->tries++ < TRIES ? DROP_COPY : FINISH;
 }
 
 bool lcy_scrub_judge(struct lcy *l, struct lcy_cand *ret_drop)
 {
 	struct lcy_scrub *s = &l->scrub;
 	struct lcy_scrub_job *job = &s->job;
-	struct lcy_scrub_file *home = &job->file[LCY_SCRUB_HOME], *copy = &job->file[LCY_SCRUB_COPY];
-	struct lcy_scrub_row *r = &s->state.row[home->tier];
-	bool drop = false, same = stands(l, job), over = true;
+	struct lcy_scrub_row *r = &s->state.row[job->file[LCY_SCRUB_HOME].tier];
+	enum then then = judge(l, job);
 
-	if (same) {
-		check_name(l, job, home);
-		check_name(l, job, copy);
-		if (home->found == LCY_SCRUB_LATER) {
-			put_back(l, job);
-			over = false;
-		} else if (s->look == 1 && (home->found == LCY_SCRUB_DAMAGED || copy->found == LCY_SCRUB_DAMAGED)) {
-			s->again_ns = l->now_ns + LCY_SCRUB_AGAIN_NS;
-			return false;
-		} else {
-			drop = finish(l, job, ret_drop);
-		}
+	if (then == LOOK_AGAIN) {
+		s->again_ns = l->now_ns + LCY_SCRUB_AGAIN_NS;
+		return false;
 	}
-	if (over && !s->void_job && job->id > r->pos)
-		r->pos = job->id;
+	if (then == FINISH)
+		finish(l, job);
+	if (then == DROP_COPY)
+		drop_copy(l, job, ret_drop);
+	if (then == PUT_BACK || then == DROP_COPY) {
+		put_back(l, job);
+	} else if (!s->void_job) {
+		s->tries = 0;
+		r->pos = OM_MAX(r->pos, job->id);
+	}
 	lcy_scrub_job_fini(job);
 	s->look = 0;
-	return drop;
+	return then == DROP_COPY;
 }

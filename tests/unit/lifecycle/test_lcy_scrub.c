@@ -2,6 +2,7 @@
 #include "lcy_world.h"
 
 #include <fcntl.h>
+#include <signal.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/vfs.h>
@@ -570,6 +571,33 @@ static void test_hold(void **state)
 	}
 }
 
+/* What could not be opened for a moment is looked at once more, and what is never to be had is passed over. */
+static void test_later(void **state)
+{
+	struct world *w = *state;
+	char path[OM_OBJ_PATH_MAX];
+
+	(void)signal(SIGIO, SIG_IGN);
+	for (unsigned i = 0; i < 2; i++) {
+		(void)world_put(w, "/a", KB, FAST, 0, 0);
+		path_of(w, "/a", path);
+		assert_int_equal(fchmodat(w->tier[FAST].objects_fd, path, 0600, 0), 0);
+		int fd = openat(w->tier[FAST].objects_fd, path, O_RDWR | O_CLOEXEC);
+		assert_int_equal(fcntl(fd, F_SETLEASE, F_WRLCK), 0); /* who opens it without waiting is told to come again */
+		assert_int_equal(world_task(w, OM_TASK_SCRUB, NULL, 0, 1), 0);
+		world_run(w, 5);
+		assert_int_equal(cur(w, FAST)->objects, 0);
+		assert_int_equal(w->l.scrub.state.row[FAST].pos, 0);
+		if (i == 0)
+			om_close(&fd);
+		scrub(w);
+		assert_int_equal(last(w, FAST)->objects, i == 0);
+		assert_int_equal(last(w, FAST)->damaged + last(w, FAST)->unreadable, 0);
+		om_close(&fd);
+		world_delete(w, "/a");
+	}
+}
+
 static unsigned resident(int fd, size_t len)
 {
 	unsigned char page[64];
@@ -640,6 +668,7 @@ int main(void)
 		T(test_left_out),
 		T(test_room_first),
 		T(test_hold),
+		T(test_later),
 		T(test_leaves_no_trace),
 	};
 	return cmocka_run_group_tests_name("lifecycle/scrub", tests, NULL, NULL);
