@@ -9,6 +9,7 @@
 #define LAST_MAX 65535u
 #define LAST_MOVE 60000u  /* minutes: the epoch is moved when now is this far from it ... */
 #define LAST_AFTER 32768u /* ... so that now is this far from the new one: 22 days of exact last accesses stay */
+#define AHEAD_MAX 20000u  /* minutes: so far ahead of now a word can always say a minute */
 #define Q_MAX 65535u
 #define GET_TRIES 100
 
@@ -180,21 +181,32 @@ int idx_heat_set(struct idx_heat *heat, uint64_t slot, double count, uint64_t la
 	return 0;
 }
 
+/*
+ * The minute from which accesses of a slot are those of its key. A clock that was put back leaves it ahead of now: accesses then count as of that
+ * minute, or they would count as those of the key before until the clock is there again.
+ */
+static uint64_t first_min(uint64_t since_s, uint64_t now_min)
+{
+	uint64_t min = since_s / 60;
+
+	return min <= now_min + AHEAD_MAX ? min : 0;
+}
+
 int idx_heat_touch(struct idx_heat *heat, uint64_t slot, uint32_t n, uint64_t now_s, uint64_t since_s)
 {
-	uint64_t now_min = now_s / 60, last_min, epoch;
+	uint64_t now_min = now_s / 60, first = first_min(since_s, now_min), at = OM_MAX(now_min, first), last_min, epoch;
 	double count;
 
 	if (slot >= heat->slots)
 		return -OBJM_STATUS_INVALID_REQUEST;
 	epoch = own(&header(heat)->epoch_min);
-	if (now_min > epoch + LAST_MOVE || now_min < epoch)
+	if (now_min > epoch + LAST_MOVE || now_min < epoch || at > epoch + LAST_MAX)
 		move_epoch(heat, now_min);
 	load(heat, slot, &count, &last_min);
-	if (last_min < since_s / 60)
+	if (last_min < first)
 		count = 0; /* of the key that had this slot before */
 	count = decayed(heat, count, minutes_since(now_min, last_min)) + n;
-	store(heat, slot, count_q(heat, count), relative(heat, now_min));
+	store(heat, slot, count_q(heat, count), relative(heat, at));
 	return 0;
 }
 
@@ -220,7 +232,7 @@ int idx_heat_get(const struct idx_heat *heat, uint64_t slot, uint64_t now_s, uin
 
 		if ((sweep & 1) || atomic_load_explicit(&h->sweep, memory_order_relaxed) != sweep)
 			continue;
-		if (word == 0 || last_min < since_s / 60) {
+		if (word == 0 || last_min < first_min(since_s, now_s / 60)) {
 			*ret_val = (struct idx_heat_val){0};
 			return 0;
 		}
@@ -228,7 +240,7 @@ int idx_heat_get(const struct idx_heat *heat, uint64_t slot, uint64_t now_s, uin
 		*ret_val = (struct idx_heat_val){
 			.count = count,
 			.heat = count / (count + OM_MAX(reference, 0.001)),
-			.last_s = last_min * 60,
+			.last_s = OM_MIN(last_min, now_s / 60) * 60,
 		};
 		return 0;
 	}

@@ -72,7 +72,7 @@ void idx_heat_detach(struct idx_heat *heat);
 int idx_heat_tune(struct idx_heat *heat, uint32_t half_life_s, double reference);
 
 /**
- * `n` accesses of `slot` at `now_s` (seconds since 1970); writer only. Heat from before `since_s` (0: unknown) is
+ * `n` accesses of `slot` at `now_s` (seconds since 1970); writer only. Heat from before `since_s` (0: unknown; after `now_s` if the clock was put back) is
  * another object's and is dropped first. A clock that went back counts as no time passed.
  * @return 0; -OBJM_STATUS_INVALID_REQUEST: no such slot
  */

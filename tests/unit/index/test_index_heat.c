@@ -122,6 +122,34 @@ static void heat_of_a_former_key_is_ignored(void **state)
 	close_heat(&f);
 }
 
+/* An object that was put under a clock that was ahead, by an hour, by ten days, by ten years: read afterwards it gets hot. */
+static void clock_put_back(void **state)
+{
+	static const uint64_t ahead[] = { 3600, 10 * DAY, 3650 * DAY };
+	struct idx_heat_val v;
+	struct fixture f;
+
+	(void)state;
+	for (unsigned i = 0; i < OM_ARRAY_SIZE(ahead); i++) {
+		uint64_t since = NOW + ahead[i];
+		open_heat(&f, 2, 3600, 4.0, since);
+		assert_int_equal(idx_heat_touch(&f.w, 0, 100, since - 600, 0), 0); /* of the key before */
+		assert_int_equal(idx_heat_touch(&f.w, 1, 1, since, since), 0);
+		for (unsigned n = 1; n <= 5; n++)
+			assert_int_equal(idx_heat_touch(&f.w, 1, 1, NOW, since), 0);
+		assert_int_equal(idx_heat_get(&f.r, 1, NOW, since, &v), 0);
+		assert_true(near(v.count, 6, 0.01));
+		assert_true(v.last_s <= NOW && v.last_s > 0);
+		assert_int_equal(idx_heat_touch(&f.w, 0, 2, NOW, since), 0);
+		assert_int_equal(idx_heat_get(&f.r, 0, NOW, since, &v), 0);
+		assert_true(ahead[i] > 11 * DAY || near(v.count, 2, 0.01)); /* so far ahead nobody can tell whose they were */
+		/* and it cools from the time at which it was put */
+		assert_int_equal(idx_heat_get(&f.r, 1, NOW + 20 * DAY, since, &v), 0);
+		assert_true(v.count < 0.01);
+		close_heat(&f);
+	}
+}
+
 static void epoch_moves(void **state)
 {
 	struct fixture f;
@@ -245,6 +273,7 @@ int main(void)
 		cmocka_unit_test(small_counts_are_exact_enough),
 		cmocka_unit_test(hot_slots_keep_counting),
 		cmocka_unit_test(heat_of_a_former_key_is_ignored),
+		cmocka_unit_test(clock_put_back),
 		cmocka_unit_test(epoch_moves),
 		cmocka_unit_test(copied_by_key_after_growth),
 		cmocka_unit_test(refused),
