@@ -48,6 +48,10 @@ all='[read, write, delete, list, pin, ephemeral, evictable, legacy]'
 	as_other "" "$OBJM_SOCKET" expect get:/o/1=0 put:/o/2=0 begin:/o/3=0 delete:/o/2=0 put-pinned:/o/p=0 \
 		get:/r/1=0 stat:/r/1=0 put:/r/1=0x40 delete:/r/1=0x40 \
 		put:/w/2=0 put-pinned:/w/3=0x40 put-ephemeral:/w/4=0x40 put-evictable:/w/5=0x40 get:/w/2=0x40 delete:/w/2=0x40
+	# accesses that a cache reports: of what it may read
+	id_of() { objmctl --json object "$1" | json "s['id']"; }
+	as_other "" "$OBJM_SOCKET" touch "/s/1=$(id_of /s/1)=700" "/r/1=$(id_of /r/1)=3" "/w/1=$(id_of /w/1)=700"
+	[ "$(objmctl --json counters | json "s['total']['touched']")" = 3 ]
 	# nothing of what was refused has happened
 	access "$OBJM_SOCKET" expect get:/s/1=0 get:/ox=0 get:/r/1=0 get:/w/3=1 get:/w/4=1 get:/w/5=1 get:/w/2=0
 	[ "$(objmctl --json counters | json "s['total']['denied'] > 20")" = True ]

@@ -230,8 +230,8 @@ on_disk() { find "$FAST/objects" "$SLOW/objects" -type f; }
 	mount -o loop "$T/img" "$T/mnt" || skip "no loop devices here"
 	FAST=$T/mnt/below # all that lies there; slow is part of a larger one, whatever is mounted at its path
 	chown "$TEST_UID:$TEST_UID" "$T/mnt"
-	as_user mkdir "$T/run/part" "$SLOW"
-	mount --bind "$T/run/part" "$SLOW"
+	as_user mkdir "$M/part" "$SLOW"
+	mount --bind "$M/part" "$SLOW"
 	tiers_conf "interval_secs: 3600"
 	daemon_start
 	[ "$(tier_stat fast hard_bound)" = True ]

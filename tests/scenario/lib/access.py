@@ -230,7 +230,16 @@ def cmd_until(path, op_uri, want_status):
         time.sleep(0.02)
 
 
-COMMANDS = {"seed": cmd_seed, "denied": cmd_denied, "mixed": cmd_mixed, "expect": cmd_expect, "tree": cmd_tree, "rules": cmd_rules,
+def cmd_touch(path, *reports):
+    """URI=ID=N...: in one TOUCH. It says nothing of what was counted."""
+    parts = []
+    for one in reports:
+        uri, ident, n = one.split("=")
+        parts.append(tlv(30, struct.pack(">QI", int(ident), int(n)) + uri.encode()))
+    assert Ext(path).call(11, *parts)[0].status == OK
+
+
+COMMANDS = {"touch": cmd_touch, "seed": cmd_seed, "denied": cmd_denied, "mixed": cmd_mixed, "expect": cmd_expect, "tree": cmd_tree, "rules": cmd_rules,
             "lists": cmd_lists, "listed": cmd_listed, "until": cmd_until}
 
 if __name__ == "__main__":

@@ -663,6 +663,21 @@ static void test_rate(void **state)
 	assert_true(om_now_ns() - t0 >= 350000000u); /* 4 MiB at 10 MiB a second */
 }
 
+/* What a move copies is taken from lifecycle.bandwidth. */
+static void test_moves_take_from_the_rate(void **state)
+{
+	struct fix *f = *state;
+	char bytes[100] = "some";
+
+	put_sized(&f->tier[SSD], 9, bytes, sizeof(bytes), "/a");
+	put_sized(&f->tier[SSD], 10, bytes, sizeof(bytes), "/b");
+	assert_int_equal(play(f, move_job(f, 9, SSD, MEM, OM_MOVE_COPY)), 0);
+	assert_true(atomic_load(&f->m.rate.free_ns) == 0); /* no bound */
+	atomic_store(&f->m.rate.per_s, UINT64_C(1) << 40);
+	assert_int_equal(play(f, move_job(f, 10, SSD, MEM, OM_MOVE_COPY)), 0);
+	assert_true(atomic_load(&f->m.rate.free_ns) > 0);
+}
+
 static void test_bound(void **state)
 {
 	struct fix *f = *state;
@@ -687,7 +702,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		T(test_every_pair), T(test_sizes), T(test_while_serving), T(test_sparse), T(test_many),
 		cmocka_unit_test_setup_teardown(test_many, setup_few, teardown_few), T(test_refused), T(test_source_gone),
-		T(test_source_damaged), T(test_source_damaged_old), T(test_target_fails), T(test_target_damaged), T(test_drop), T(test_page_cache), T(test_no_trace), cmocka_unit_test(test_rate), T(test_bound),
+		T(test_source_damaged), T(test_source_damaged_old), T(test_target_fails), T(test_target_damaged), T(test_drop), T(test_page_cache), T(test_no_trace), cmocka_unit_test(test_rate), T(test_moves_take_from_the_rate), T(test_bound),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -93,7 +93,9 @@ static void test_rooms(void **state)
 	assert_int_equal(x->killed, 0);
 	/* an object that is larger than the tier, a hint that is out of this world */
 	assert_int_equal(reserve(x, "memory", 4, UINT64_C(1) << 62), -OBJM_STATUS_NO_SPACE);
-	/* all of a worker's promises end with it */
+	/* all of a worker's promises end with it, those of puts that it has not prepared too */
+	assert_int_equal(reserve(x, "memory", 5, 1 * MB), 0);
+	assert_int_equal(stat_of(x, "memory").reserved_bytes, 296 * MB);
 	world_worker_again(x);
 	WORLD_UNTIL(x, !stat_of(x, "memory").reserved_bytes);
 }
