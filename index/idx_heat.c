@@ -210,12 +210,6 @@ int idx_heat_touch(struct idx_heat *heat, uint64_t slot, uint32_t n, uint64_t no
 	return 0;
 }
 
-void idx_heat_clear(struct idx_heat *heat, uint64_t slot)
-{
-	if (slot < heat->slots)
-		store(heat, slot, 0, 0);
-}
-
 int idx_heat_get(const struct idx_heat *heat, uint64_t slot, uint64_t now_s, uint64_t since_s,
 		 struct idx_heat_val *ret_val)
 {

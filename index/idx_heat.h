@@ -78,9 +78,6 @@ int idx_heat_tune(struct idx_heat *heat, uint32_t half_life_s, double reference)
  */
 int idx_heat_touch(struct idx_heat *heat, uint64_t slot, uint32_t n, uint64_t now_s, uint64_t since_s);
 
-/** Forget a slot's heat (its object is gone); writer only. Slots out of range are ignored. */
-void idx_heat_clear(struct idx_heat *heat, uint64_t slot);
-
 /** Set a slot's heat (restored from storage, or copied); writer only. @return as idx_heat_touch() */
 int idx_heat_set(struct idx_heat *heat, uint64_t slot, double count, uint64_t last_s);
 

@@ -177,17 +177,3 @@ int idxr_tier(const struct idxr *idx, unsigned tier, struct idxr_tier *ret_tier)
 	ret_tier->objects = acquire(&row->objects);
 	return 0;
 }
-
-void idxr_stat(const struct idxr *idx, struct idxr_stat *ret_stat)
-{
-	const struct idx_header *h = header(idx);
-
-	*ret_stat = (struct idxr_stat){
-		.slots = idx->slots,
-		.live = acquire(&h->live),
-		.dead = acquire(&h->dead),
-		.bytes = idx->bytes,
-		.segment = idx->segment,
-		.complete = idxr_complete(idx),
-	};
-}

@@ -111,6 +111,4 @@ int idxr_slot(const struct idxr *idx, uint64_t n, struct idxr_slot *ret_slot);
 /** @return 0; -OBJM_STATUS_INVALID_REQUEST: no such tier number. A tier never configured reads as ABSENT, all zero. */
 int idxr_tier(const struct idxr *idx, unsigned tier, struct idxr_tier *ret_tier);
 
-void idxr_stat(const struct idxr *idx, struct idxr_stat *ret_stat);
-
 #endif

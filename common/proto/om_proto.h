@@ -511,7 +511,6 @@ static inline void om_proto_wr_init(struct om_proto_wr *wr, void *buf, size_t ca
 /* Metadata entries of versions 1 and 2. */
 void om_proto_meta_put(struct om_proto_wr *wr, uint8_t type, const void *data, size_t len);
 void om_proto_meta_put_u8(struct om_proto_wr *wr, uint8_t type, uint8_t v);
-void om_proto_meta_put_u32(struct om_proto_wr *wr, uint8_t type, uint32_t v);
 void om_proto_meta_put_u64(struct om_proto_wr *wr, uint8_t type, uint64_t v);
 /**
  * Next entry of `len` bytes of metadata: 1 and *ret_entry; 0 at the end; -OBJM_STATUS_PROTO_ERROR: cut short.
@@ -534,8 +533,6 @@ size_t om_proto_ext_open(struct om_proto_wr *wr);
 int om_proto_ext_close(struct om_proto_wr *wr, size_t at, const struct om_proto_ext *ext);
 /** open, body, close in one. `body` may be NULL. */
 int om_proto_ext_encode(struct om_proto_wr *wr, const struct om_proto_ext *ext, const struct om_proto_body *body);
-/** An error frame in one: status, and `text` (may be NULL) as ERROR_TEXT. */
-int om_proto_ext_error(struct om_proto_wr *wr, uint8_t op, uint32_t id, uint8_t status, const char *text);
 
 /** One TLV. A length that its tag does not allow is -OBJM_STATUS_INVALID_REQUEST in wr->err. */
 void om_proto_tlv_put(struct om_proto_wr *wr, uint16_t tag, const void *data, size_t len);

@@ -134,18 +134,6 @@ int om_proto_ext_encode(struct om_proto_wr *wr, const struct om_proto_ext *ext, 
 	return om_proto_ext_close(wr, at, ext);
 }
 
-int om_proto_ext_error(struct om_proto_wr *wr, uint8_t op, uint32_t id, uint8_t status, const char *text)
-{
-	struct om_proto_ext ext = {.op = op | OM_PROTO_OP_RESPONSE, .status = status, .id = id};
-	struct om_proto_body body = {0};
-
-	if (text) {
-		body.have = OM_PROTO_BIT(ERROR_TEXT);
-		body.error_text = (struct om_proto_str){text, (uint32_t)strnlen(text, OM_PROTO_ERROR_TEXT_MAX)};
-	}
-	return om_proto_ext_encode(wr, &ext, &body);
-}
-
 /* ---------------------------------------------------------------- TLVs: one layout a kind, both ways */
 
 static void get_STR(const struct om_proto_str *d, struct om_proto_str *ret) { *ret = *d; }

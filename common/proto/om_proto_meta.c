@@ -47,14 +47,6 @@ void om_proto_meta_put_u8(struct om_proto_wr *wr, uint8_t type, uint8_t v)
 	om_proto_meta_put(wr, type, &v, 1);
 }
 
-void om_proto_meta_put_u32(struct om_proto_wr *wr, uint8_t type, uint32_t v)
-{
-	uint8_t b[4];
-
-	om_be32_put(b, v);
-	om_proto_meta_put(wr, type, b, sizeof(b));
-}
-
 void om_proto_meta_put_u64(struct om_proto_wr *wr, uint8_t type, uint64_t v)
 {
 	uint8_t b[8];

@@ -147,25 +147,6 @@ int idx_cat_rec_decode(const void *key, size_t key_len, const void *val, size_t 
 	return 0;
 }
 
-int idx_cat_rec_copy(const struct om_rec *rec, struct om_rec **ret_rec)
-{
-	struct om_rec *r = malloc(sizeof(*r) + rec->uri_len + rec->type_len + rec->meta_len);
-	unsigned char *p;
-
-	if (!r)
-		return idx_cat_fail(-OBJM_STATUS_OUT_OF_MEMORY, "no memory for the copy of a record");
-	*r = *rec;
-	p = (unsigned char *)(r + 1);
-	r->uri = (const char *)p;
-	p = rec_append(p, rec->uri, rec->uri_len);
-	r->type = (const char *)p;
-	p = rec_append(p, rec->type, rec->type_len);
-	r->meta = p;
-	(void)rec_append(p, rec->meta, rec->meta_len);
-	*ret_rec = r;
-	return 0;
-}
-
 bool idx_cat_rec_wins(const struct om_rec *a, const struct om_rec *b)
 {
 	bool a_home = a->home == a->tier, b_home = b->home == b->tier;

@@ -56,9 +56,6 @@ void idx_cat_rec_encode(const struct om_rec *rec, const void *key, size_t key_le
 int idx_cat_rec_decode(const void *key, size_t key_len, const void *val, size_t val_len, uint8_t tier,
 		       struct om_rec *ret_rec);
 
-/** A copy in one piece of memory, pointers included; free() it. -OUT_OF_MEMORY. */
-int idx_cat_rec_copy(const struct om_rec *rec, struct om_rec **ret_rec);
-
 /**
  * Of two records of one URI on different tiers, is `a` the one that counts? The higher id wins; at the same id the home
  * record; then the higher revision; then the lower tier number (so that the answer never depends on the order).

@@ -112,9 +112,6 @@ int idx_state_pending_del(struct idx_state_txn *txn, uint8_t tier, uint64_t id);
 int idx_state_pending_has(struct idx_state_txn *txn, uint8_t tier, uint64_t id);
 /** In id order, ids from `from` on; the call back must not change the transaction. Not 0 from it: stop, returned. */
 int idx_state_pending_iter(struct idx_state_txn *txn, uint8_t tier, uint64_t from, idx_state_pending_cb *cb, void *ctx);
-/* One-shots: n ids in one transaction. */
-int idx_state_pending_add_now(struct idx_state *state, uint8_t tier, const uint64_t *ids, size_t n);
-int idx_state_pending_del_now(struct idx_state *state, uint8_t tier, const uint64_t *ids, size_t n);
 /** Forget all of a tier, whose directory has become another one; in several transactions if they are many. */
 int idx_state_pending_clear(struct idx_state *state, uint8_t tier);
 
@@ -129,7 +126,6 @@ int idx_state_tomb_get(struct idx_state_txn *txn, uint8_t tier, const uint8_t ke
 /** One that is not there is fine. */
 int idx_state_tomb_del(struct idx_state_txn *txn, uint8_t tier, const uint8_t key[static IDX_STATE_KEY_BYTES]);
 int idx_state_tomb_iter(struct idx_state_txn *txn, uint8_t tier, idx_state_tomb_cb *cb, void *ctx);
-int idx_state_tomb_add_now(struct idx_state *state, uint8_t tier, const uint8_t key[static IDX_STATE_KEY_BYTES], uint64_t id);
 int idx_state_tomb_get_now(struct idx_state *state, uint8_t tier, const uint8_t key[static IDX_STATE_KEY_BYTES],
 			   uint64_t *ret_id);
 /**

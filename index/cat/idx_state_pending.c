@@ -76,39 +76,6 @@ int idx_state_pending_iter(struct idx_state_txn *txn, uint8_t tier, uint64_t fro
 	return idx_state_walk(txn, txn->state->pending, key, sizeof(key), pending_each, &w);
 }
 
-/* ---- one-shots ---- */
-
-struct pending_now {
-	uint8_t tier;
-	const uint64_t *ids;
-	size_t n;
-	int (*op)(struct idx_state_txn *txn, uint8_t tier, uint64_t id);
-};
-
-static int pending_now(struct idx_state_txn *txn, void *arg)
-{
-	const struct pending_now *p = arg;
-	int rc = 0;
-
-	for (size_t i = 0; i < p->n && rc == 0; i++)
-		rc = p->op(txn, p->tier, p->ids[i]);
-	return rc;
-}
-
-int idx_state_pending_add_now(struct idx_state *state, uint8_t tier, const uint64_t *ids, size_t n)
-{
-	struct pending_now p = { tier, ids, n, idx_state_pending_add };
-
-	return idx_state_run(state, pending_now, &p);
-}
-
-int idx_state_pending_del_now(struct idx_state *state, uint8_t tier, const uint64_t *ids, size_t n)
-{
-	struct pending_now p = { tier, ids, n, idx_state_pending_del };
-
-	return idx_state_run(state, pending_now, &p);
-}
-
 #define PENDING_CLEAR_STEP 10000u
 
 struct pending_clear {

@@ -88,26 +88,6 @@ int idx_state_tomb_iter(struct idx_state_txn *txn, uint8_t tier, idx_state_tomb_
 
 /* ---- one-shots ---- */
 
-struct tomb_now {
-	uint8_t tier;
-	const uint8_t *key;
-	uint64_t id;
-};
-
-static int tomb_now(struct idx_state_txn *txn, void *arg)
-{
-	const struct tomb_now *t = arg;
-
-	return idx_state_tomb_add(txn, t->tier, t->key, t->id);
-}
-
-int idx_state_tomb_add_now(struct idx_state *state, uint8_t tier, const uint8_t key[static IDX_STATE_KEY_BYTES], uint64_t id)
-{
-	struct tomb_now t = { tier, key, id };
-
-	return idx_state_run(state, tomb_now, &t);
-}
-
 int idx_state_tomb_get_now(struct idx_state *state, uint8_t tier, const uint8_t key[static IDX_STATE_KEY_BYTES],
 			   uint64_t *ret_id)
 {

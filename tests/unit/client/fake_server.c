@@ -241,7 +241,11 @@ static void answer(struct conn *c, const struct om_proto_ext *req, uint16_t flag
 
 static void refuse(struct conn *c, const struct om_proto_ext *req, int status)
 {
-	MUST(om_proto_ext_error(&c->wr, req->op, req->id, (uint8_t)status, "said the fake server\33[2J") > 0);
+	static const char text[] = "said the fake server\33[2J";
+	struct om_proto_ext ext = {.op = req->op | OM_PROTO_OP_RESPONSE, .status = (uint8_t)status, .id = req->id};
+	struct om_proto_body b = {.have = OM_PROTO_BIT(ERROR_TEXT), .error_text = {text, sizeof(text) - 1}};
+
+	MUST(om_proto_ext_encode(&c->wr, &ext, &b) > 0);
 }
 
 /* ---------------------------------------------------------------- operations */

@@ -54,7 +54,7 @@ static void put_get_replace_delete(void **state)
 	expect(&r, k, 5);
 	put_ok(w, k, 6);
 	expect(&r, k, 6);
-	idxr_stat(&r, &st);
+	idxw_stat(w, &st);
 	assert_true(st.live == 1 && st.dead == 0 && st.complete && st.slots == SLOTS && st.segment == 1);
 	e.home = OM_TIER_NONE;
 	e.expiry_s = UINT64_MAX;
@@ -127,7 +127,7 @@ static void tombstones(void **state)
 	for (unsigned i = 11; i < 15; i++)
 		assert_int_equal(state_at(&r, i), IDXR_EMPTY);
 	expect(&r, k[0], 10);
-	idxr_stat(&r, &st);
+	idxw_stat(w, &st);
 	assert_true(st.live == 1 && st.dead == 0);
 	idxr_detach(&r);
 	idxw_free(w);
@@ -301,7 +301,7 @@ static void growth_keeps_everything(void **state)
 	idxw_grow_finish(w);
 	assert_int_equal(fd, idxw_fd(w));
 	expect(&r2, key_any(n - 1), 300000);
-	idxr_stat(&r2, &st);
+	idxw_stat(w, &st);
 	assert_true(st.complete && st.segment == 2);
 	assert_int_equal(idxr_tier(&r2, 31, &got), 0);
 	assert_true(got.state == OM_TIERS_READY && got.used_bytes == 1 && got.capacity_bytes == 2 && got.objects == 4);
@@ -382,7 +382,7 @@ static void dead_table_is_rebuilt_at_its_size(void **state)
 	grow(w, 64);
 	r = reader_of(idxw_grow_done(w));
 	idxw_grow_finish(w);
-	idxr_stat(&r, &st);
+	idxw_stat(w, &st);
 	assert_true(st.dead == 0 && st.slots == SLOTS && st.segment == 2);
 	for (uint64_t i = 0; i < n / 2; i++) {
 		expect(&r, key_at(SLOTS, 2 * i, 1), 1 + i);

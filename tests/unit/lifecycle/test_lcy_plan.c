@@ -115,7 +115,7 @@ static void test_rests(void **state)
 	world_run(w, 12);
 	assert_int_equal(world_home(w, "/a"), FAST);
 	assert_int_equal(lcy_task_find(&w->l, "/a", 2, &slot, &e), 0);
-	idx_heat_clear(&w->l.heat, slot);
+	assert_int_equal(idx_heat_set(&w->l.heat, slot, 0, 0), 0);
 	world_run(w, 500);
 	assert_int_equal(world_home(w, "/a"), FAST);
 	world_run(w, 150);

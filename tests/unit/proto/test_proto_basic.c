@@ -154,7 +154,7 @@ static void test_metadata(void **state)
 	(void)state;
 	om_proto_wr_init(&wr, buf, sizeof(buf));
 	om_proto_meta_put_u8(&wr, OM_PROTO_META_BACKEND, 7);
-	om_proto_meta_put_u32(&wr, OM_PROTO_META_LATENCY_US, 70000);
+	om_proto_meta_put(&wr, OM_PROTO_META_LATENCY_US, "\0\1\21\160", 4); /* 70000 */
 	om_proto_meta_put_u64(&wr, OM_PROTO_META_SIZE, 1ull << 40);
 	om_proto_meta_put(&wr, OM_PROTO_META_ETAG, NULL, 0);
 	assert_int_equal(wr.err, 0);

@@ -398,7 +398,10 @@ static int delete_req(struct om_proto_wr *wr)
 
 static int delete_answer(struct om_proto_wr *wr)
 {
-	return om_proto_ext_error(wr, OM_PROTO_OP_DELETE, 9, OBJM_STATUS_PRECONDITION_FAILED, "precondition failed");
+	struct om_proto_body b = {.have = B(ERROR_TEXT), .error_text = STR("precondition failed")};
+
+	return frame(wr, (struct om_proto_ext){.op = OM_PROTO_OP_DELETE | OM_PROTO_OP_RESPONSE, .status = OBJM_STATUS_PRECONDITION_FAILED, .id = 9},
+		     &b, NULL);
 }
 
 static int list(struct om_proto_wr *wr)

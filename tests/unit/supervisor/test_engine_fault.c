@@ -239,10 +239,13 @@ static void test_unread_catalog(void **state)
 	struct om_op_record rec;
 	uint64_t id, a = put(x, "/a", "disk", 0);
 	uint8_t disk = tier_no(x, "disk");
+	struct idx_state_txn *txn;
 
 	wait_complete(x);
 	/* as a crash leaves it between the state's commit and the catalog's: a removal that never happened */
-	assert_int_equal(idx_state_pending_add_now(x->e->state, disk, &a, 1), 0);
+	assert_int_equal(idx_state_txn_begin(x->e->state, false, &txn), 0);
+	assert_int_equal(idx_state_pending_add(txn, disk, a), 0);
+	assert_int_equal(idx_state_txn_commit(txn), 0);
 	stop(x);
 	fault("sup.fill:error");
 	start(x);
