@@ -406,6 +406,13 @@ void wait_complete(struct world *x)
 	fail_msg("not complete: ops %llu removals %llu", (unsigned long long)st.pending_ops, (unsigned long long)st.pending_removals);
 }
 
+void world_restart(struct world *x)
+{
+	stop(x);
+	start(x);
+	wait_complete(x);
+}
+
 void world_wait_scan(struct world *x)
 {
 	WORLD_UNTIL(x, x->l.scan.id_to != 0);

@@ -84,6 +84,8 @@ int del(struct world *x, const char *uri);
 int lookup(struct world *x, const char *uri, struct om_op_record *ret);
 int index_get(struct world *x, const char *uri, struct idx_ent *ret);
 void wait_complete(struct world *x);
+/* The engine ends cleanly and begins again; its index is whole. */
+void world_restart(struct world *x);
 /* A scan: wait until it is asked for (x->l.scan); a file that it finds; its end. */
 void world_wait_scan(struct world *x);
 void world_found(struct world *x, uint8_t tier, const char *uri, uint64_t id, uint32_t flags);

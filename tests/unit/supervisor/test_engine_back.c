@@ -22,9 +22,7 @@ static void test_restart_with_copies(void **state)
 
 	mv_move(x, "/a", a, "disk", "memory", OM_MOVE_COPY);
 	mv_move(x, "/b", b, "slow", "memory", OM_MOVE_COPY);
-	stop(x);
-	start(x);
-	wait_complete(x);
+	world_restart(x);
 	mv_check_at(x, "/a", a, "memory", "disk");
 	mv_check_at(x, "/b", b, "memory", "slow");
 	mv_check_at(x, "/e", e, "memory", "memory");
@@ -69,9 +67,7 @@ static void test_restart_with_open_moves(void **state)
 	assert_int_equal(mv_begin(x, &m), 0);
 	assert_int_equal(mv_begin(x, &n), 0);
 	x->l.idle = true;
-	stop(x);
-	start(x);
-	wait_complete(x);
+	world_restart(x);
 	assert_false(world_file_is(x, tier_no(x, "slow"), a));
 	assert_false(world_file_is(x, tier_no(x, "memory"), b));
 	mv_check_at(x, "/a", a, "disk", "disk");
@@ -183,9 +179,7 @@ static void test_scan_meets_move(void **state)
 	struct world *x = *state;
 	uint64_t a = put(x, "/a", "disk", 0);
 
-	stop(x);
-	start(x);
-	wait_complete(x);
+	world_restart(x);
 	memset(&x->l.scan, 0, sizeof(x->l.scan));
 	struct mv m = mv_of(x, "/a", a, "disk", "slow", OM_MOVE_HOME), n = mv_of(x, "/a", a, "disk", "memory", OM_MOVE_COPY);
 	assert_int_equal(mv_begin(x, &n), 0);

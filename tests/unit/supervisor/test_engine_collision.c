@@ -69,9 +69,7 @@ static void test_refused(void **state)
 	stands(x, id);
 	id = put(x, "/c/a", "slow", 0);
 	stands(x, id);
-	stop(x);
-	start(x);
-	wait_complete(x);
+	world_restart(x);
 	stands(x, id);
 	assert_int_equal(try_put(x, "/c/b", "disk", 0), -OBJM_STATUS_COLLISION);
 	assert_int_equal(del(x, "/c/a"), 0);

@@ -224,9 +224,7 @@ static void test_dead_records_at_a_start(void **state)
 		}
 		assert_int_equal(mv_objects_on(x, "disk"), again ? 0 : 2);
 		assert_int_equal(prepare(x, "/d/a", tier_no(x, "slow"), 0, (struct om_op_cond){ .kind = OM_COND_ABSENT }, &id), 0);
-		stop(x);
-		start(x);
-		wait_complete(x);
+		world_restart(x);
 		WORLD_UNTIL(x, mv_objects_on(x, "disk") == 0);
 	}
 	mv_wait_file_gone(x, "disk", a);
@@ -257,9 +255,7 @@ static void test_unread_catalog(void **state)
 	for (int i = 0; i < 100; i++, usleep(1000))
 		serve_reaps(x); /* whoever is asked to remove it would have done so */
 	assert_true(world_file_is(x, disk, a));
-	stop(x);
-	start(x);
-	wait_complete(x);
+	world_restart(x);
 	mv_check_at(x, "/a", a, "disk", "disk");
 }
 #endif

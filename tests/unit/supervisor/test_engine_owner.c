@@ -77,9 +77,7 @@ static void limits(struct world *x, uint64_t bytes, uint32_t objects)
 
 static void restart(struct world *x)
 {
-	stop(x);
-	start(x);
-	wait_complete(x);
+	world_restart(x);
 }
 
 /* ---- sums ---- */

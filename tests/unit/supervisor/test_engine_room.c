@@ -138,9 +138,7 @@ static void test_used_is_what_is_there(void **state)
 	assert_int_equal(stat_of(x, "disk").removal_bytes, 0);
 	/* the same after a restart */
 	put_size(x, "/c", "disk", 300 * MB, OM_OBJ_EVICTABLE);
-	stop(x);
-	start(x);
-	wait_complete(x);
+	world_restart(x);
 	s = stat_of(x, "disk");
 	assert_int_equal(s.evictable_bytes, 300 * MB);
 	assert_true(s.used_bytes >= 300 * MB + 4096 && s.used_bytes < 302 * MB); /* with the catalog */

@@ -374,9 +374,7 @@ static void test_rebuild_of_this_run(void **state)
 	assert_int_equal(mv_objects_on(x, "disk"), 4);
 	assert_int_equal(lookup(x, "/a", &rec), 0);
 	assert_int_equal(rec.type_len, 4); /* its record stood: it is not made again from less */
-	stop(x);
-	start(x);
-	wait_complete(x);
+	world_restart(x);
 	mv_check_at(x, "/b", b, "disk", "disk");
 	mv_check_none(x, "/c", c);
 	assert_int_equal(mv_objects_on(x, "disk"), 4);

@@ -223,20 +223,26 @@ static void get_many(struct harness *h, struct client *c, unsigned n, unsigned m
 	}
 }
 
+/* Objects /m/0 .. of 1 .. n bytes, every other one on the slow tier. */
+static void many(struct harness *h, unsigned n)
+{
+	char data[256], uri[32];
+
+	memset(data, 'd', sizeof(data));
+	assert_in_range(n, 1, sizeof(data));
+	for (unsigned i = 0; i < n; i++) {
+		(void)snprintf(uri, sizeof(uri), "/m/%u", i);
+		(void)harness_object(h, uri, data, i + 1, i % 2);
+	}
+}
+
 static void test_get_many(void **state)
 {
 	struct harness *h = harness_start(NULL, true);
 	struct client *c = ext_connect(h), *few = ext_connect(h);
-	char data[256];
 
 	(void)state;
-	memset(data, 'd', sizeof(data));
-	for (unsigned i = 0; i < 253; i++) {
-		char uri[32];
-
-		(void)snprintf(uri, sizeof(uri), "/m/%u", i);
-		(void)harness_object(h, uri, data, i + 1, i % 2);
-	}
+	many(h, 253);
 	attach(c, 1, 253, 0);
 	get_many(h, c, 253, 10);
 	assert_true(c->max_in_message > 8); /* many responses, one message */
@@ -265,17 +271,10 @@ static void test_hot_many(void **state)
 {
 	struct harness *h = harness_start(NULL, true);
 	struct client *c = ext_connect(h);
-	char data[256];
 	uint64_t hits;
 
 	(void)state;
-	memset(data, 'd', sizeof(data));
-	for (unsigned i = 0; i < 253; i++) {
-		char uri[32];
-
-		(void)snprintf(uri, sizeof(uri), "/m/%u", i);
-		(void)harness_object(h, uri, data, i + 1, i % 2);
-	}
+	many(h, 253);
 	attach(c, 1, 253, 0);
 	harness_call(h, fake_uid);
 	get_many(h, c, 30, 1000); /* none is in the cache (of 64), then these are */
@@ -352,18 +351,11 @@ static void test_hot_pipeline(void **state)
 {
 	struct harness *h = harness_start(NULL, true);
 	struct client *c = ext_connect(h);
-	char data[256];
 	uint64_t hits, opened;
 	unsigned ok;
 
 	(void)state;
-	memset(data, 'd', sizeof(data));
-	for (unsigned i = 0; i < 50; i++) {
-		char uri[32];
-
-		(void)snprintf(uri, sizeof(uri), "/m/%u", i);
-		(void)harness_object(h, uri, data, i + 1, i % 2);
-	}
+	many(h, 50);
 	attach(c, 1, 253, 0);
 	harness_call(h, fake_uid);
 	for (unsigned round = 0; round < 10; round++)
@@ -392,17 +384,10 @@ static void test_hot_logged(void **state)
 {
 	struct harness *h = harness_start(NULL, true);
 	struct client *c = ext_connect(h);
-	char data[256];
 	unsigned n = 0, logged = 0;
 
 	(void)state;
-	memset(data, 'd', sizeof(data));
-	for (unsigned i = 0; i < 60; i++) {
-		char uri[32];
-
-		(void)snprintf(uri, sizeof(uri), "/m/%u", i);
-		(void)harness_object(h, uri, data, i + 1, i % 2);
-	}
+	many(h, 60);
 	attach(c, 1, 253, 0);
 	harness_call(h, fake_uid);
 	get_many(h, c, 60, 1000);
