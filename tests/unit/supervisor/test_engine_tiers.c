@@ -100,7 +100,7 @@ static void test_comes_and_goes_at_once(void **state)
 			(void)usleep(200); /* it has begun to come */
 	}
 	world_wait_state(x, "disk", OM_TIERS_READY);
-	assert_int_equal(atomic_load(&tier_of(x, "disk")->late), late);
+	assert_int_equal(atomic_load(&tier_of(x, "disk")->late), be_removes_late(tier_of(x, "disk")->stagingfd));
 	wait_complete(x);
 	for (unsigned i = 0; i < N; i++)
 		mv_check_at(x, name(i), id[i], "disk", "disk");
