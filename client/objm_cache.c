@@ -191,23 +191,20 @@ static inline bool named(const struct objm_cache_entry *e, const struct objm_cac
 	return e->len == short_len(len) && (OM_LIKELY(len <= OBJM_CACHE_NEAR) || r->uri_len == len) && same_bytes(uri_at(e, r), uri, len);
 }
 
-/* *ret_bucket: where its generation is. Inline: what the compiler can keep in registers here counts in a hit. */
-static inline __attribute__((always_inline)) struct objm_cache_entry *lookup(struct objm_cache *c, const char *uri, size_t len, struct objm_cache_place p, uint32_t *ret_bucket)
+/* Inline: what the compiler can keep in registers here counts in a hit. */
+static inline __attribute__((always_inline)) struct objm_cache_entry *lookup(struct objm_cache *c, const char *uri, size_t len, struct objm_cache_place p)
 {
 	for (uint32_t at = objm_cache_home(&c->lines, p.hash);; at = objm_cache_next(&c->lines, at)) {
 		const struct objm_cache_line *l = &c->lines.line[at];
 
 		for (uint64_t m = objm_cache_matches(l, p.tag); m; m &= m - 1) {
-			unsigned i = objm_cache_first(m);
-			uint32_t number = objm_cache_number(l, i);
+			uint32_t number = objm_cache_number(l, objm_cache_first(m));
 			struct objm_cache_entry *e = &c->entries[number];
 
 			if (len > OBJM_CACHE_INLINE) /* both lines at once */
 				__builtin_prefetch(c->rests[number].text);
-			if (OM_LIKELY(named(e, &c->rests[number], uri, len))) {
-				*ret_bucket = objm_cache_bucket(l, i);
+			if (OM_LIKELY(named(e, &c->rests[number], uri, len)))
 				return e;
-			}
 		}
 		if (!objm_cache_full(l))
 			return NULL;
@@ -218,7 +215,7 @@ static void link_entry(struct objm_cache *c, struct objm_cache_entry *e, struct 
 {
 	struct objm_cache_rest *r = rest_of(c, e);
 
-	objm_cache_lines_add(&c->lines, p, number_of(c, e), r->bucket);
+	objm_cache_lines_add(&c->lines, p, number_of(c, e));
 	r->linked = true;
 	c->count++;
 	c->bytes += e->pub.size;
@@ -229,9 +226,9 @@ static void link_entry(struct objm_cache *c, struct objm_cache_entry *e, struct 
 /* ---------------------------------------------------------------- hits */
 
 /* The group's word has moved, or nothing was compared yet: the bucket's own. */
-static __attribute__((noinline)) bool prove(const struct objm_cache *c, struct objm_cache_entry *e, uint32_t bucket, uint32_t group)
+static __attribute__((noinline)) bool prove(const struct objm_cache *c, struct objm_cache_entry *e, uint32_t group)
 {
-	if (idx_gen_load(c->table, bucket) != e->gen)
+	if (((idx_gen_load(c->table, (uint32_t)e->bucket) ^ e->gen) & ((UINT64_C(1) << OBJM_CACHE_GEN_BITS) - 1)) != 0)
 		return false;
 	if (group != 0)
 		e->proven = group;
@@ -240,10 +237,10 @@ static __attribute__((noinline)) bool prove(const struct objm_cache *c, struct o
 
 /* The proof: see the top of objm_cache.h. Words are loaded before the table's life is looked at: a table that is alive
  * after the load was alive at it. */
-static inline bool current(const struct objm_cache *c, struct objm_cache_entry *e, uint32_t bucket, uint64_t *ret_now)
+static inline bool current(const struct objm_cache *c, struct objm_cache_entry *e, uint64_t *ret_now)
 {
-	uint32_t group = idx_gen_group_load(c->table, bucket); /* before prove() loads the bucket's */
-	bool same = OM_LIKELY(group == e->proven) || prove(c, e, bucket, group);
+	uint32_t group = idx_gen_group_load(c->table, (uint32_t)e->bucket); /* before prove() loads the bucket's */
+	bool same = OM_LIKELY(group == e->proven) || prove(c, e, group);
 	uint64_t until = atomic_load_explicit(&c->table->valid_until_ns, memory_order_acquire);
 	bool alive = atomic_load_explicit(&c->table->state, memory_order_acquire) == IDX_GEN_ALIVE;
 
@@ -270,17 +267,16 @@ static inline void touch(struct objm_cache *c, struct objm_cache_entry *e)
 struct objm_cache_entry *objm_cache_find(struct objm_cache *c, const char *uri, size_t len, uint32_t want, bool *ret_report)
 {
 	struct objm_cache_entry *e;
-	uint32_t bucket;
 	uint64_t now;
 
 	if (OM_UNLIKELY(!c->table))
 		return NULL;
-	e = lookup(c, uri, len, place_of(c, uri, len), &bucket);
+	e = lookup(c, uri, len, place_of(c, uri, len));
 	if (!e) {
 		c->misses++;
 		return NULL;
 	}
-	if (OM_UNLIKELY(!current(c, e, bucket, &now) || expired(c, e))) {
+	if (OM_UNLIKELY(!current(c, e, &now) || expired(c, e))) {
 		c->stale++;
 		c->misses++;
 		unlink_entry(c, e);
@@ -341,7 +337,7 @@ void objm_cache_sweep(struct objm_cache *c, uint32_t n)
 
 		c->hand = c->hand >= c->used ? 1 : c->hand + 1;
 		e = &c->entries[c->hand];
-		if (c->rests[c->hand].linked && (!current(c, e, c->rests[c->hand].bucket, &now) || expired(c, e)))
+		if (c->rests[c->hand].linked && (!current(c, e, &now) || expired(c, e)))
 			unlink_entry(c, e);
 	}
 }
@@ -385,10 +381,9 @@ struct objm_cache_entry *objm_cache_insert(struct objm_cache *c, const char *uri
 {
 	struct objm_cache_entry *e = NULL, *old;
 	struct objm_cache_place place = place_of(c, uri, len);
-	uint32_t bucket;
 	bool lone;
 
-	old = c->table ? lookup(c, uri, len, place, &bucket) : NULL;
+	old = c->table ? lookup(c, uri, len, place) : NULL;
 	if (old)
 		unlink_entry(c, old);
 	char *own = len > OBJM_CACHE_NEAR ? malloc(len) : NULL;
@@ -403,7 +398,8 @@ struct objm_cache_entry *objm_cache_insert(struct objm_cache *c, const char *uri
 	}
 	*e = (struct objm_cache_entry){
 		.pub = {.data = data, .size = info->size, .fd = has & OBJM_CACHE_HAS_FD ? fd : -1, .flags = info->flags},
-		.gen = info->gen,
+		.gen = info->gen & ((UINT64_C(1) << OBJM_CACHE_GEN_BITS) - 1),
+		.bucket = info->bucket & (IDX_GEN_BUCKETS - 1),
 		.proven = OBJM_CACHE_UNPROVEN,
 		.refs = 1,
 		.len = short_len(len),
@@ -411,8 +407,8 @@ struct objm_cache_entry *objm_cache_insert(struct objm_cache *c, const char *uri
 	*rest_of(c, e) = (struct objm_cache_rest){.id = info->id,
 						  .mtime_ns = info->mtime_ns,
 						  .expiry_s = info->expiry_s,
+						  .gen = info->gen,
 						  .rev = info->rev,
-						  .bucket = info->bucket,
 						  .hash = place.hash,
 						  .uri_len = (uint16_t)len,
 						  .tier = info->tier,
@@ -431,10 +427,10 @@ void objm_cache_entry_info(const struct objm_cache *c, const struct objm_cache_e
 				       .size = e->pub.size,
 				       .mtime_ns = r->mtime_ns,
 				       .expiry_s = r->expiry_s,
-				       .gen = e->gen,
+				       .gen = r->gen,
 				       .rev = r->rev,
 				       .flags = e->pub.flags,
-				       .bucket = r->bucket,
+				       .bucket = (uint32_t)e->bucket,
 				       .tier = r->tier,
 				       .home = r->home};
 }

@@ -45,12 +45,14 @@
 
 #define OBJM_CACHE_INLINE 20u /* bytes of a URI in the entry itself */
 #define OBJM_CACHE_NEAR 64u   /* in the rest of it; longer ones have memory of their own */
+#define OBJM_CACHE_GEN_BITS 44u
 #define OBJM_CACHE_UNPROVEN UINT32_MAX /* a group's word is never this */
 
 /* What a hit looks at and hands out: one cache line. */
 struct objm_cache_entry {
 	struct objm_cached pub; /* must be first */
-	uint64_t gen;		/* of the answer */
+	uint64_t gen : OBJM_CACHE_GEN_BITS; /* of the answer; the word moves by 2: to be the same again takes 2^43 changes */
+	uint64_t bucket : 64 - OBJM_CACHE_GEN_BITS;
 	uint32_t proven;	/* the group's word when the generation was last compared; or OBJM_CACHE_UNPROVEN */
 	uint32_t refs;
 	uint16_t touches; /* hits since they were last reported; stops at its maximum; 0 unless it is in `touched` */
@@ -59,12 +61,13 @@ struct objm_cache_entry {
 	char text[OBJM_CACHE_INLINE]; /* the URI, if it fits: objm_cache_uri() */
 } __attribute__((aligned(64)));
 static_assert(sizeof(struct objm_cache_entry) == 64, "one line");
+static_assert(IDX_GEN_BUCKETS <= UINT64_C(1) << (64 - OBJM_CACHE_GEN_BITS), "a bucket has room");
 
 /* The rest of it, in an array of its own. */
 struct objm_cache_rest {
 	char text[OBJM_CACHE_NEAR]; /* a URI that the entry has no room for, or the pointer to it */
-	uint64_t id, mtime_ns, expiry_s;
-	uint32_t rev, bucket;
+	uint64_t id, mtime_ns, expiry_s, gen;
+	uint32_t rev;
 	uint32_t hash;	    /* half of the URI's: where it is found */
 	uint32_t next_free; /* number of the next free entry; 0: none */
 	uint16_t uri_len;

@@ -3,7 +3,9 @@
  */
 #include "client/objm_cache_lines.h"
 
-uint32_t objm_cache_lines_for(uint32_t max) { return (uint32_t)((uint64_t)max * 2 / 11) + 2; }
+#define LOAD 10u /* entries to a line, of OBJM_CACHE_WAYS */
+
+uint32_t objm_cache_lines_for(uint32_t max) { return max / LOAD + 2; }
 
 static uint16_t tag_at(const struct objm_cache_line *l, unsigned i) { return (uint16_t)(l->tags[i / 4] >> (i % 4 * 16)); }
 
@@ -14,11 +16,16 @@ static void tag_set(struct objm_cache_line *l, unsigned i, uint16_t tag)
 	l->tags[i / 4] = (l->tags[i / 4] & ~((uint64_t)0xffff << shift)) | (uint64_t)tag << shift;
 }
 
+static void number_set(struct objm_cache_line *l, unsigned i, uint32_t number)
+{
+	for (unsigned b = 0; b < OBJM_CACHE_NUMBER_BYTES; b++)
+		l->numbers[i * OBJM_CACHE_NUMBER_BYTES + b] = (uint8_t)(number >> 8 * b);
+}
+
 static void copy(struct objm_cache_line *to, unsigned i, const struct objm_cache_line *from, unsigned j)
 {
 	tag_set(to, i, tag_at(from, j));
-	to->low[i] = from->low[j];
-	to->high[i] = from->high[j];
+	number_set(to, i, objm_cache_number(from, j));
 }
 
 /* Take place i out of a line: its last one moves there. */
@@ -30,7 +37,7 @@ static void take_out(struct objm_cache_line *l, unsigned i)
 		last--;
 	copy(l, i, l, last);
 	tag_set(l, last, 0);
-	l->low[last] = l->high[last] = 0;
+	number_set(l, last, 0);
 }
 
 static uint32_t hash_of(const struct objm_cache_lines *t, uint32_t number)
@@ -72,7 +79,7 @@ static void pull_back(struct objm_cache_lines *t, uint32_t hole)
 	}
 }
 
-void objm_cache_lines_add(struct objm_cache_lines *t, struct objm_cache_place p, uint32_t number, uint32_t bucket)
+void objm_cache_lines_add(struct objm_cache_lines *t, struct objm_cache_place p, uint32_t number)
 {
 	uint32_t at = objm_cache_home(t, p.hash);
 	struct objm_cache_line *l;
@@ -84,8 +91,7 @@ void objm_cache_lines_add(struct objm_cache_lines *t, struct objm_cache_place p,
 	while (tag_at(l, i))
 		i++;
 	tag_set(l, i, p.tag);
-	l->low[i] = number | bucket << OBJM_CACHE_NUMBER_BITS;
-	l->high[i] = (uint16_t)(bucket >> (32 - OBJM_CACHE_NUMBER_BITS));
+	number_set(l, i, number);
 }
 
 void objm_cache_lines_drop(struct objm_cache_lines *t, uint32_t hash, uint32_t number)

@@ -172,6 +172,26 @@ static void test_a_change_ends_it(void **state)
 	assert_false(hit("/d"));
 }
 
+/* An entry has room for a part of the generation alone; what is said of it is all of it. */
+static void test_generations_of_many_bits(void **state)
+{
+	_Atomic uint64_t *word = &((struct idx_gen_table *)(uintptr_t)idx_genw_table(g))->gen[IDX_GEN_BUCKETS - 1];
+	struct objm_info info;
+	struct objm_cache_entry *e;
+
+	(void)state;
+	atomic_store(word, (UINT64_C(1) << 60) + (UINT64_C(1) << 43));
+	keep("/a", 1, 1, IDX_GEN_BUCKETS - 1, atomic_load(word));
+	e = find("/a", 0);
+	assert_non_null(e);
+	objm_cache_entry_info(c, e, &info);
+	assert_true(info.gen == atomic_load(word));
+	assert_int_equal(info.bucket, IDX_GEN_BUCKETS - 1);
+	objm_cache_unref(c, e);
+	change(IDX_GEN_BUCKETS - 1);
+	assert_false(hit("/a"));
+}
+
 /* Hits that look at the group's word alone: neighbours in one group, one of another. */
 static void test_a_change_in_the_group(void **state)
 {
@@ -541,6 +561,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_hit_and_miss, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_uris_of_every_length, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_a_change_ends_it, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_generations_of_many_bits, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_a_change_in_the_group, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_a_table_without_groups, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_everything_is_revoked_at_once, setup, teardown),
