@@ -31,8 +31,10 @@ static int say_failed(struct sup_admin_call *call, int status)
 {
 	if (*call->text)
 		return status;
-	if (status == -OBJM_STATUS_UNAVAILABLE)
+	if (status == -OBJM_STATUS_UNAVAILABLE) {
+		call->todo = "try again in a moment"; /* no tier is missing */
 		return sup_admin_say(call, status, "the lifecycle process is not there, or has just ended; it is being replaced");
+	}
 	if (status == -OBJM_STATUS_TIMEOUT)
 		return sup_admin_say(call, status, "the lifecycle process has not answered within %u s", WAIT_MS / 1000u);
 	if (status == -OBJM_STATUS_TRY_AGAIN)
