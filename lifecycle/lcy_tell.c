@@ -152,6 +152,22 @@ static void why_here(const struct lcy *l, const struct idx_ent *e, char *ret, si
 		(void)snprintf(ret, len, "tier %s is its home: it was put or moved there", tier);
 }
 
+/* Why the cycle leaves it where it is. */
+static void next_nothing(const struct lcy *l, const struct idx_ent *e, double heat, char *ret, size_t len)
+{
+	const struct om_boot_lifecycle *c = &l->boot.lifecycle;
+	bool hot = heat > c->hot_threshold;
+	const char *what = hot ? "hotter than hot_threshold" : "colder than cold_threshold";
+
+	if (!hot && heat >= c->cold_threshold)
+		(void)snprintf(ret, len, "nothing: its heat (%.3f) is between cold_threshold (%.3f) and hot_threshold (%.3f)", heat, c->cold_threshold, c->hot_threshold);
+	else if (e->home >= OM_TIERS_MAX || !lcy_tier_gives(l, e->home, false) ||
+		 (hot ? lcy_tier_up(l, e->home, e->size, l->now_ns) : lcy_tier_down(l, e->home, e->size, l->now_ns)) == OM_TIER_NONE)
+		(void)snprintf(ret, len, "nothing: it is %s, but no %s tier would take it, or its own gives nothing away", what, hot ? "faster" : "slower");
+	else
+		(void)snprintf(ret, len, "nothing yet: it is %s, but was put, moved or tried less than hotness_decay_secs ago", what);
+}
+
 static void next_move(const struct lcy *l, uint32_t slot, const struct idx_ent *e, const struct idx_heat_val *v, char *ret, size_t len)
 {
 	const struct om_boot_lifecycle *c = &l->boot.lifecycle;
@@ -181,7 +197,7 @@ static void next_move(const struct lcy *l, uint32_t slot, const struct idx_ent *
 	else if (e->tier != e->home)
 		(void)snprintf(ret, len, "its copy stays until others are worth more, or room is needed");
 	else
-		(void)snprintf(ret, len, "nothing: its heat is between the thresholds, or no other tier would take it");
+		next_nothing(l, e, v->heat, ret, len);
 }
 
 /* What ends it, whatever else happens. */

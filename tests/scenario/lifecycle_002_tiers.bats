@@ -115,6 +115,10 @@ drains_fast() { objmctl --json lifecycle status 2>/dev/null | json "s['drains'][
 	tiers_conf "interval_secs: 1, hotness_decay_secs: 3600"
 	daemon_start
 	put_many 60
+	objmctl explain /o/1 | grep -q "^next .*nothing yet: it is colder than cold_threshold, but was put, moved or tried less than hotness_decay_secs ago"
+	objmctl migrate /o/2 slow >/dev/null
+	objmctl explain /o/2 | grep -q "^next .*nothing: it is colder than cold_threshold, but no slower tier would take it"
+	objmctl migrate /o/2 fast >/dev/null
 	objmctl pin /o/7 >/dev/null
 	objmctl tier drain fast | grep -q "60 objects left"
 	# watched, it says how far it is, and ends when what is left can go nowhere
