@@ -28,7 +28,7 @@
 
 #include "backend/be.h"
 #include "common/msg_proc.h"
-#include "common/msg_ring.h"
+#include "common/msg_ring_lifecycle.h"
 #include "common/om_ring.h"
 #include "index/idx_alog.h"
 #include "index/idx_heat.h"

@@ -21,7 +21,7 @@
 #include <pthread.h>
 #include <sys/uio.h>
 
-#include "common/msg_ring.h"
+#include "common/msg_ring_lifecycle.h"
 #include "lifecycle/lcy_copy.h"
 
 #define LCY_JOBS_MAX 2048u	  /* under way at once, at the most: some are named, others copied, others committed */

@@ -1,5 +1,5 @@
 /*
- * lcy_task.h: what the lifecycle process answers an administrator: the members of its JSON texts (msg_ring.h, TASK, TASKED).
+ * lcy_task.h: what the lifecycle process answers an administrator: the members of its JSON texts (msg_ring_lifecycle.h, TASK, TASKED).
  *
  * With a status other than 0 there is one member, "text": why. In TOP, MIGRATE, PROMOTE and DEMOTE the supervisor puts the names of tiers for their numbers; members are
  * added in later versions, never changed.

@@ -12,7 +12,7 @@
 
 #include "common/conf/om_conf.h"
 #include "common/msg_proc.h"
-#include "common/msg_ring.h"
+#include "common/msg_ring_lifecycle.h"
 
 #define SUP_CHILDREN_MAX 257u /* places: 0 is the lifecycle process, 1.. are workers */
 #define SUP_CHILD_LIFECYCLE 0u
