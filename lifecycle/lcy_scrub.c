@@ -176,8 +176,6 @@ static bool due(struct lcy *l, unsigned no, uint64_t *ret_late)
 
 	while (t->at < t->batch.n && t->batch.v[t->at].id <= r->pos)
 		t->at++; /* looked at while the scan ran that found it */
-	if (t->at == t->batch.n)
-		r->waited_ns = OM_MIN(r->waited_ns, LCY_SCRUB_LATE_NS); /* nothing to read is nothing missed */
 	if ((t->at == t->batch.n && !r->now) || l->now_ns < t->again_ns || !in_scope(l, no))
 		return false;
 	if (t->at == t->batch.n) {
@@ -302,8 +300,6 @@ static void ask(struct lcy *l, bool writes)
 {
 	struct lcy_scrub *s = &l->scrub;
 
-	if (!start(l))
-		return; /* no memory now: at a later turn */
 	s->writes = writes;
 	s->busy = true;
 	atomic_store(&s->done, false);
@@ -317,7 +313,8 @@ static void ask(struct lcy *l, bool writes)
 
 static void written(struct lcy_scrub *s)
 {
-	s->state.seq = s->out.seq;
+	if (s->out_status == 0) /* else the same file again: the other one is whole */
+		s->state.seq = s->out.seq;
 	if (s->out_status < 0 && s->said != s->out_status)
 		om_log(OM_MSG_NOTE, "how far scrubs are could not be written to state_dir/heat.d: %s; after a restart they begin anew, or from an older position",
 		       om_status_text(s->out_status));
@@ -328,6 +325,10 @@ static void next(struct lcy *l)
 {
 	struct lcy_scrub *s = &l->scrub;
 
+	if (!s->on && !s->save_ns && !l->boot.lifecycle.scrub_days)
+		return; /* it may never be needed */
+	if (!start(l))
+		return; /* no memory for it now: at a later turn */
 	if (s->save_ns && l->now_ns >= s->save_ns && l->save.dirfd >= 0) {
 		s->save_ns = 0;
 		s->out = s->state;
@@ -386,6 +387,8 @@ void lcy_scrub_init(struct lcy *l)
 	for (unsigned i = 0; i < l->boot.n_tiers; i++) {
 		const struct om_boot_tier *b = &l->boot.tiers[i];
 		struct lcy_scrub_row *r = b->tier < OM_TIERS_MAX ? &s->state.row[b->tier] : NULL;
+		if (r && r->now && strcmp(r->name, b->name) == 0)
+			lcy_scrub_soon(l); /* what was asked for goes on */
 		if (!r || strcmp(r->name, b->name) == 0)
 			continue;
 		*r = (struct lcy_scrub_row){ .cur.began_s = l->now_s };
