@@ -147,6 +147,22 @@ static void test_pace(void **state)
 	assert_int_equal(cur(w, SLOW)->objects + last(w, SLOW)->ended_s, 0); /* nothing is there */
 }
 
+/* Who looks every fifty minutes begins one object at a time, and is not late at the end of the day. */
+static void test_catches_up(void **state)
+{
+	struct world *w = *state;
+
+	for (unsigned i = 0; i < 24; i++)
+		(void)world_put(w, name(i), 20 * KB, FAST, 0, 0);
+	world_run(w, 15);
+	for (unsigned i = 0; i < 24; i++) {
+		w->clock_s += 3000;
+		w->l.now_ns += UINT64_C(3000000000000);
+		world_settle(w);
+	}
+	assert_in_range(cur(w, FAST)->objects, 19, 20);
+}
+
 /* A large one waits as long as its bytes take of the day, and nothing is read while paused. */
 static void test_large_and_pause(void **state)
 {
@@ -193,6 +209,7 @@ static void test_restart(void **state)
 	for (unsigned h = 1; h < 24; h++) {
 		pass(w, HOUR);
 		world_restart(w, true);
+		world_settle(w); /* a turn before it is known what comes next */
 		world_run(w, 15);
 		assert_int_equal(cur(w, FAST)->objects, h / 8);
 	}
@@ -505,6 +522,27 @@ static void test_left_out(void **state)
 	assert_int_equal(last(w, SLOW)->objects + cur(w, SLOW)->objects, 0);
 }
 
+/* Another index: where objects were in the old one means nothing, nor does what was being read. */
+static void test_index_changes(void **state)
+{
+	struct world *w = *state;
+
+	(void)moved(w, "/x", 50 * KB);
+	(void)moved(w, "/y", 50 * KB);
+	flip(w, "/x", SLOW);
+	until_read(w, 2);
+	assert_int_equal(w->l.scrub.tier[SLOW].batch.n, 2);
+	lcy_plan_forget(&w->l);
+	assert_int_equal(w->l.scrub.tier[SLOW].batch.n, 0);
+	struct lcy_cand c;
+	assert_false(lcy_scrub_turn(&w->l, &c));
+	assert_int_equal(cur(w, SLOW)->objects, 0);
+	assert_int_equal(w->l.scrub.state.row[SLOW].pos, 0);
+	scrub(w); /* and the pass goes on in the new one */
+	assert_int_equal(last(w, SLOW)->objects, 2);
+	assert_int_equal(last(w, SLOW)->damaged, 1);
+}
+
 /* Nothing is begun while a put waits for room. */
 static void test_room_first(void **state)
 {
@@ -594,6 +632,7 @@ static void test_later(void **state)
 		assert_int_equal(fcntl(fd, F_SETLEASE, F_WRLCK), 0); /* who opens it without waiting is told to come again */
 		assert_int_equal(world_task(w, OM_TASK_SCRUB, NULL, 0, 1), 0);
 		world_run(w, 5);
+		assert_true(w->l.scrub.state.row[FAST].now); /* it has not been given up */
 		assert_int_equal(cur(w, FAST)->objects, 0);
 		assert_int_equal(w->l.scrub.state.row[FAST].pos, 0);
 		if (i == 0)
@@ -662,6 +701,7 @@ int main(void)
 #define T(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
 		cmocka_unit_test(test_share),
 		T(test_pace),
+		T(test_catches_up),
 		T(test_large_and_pause),
 		T(test_off),
 		T(test_restart),
@@ -672,6 +712,7 @@ int main(void)
 		T(test_only_copy),
 		T(test_changed_meanwhile),
 		T(test_second_look),
+		T(test_index_changes),
 		T(test_now),
 		T(test_left_out),
 		T(test_room_first),
