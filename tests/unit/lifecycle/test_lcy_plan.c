@@ -310,6 +310,23 @@ static void test_room_copies(void **state)
 }
 
 /* Objects of the cache tier that are no copies leave less of it for copies. */
+/* Room for all, and liked by the policy: below hot_threshold nothing is copied. */
+static void test_cache_threshold(void **state)
+{
+	struct world *w = *state;
+
+	for (unsigned i = 0; i < 4; i++)
+		(void)world_put(w, name(i), KB, FAST, 0, 0);
+	world_run(w, 25);
+	for (unsigned k = 0; k < 40; k++) {
+		world_access(w, name(0), 1);
+		if (k < 4)
+			world_access(w, name(1), 1);
+	}
+	world_run(w, 30);
+	assert_int_equal(w->copies, 1);
+}
+
 static void test_cache_shares(void **state)
 {
 	struct world *w = *state;
@@ -756,7 +773,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		T(test_cycle), T(test_no_flapping), T(test_rests), T(test_batch_all), T(test_batch), T(test_pause), T(test_flags), T(test_memory_without_ephemeral), T(test_expired), T(test_room_order),
-		T(test_room_nothing), T(test_room_copies), T(test_cache_shares), T(test_replaced), T(test_drain), T(test_drain_pace), T(test_drain_order), cmocka_unit_test(test_best_of_equals), T(test_room_counted_once), T(test_drain_again), T(test_tasks),
+		T(test_room_nothing), T(test_room_copies), T(test_cache_threshold), T(test_cache_shares), T(test_replaced), T(test_drain), T(test_drain_pace), T(test_drain_order), cmocka_unit_test(test_best_of_equals), T(test_room_counted_once), T(test_drain_again), T(test_tasks),
 		T(test_task_slow), T(test_task_again), T(test_heat_kept), T(test_heat_pause), T(test_heat_turn), T(test_target_refuses),
 	};
 

@@ -345,7 +345,9 @@ static void test_rebuild_of_this_run(void **state)
 
 	assert_int_equal(prepare(x, "/b", disk, 0, (struct om_op_cond){ 0 }, &b), 0);
 	mv_wait_file_gone(x, "disk", r1);
+	uint64_t d = put(x, "/d", "disk", 0);
 	assert_int_equal(sup_engine_rebuild(x->e, "nowhere"), -OBJM_STATUS_NOT_FOUND);
+	assert_int_equal(del(x, "/d"), 0); /* before it begins: its file is removed, or is not yet, and the state environment names it */
 	assert_int_equal(sup_engine_rebuild(x->e, "disk"), 0);
 	world_wait_scan(x);
 	assert_int_equal(x->l.scan.mode, OM_SCAN_REBUILD);
@@ -358,10 +360,11 @@ static void test_rebuild_of_this_run(void **state)
 	world_found(x, disk, "/a", a, 0);
 	world_found(x, disk, "/b", b, 0); /* its put has not ended */
 	world_found(x, disk, "/c", c, 0); /* the scan had read it before it was removed */
+	world_found(x, disk, "/d", d, 0);
 	world_found(x, disk, "/r", r1, 0);
 	world_found(x, disk, "/r", r2, 0);
 	world_found(x, disk, "/late", late, 0);
-	world_scanned(x, disk, 6);
+	world_scanned(x, disk, 7);
 	world_wait_state(x, "disk", OM_TIERS_READY);
 	assert_int_equal(lookup(x, "/b", &rec), -OBJM_STATUS_NOT_FOUND);
 	assert_int_equal(commit(x, "/b", disk, 0, b), 0);
@@ -371,6 +374,7 @@ static void test_rebuild_of_this_run(void **state)
 	mv_check_at(x, "/r", r2, "disk", "disk");
 	mv_check_at(x, "/late", late, "disk", "disk");
 	mv_check_none(x, "/c", c);
+	mv_check_none(x, "/d", d);
 	assert_int_equal(mv_objects_on(x, "disk"), 4);
 	assert_int_equal(lookup(x, "/a", &rec), 0);
 	assert_int_equal(rec.type_len, 4); /* its record stood: it is not made again from less */
