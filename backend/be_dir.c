@@ -2,7 +2,7 @@
  * be_dir.c: the driver of tmpfs and directory tiers: the tier itself, what staging/ still holds.
  * Runs in workers and the lifecycle process; called through be.h.
  */
-#include "backend/be_dir.h"
+#include "backend/be_dir_int.h"
 
 #include <dirent.h>
 #include <fcntl.h>

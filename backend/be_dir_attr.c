@@ -5,7 +5,7 @@
  * attribute no longer fits, the side file comes first and the attribute goes after it; where it fits again, the attribute comes
  * first. The attribute counts while there is one (be_dir_scan.c), so at each point in between one whole state is read.
  */
-#include "backend/be_dir.h"
+#include "backend/be_dir_int.h"
 
 #include <fcntl.h>
 #include <sys/stat.h>

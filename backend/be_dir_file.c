@@ -5,7 +5,7 @@
  * Why the read-only descriptor is opened before the client has the file: a description reports the write-back errors that
  * came up since it was opened, so ours sees all of the client's. Why no writable one is kept: the lease would be refused.
  */
-#include "backend/be_dir.h"
+#include "backend/be_dir_int.h"
 
 #include <fcntl.h>
 #include <linux/falloc.h>

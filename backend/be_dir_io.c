@@ -2,7 +2,7 @@
  * be_dir_io.c: what the directory driver's files have in common: opening an object, writing all of something, letting a file go.
  * Runs in workers and the lifecycle process; calls none of the driver's other files.
  */
-#include "backend/be_dir.h"
+#include "backend/be_dir_int.h"
 
 #include <fcntl.h>
 #include <sys/stat.h>

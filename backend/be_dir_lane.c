@@ -11,7 +11,7 @@
  * recent. What was deleted in the same second is not passed over. So where turns are longer a file is best removed at once; where
  * they are not, when its lane's turn is over (be_removes_late(); the supervisor does it: sup_engine_reap.c).
  */
-#include "backend/be_dir.h"
+#include "backend/be_dir_int.h"
 
 #include <fcntl.h>
 #include <linux/fs.h>

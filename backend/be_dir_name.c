@@ -6,7 +6,7 @@
  * directory above it. Whether another worker made that directory and has not synced it yet we cannot know, so each process
  * syncs objects/ once for every id directory that it links into (4,096 ids share one).
  */
-#include "backend/be_dir.h"
+#include "backend/be_dir_int.h"
 
 #include <fcntl.h>
 #include <sys/stat.h>

@@ -2,7 +2,7 @@
  * be_dir_scan.c: finding every file of a directory tier again, for rebuilds and orphans. Lifecycle process; called through
  * be.h. One directory of at most 4,096 ids is open at a time, so memory does not grow with the tier.
  */
-#include "backend/be_dir.h"
+#include "backend/be_dir_int.h"
 
 #include <dirent.h>
 #include <fcntl.h>

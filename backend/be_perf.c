@@ -1,7 +1,7 @@
 /*
  * be_perf.c: how slow a tier's storage is beside memory, measured once, at start. Supervisor; called through be.h.
  */
-#include "backend/be_dir.h"
+#include "backend/be_dir_int.h"
 
 #include <fcntl.h>
 #include <sys/mman.h>

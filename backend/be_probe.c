@@ -1,7 +1,7 @@
 /*
  * be_probe.c: what a tier's filesystem can do, found out by doing it, once, at start. Supervisor; called through be.h.
  */
-#include "backend/be_dir.h"
+#include "backend/be_dir_int.h"
 
 #include <fcntl.h>
 #include <linux/fs.h>

@@ -1,7 +1,7 @@
 /*
- * om_conf_at.c: where a value stands in the file, for who completes and checks a configuration: see om_conf_check.h. No state.
+ * om_conf_at.c: where a value stands in the file, for who completes and checks a configuration: see om_conf_part.h. No state.
  */
-#include "common/conf/om_conf_check.h"
+#include "common/conf/om_conf_part.h"
 
 #include <stdarg.h>
 

@@ -1,10 +1,10 @@
 /*
  * om_conf_check.c: completes a configuration with what follows from other values, and checks what spans several keys.
  *
- * Runs at the end of each reading, called by om_conf_load.c alone. Tiers and roles have files of their own (om_conf_check.h); the other
+ * Runs at the end of each reading, called by om_conf_load.c alone. Tiers and roles have files of their own (om_conf_part.h); the other
  * sections are here.
  */
-#include "common/conf/om_conf_check.h"
+#include "common/conf/om_conf_part.h"
 
 #include "common/om_cpus.h"
 

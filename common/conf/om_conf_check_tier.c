@@ -1,7 +1,7 @@
 /*
  * om_conf_check_tier.c: checks tiers, each by itself and against the others. No state.
  */
-#include "common/conf/om_conf_check.h"
+#include "common/conf/om_conf_part.h"
 
 /* True if path is dir or lies in it; both are absolute and without "." or "..". */
 static bool lies_in(const char *path, const char *dir)

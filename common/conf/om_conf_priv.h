@@ -3,7 +3,7 @@
  *
  * A file goes through four hands: om_conf_yaml.c makes a bounded tree of nodes of it; om_conf_load.c walks tree and table
  * together and fills the struct, by way of om_conf_value.c and the files of its types for each single value; om_conf_check.c and the files of
- * its parts (om_conf_check.h) complete what follows from other values and check what spans several keys. All of them report through one context.
+ * its parts (om_conf_part.h) complete what follows from other values and check what spans several keys. All of them report through one context.
  */
 #ifndef OM_CONF_PRIV_H
 #define OM_CONF_PRIV_H

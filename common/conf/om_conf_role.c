@@ -1,7 +1,7 @@
 /*
  * om_conf_role.c: which tier is the default one, the one for ephemeral objects, the cache: those that the file names, else the usual ones. No state.
  */
-#include "common/conf/om_conf_check.h"
+#include "common/conf/om_conf_part.h"
 
 static bool has_flags(const struct om_conf_backend *t, uint32_t flags) { return (t->flags & flags) == flags; }
 

@@ -1,7 +1,7 @@
 /*
  * om_conf_tier.c: completes tiers: their ids, and what follows from their type; and what others ask of a tier's configuration. No state.
  */
-#include "common/conf/om_conf_check.h"
+#include "common/conf/om_conf_part.h"
 
 #include <ctype.h>
 

@@ -7,7 +7,7 @@
 #include <fcntl.h>
 #include <sys/stat.h>
 
-#include "backend/be_dir.h"
+#include "backend/be_dir_int.h"
 
 struct fix {
 	char path[64];

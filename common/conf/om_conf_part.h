@@ -1,12 +1,12 @@
 /*
- * om_conf_check.h: what the files that complete and check a configuration share; nobody else includes it.
+ * om_conf_part.h: what the files that complete and check a configuration share; nobody else includes it.
  *
  * Main structure: struct om_conf_ctx, with the tree still there, so that every message has its line. A key that was already
  * reported is not reported again as a part of something larger. Errors are what cannot work; warnings are what works and is probably not
  * meant. Called at the end of each reading, in the thread that reads.
  */
-#ifndef OM_CONF_CHECK_H
-#define OM_CONF_CHECK_H
+#ifndef OM_CONF_PART_H
+#define OM_CONF_PART_H
 
 #include "common/conf/om_conf_priv.h"
 

@@ -1,12 +1,12 @@
 /*
- * be_dir.h: what the files of the directory driver share. Not for others: they include be.h.
+ * be_dir_int.h: what the files of the directory driver share. Not for others: they include be.h.
  *
  * be_dir.c  the tier   be_dir_io.c  opening, writing, letting go   be_dir_file.c  files without a name   be_dir_name.c  names and
  * durability, removal   be_dir_attr.c  a new attribute   be_dir_scan.c  finding   be_probe.c  what the filesystem can do
  * be_dir_lane.c  where inodes come from
  */
-#ifndef BE_DIR_H
-#define BE_DIR_H
+#ifndef BE_DIR_INT_H
+#define BE_DIR_INT_H
 
 #include "backend/be.h"
 
