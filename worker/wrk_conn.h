@@ -16,8 +16,8 @@
  *
  * Bounds: input, the frame in hand and no more; output, limits.queue_bytes (what listings may still add counts) and
  * descriptors, past which no further request is begun; unanswered requests, max_pipeline; descriptors in flight, see wrk_flight.h. Our own RLIMIT_NOFILE is
- * divided: 3/8 descriptor cache (wrk_main.c), 2/8 connections, 2/8 one waiting answer each, 1/32 at most directories (wrk_dir.h), the
- * rest more waiting answers and puts.
+ * divided: 3/8 descriptor cache (wrk_main.c), 2/8 connections, 2/8 one waiting answer each, 1/32 at most directories (wrk_dir.h), one
+ * for each thread that opens files (be_how.h), the rest more waiting answers and puts.
  */
 #ifndef WRK_CONN_H
 #define WRK_CONN_H

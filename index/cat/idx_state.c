@@ -82,6 +82,7 @@ static int state_identity(struct idx_state *st, struct idx_state_txn *txn, int f
 	memcpy(both, id->install_id, sizeof(id->install_id));
 	memcpy(both + sizeof(id->install_id), id->secret, sizeof(id->secret));
 	mrc = idx_cat_seal_put(txn->mdb, st->meta, IDX_STATE_IDENT_KEY, sizeof(IDX_STATE_IDENT_KEY) - 1, both, sizeof(both));
+	explicit_bzero(both, sizeof(both)); /* half of it is the secret */
 	return mrc == MDB_SUCCESS ? 0 : idx_state_broken(txn, mrc, "cannot store the identity");
 }
 

@@ -88,7 +88,10 @@ int idx_state_walk(struct idx_state_txn *txn, MDB_dbi dbi, const void *from, siz
 	for (mrc = mdb_cursor_get(cur, &key, &val, MDB_SET_RANGE);
 	     rc == 0 && mrc == MDB_SUCCESS && *(const uint8_t *)key.mv_data == tier;
 	     mrc = mdb_cursor_get(cur, &key, &val, MDB_NEXT))
-		rc = key.mv_size == key_len ? fn(arg, &key, &val) : -OBJM_STATUS_CORRUPT;
+		rc = key.mv_size == key_len
+			     ? fn(arg, &key, &val)
+			     : idx_cat_fail(-OBJM_STATUS_CORRUPT, "%s: a key of tier number %u has %zu bytes instead of %zu: it is damaged",
+					    txn->state->env.dir, tier, key.mv_size, key_len);
 	mdb_cursor_close(cur);
 	if (rc == 0 && mrc != MDB_SUCCESS && mrc != MDB_NOTFOUND)
 		rc = idx_state_broken(txn, mrc, "cannot read a table");

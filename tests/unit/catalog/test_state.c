@@ -250,6 +250,27 @@ static void state_pending(void **state)
 	idx_state_close(st);
 }
 
+/* A row that cannot be one: who reads the table is told which. */
+static void state_pending_damaged(void **state)
+{
+	static const unsigned char bad[] = { 1, 0xff, 0xff, 0xff, 0xff };
+	struct idx_state *st = open_state(*state);
+	struct idx_state_txn *txn;
+	uint64_t sum = 0;
+
+	cat_ok(idx_state_txn_begin(st, false, &txn));
+	cat_ok(idx_state_pending_add(txn, 1, 7));
+	assert_int_equal(idx_cat_seal_put(txn->mdb, st->pending, bad, sizeof(bad), NULL, 0), MDB_SUCCESS);
+	cat_ok(idx_state_txn_commit(txn));
+	cat_ok(idx_state_txn_begin(st, true, &txn));
+	(void)idx_cat_fail(0, "nothing");
+	assert_int_equal(idx_state_pending_iter(txn, 1, 0, sum_pending, &sum), -OBJM_STATUS_CORRUPT);
+	assert_int_equal(sum, 7);
+	assert_non_null(strstr(idx_cat_message(), "tier number 1 has 5 bytes instead of 9"));
+	idx_state_txn_abort(txn);
+	idx_state_close(st);
+}
+
 static int count_tomb(void *ctx, uint8_t tier, const uint8_t key[static IDX_STATE_KEY_BYTES], uint64_t id)
 {
 	(void)tier;
@@ -374,7 +395,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
-		T(state_identity), T(state_identity_of_two), T(state_ids), T(state_tiers), T(state_pending), T(state_tombs),
+		T(state_identity), T(state_identity_of_two), T(state_ids), T(state_tiers), T(state_pending), T(state_pending_damaged), T(state_tombs),
 		T(state_damage), T(mark_round_trip),
 	};
 
