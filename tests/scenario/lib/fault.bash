@@ -5,8 +5,8 @@
 points() { "$BIN/supervisor/objmapperd" --list-faults | awk '{print $1}' | grep -E '^[a-z]+\.[a-z_]+$'; }
 
 # Those that a load of puts, reads and deletes can meet: moves and SET have scenarios of their own (lifecycle_00*, fault_003_move,
-# change_001_set), tiers that come and go too (tier_003_kill); sup.fill is the start's.
-put_points() { points | grep -vE '^(move|sup\.move_|sup\.set_|sup\.fill|attr|heat|tier)' || true; }
+# change_001_set, lifecycle_006_scrub), tiers that come and go too (tier_003_kill); sup.fill is the start's.
+put_points() { points | grep -vE '^(move|sup\.move_|sup\.set_|sup\.fill|attr|heat|scrub|tier)' || true; }
 
 # True if the supervisor or one of its children was killed by the fault (the supervisor's own end is seen by `try`).
 fault_killed() { [ -n "${FAULT_DIED:-}" ] || grep -q 'died: killed by signal 9' "$LOG"; }
