@@ -139,7 +139,7 @@ static void finish(struct lcy *l)
 	struct lcy_save *s = &l->save;
 
 	s->collecting = false;
-	s->now.head.seq = ++s->seq;
+	s->now.head.seq = s->seq + 1;
 	s->now.head.written_s = l->now_s;
 	if (l->cache.policy && !l->cache.seeding)
 		lcy_policy_trial(lcy_blend_ranks(l->cache.policy), &s->now.head.trial);
@@ -184,8 +184,11 @@ void lcy_save_end(struct lcy *l, bool whole)
 		s->writing = true;
 }
 
-static void said(struct lcy_save *s, int status)
+/* Until one is whole, what is written goes over the same file: the other one is the last that was. */
+static void ended(struct lcy_save *s, int status)
 {
+	if (status == 0)
+		s->seq = s->now.head.seq;
 	if (status < 0 && s->said != status)
 		om_log(OM_MSG_NOTE, "heat could not be written to state_dir/heat.d: %s; after a restart older figures count", om_status_text(status));
 	s->said = status;
@@ -199,7 +202,7 @@ void lcy_save_turn(struct lcy *l)
 		return;
 	(void)pthread_join(s->thread, NULL);
 	s->writing = false;
-	said(s, atomic_load(&s->status));
+	ended(s, atomic_load(&s->status));
 }
 
 void lcy_save_last(struct lcy *l, unsigned ms)
@@ -213,6 +216,7 @@ void lcy_save_last(struct lcy *l, unsigned ms)
 	if (s->writing) {
 		(void)pthread_join(s->thread, NULL);
 		s->writing = false;
+		ended(s, atomic_load(&s->status));
 	}
 	start_collecting(s);
 	for (uint64_t i = 0; i < l->idx.slots; i++) {
@@ -224,7 +228,7 @@ void lcy_save_last(struct lcy *l, unsigned ms)
 		}
 	}
 	finish(l);
-	said(s, lcy_keep_write(s->dirfd, &s->now));
+	ended(s, lcy_keep_write(s->dirfd, &s->now));
 }
 
 void lcy_save_fini(struct lcy *l)

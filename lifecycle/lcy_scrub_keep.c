@@ -65,8 +65,10 @@ int lcy_scrub_write(int dirfd, struct lcy_scrub_state *s, bool sync)
 		errno = ENOSPC;
 		n = -1;
 	}
-	if (n < 0 || (sync && fdatasync(fd) < 0))
+	if (n < 0 || (sync && fdatasync(fd) < 0)) {
+		s->seq--; /* the next goes over the same file: the other one is the last that was whole */
 		return -om_status_errno(errno);
+	}
 	return 0;
 }
 

@@ -3,6 +3,7 @@
 
 #include <fcntl.h>
 #include <poll.h>
+#include <signal.h>
 #include <sys/eventfd.h>
 
 static const uint8_t secret[IDX_SECRET_BYTES] = "0123456789abcdef";
@@ -463,12 +464,20 @@ void world_open(struct world *w, const uint64_t capacity[WORLD_TIERS])
 	lcy_begin(w, 1);
 }
 
+void world_files_of(rlim_t bytes)
+{
+	struct rlimit r;
+
+	(void)signal(SIGXFSZ, SIG_IGN);
+	assert_int_equal(getrlimit(RLIMIT_FSIZE, &r), 0);
+	r.rlim_cur = bytes;
+	assert_int_equal(setrlimit(RLIMIT_FSIZE, &r), 0);
+}
+
 void world_restart(struct world *w, bool fresh)
 {
-	struct om_boot_lifecycle c = w->l.boot.lifecycle;
 	struct om_proc_boot boot = w->l.boot;
 
-	(void)c;
 	if (fresh) { /* a clean end */
 		w->l.now_s = w->clock_s;
 		lcy_scrub_last(&w->l);

@@ -5,6 +5,8 @@
 #ifndef LCY_WORLD_H
 #define LCY_WORLD_H
 
+#include <sys/resource.h>
+
 #include "be_test.h"
 #include "index/idxw.h"
 #include "lifecycle/lcy_task.h"
@@ -36,6 +38,8 @@ void world_close(struct world *w);
 /** The lifecycle process dies and a new one takes its place: of the same daemon, or (`fresh`) with a daemon restarted: index and heat
  * segment are new ones, in which objects lie in the same slots. */
 void world_restart(struct world *w, bool fresh);
+/** No file of ours grows beyond `bytes` from now on, as if the disk were full. RLIM_INFINITY: it is not. */
+void world_files_of(rlim_t bytes);
 
 /** An object of `size` bytes, put at the test's now. @return its id */
 uint64_t world_put(struct world *w, const char *uri, uint64_t size, unsigned tier, uint32_t flags, uint64_t expiry_s);

@@ -705,6 +705,29 @@ static void test_heat_kept(void **state)
 	om_close(&dir);
 }
 
+/* A disk that stays full: what was written last is still there. */
+static void test_heat_on_a_full_disk(void **state)
+{
+	struct world *w = *state;
+	struct lcy_keep k;
+
+	(void)world_put(w, name(0), 4 * KB, FAST, 0, 0);
+	world_run(w, 1);
+	lcy_save_last(&w->l, 60000);
+	lcy_save_last(&w->l, 60000);
+	for (unsigned i = 0; i < 3; i++) {
+		world_files_of(10);
+		lcy_save_last(&w->l, 60000);
+		world_files_of(RLIM_INFINITY);
+		assert_int_equal(lcy_keep_read(w->l.save.dirfd, &k), 0);
+		assert_int_equal(k.head.seq, 2);
+		free(k.entry);
+	}
+	lcy_save_last(&w->l, 60000);
+	assert_int_equal(lcy_keep_read(w->l.save.dirfd, &k), 0);
+	assert_int_equal(k.head.seq, 3);
+	free(k.entry);
+}
 
 /* Errors of a tier: back-off, and one line; it works again when the disk does. */
 static void test_target_refuses(void **state)
@@ -774,7 +797,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		T(test_cycle), T(test_no_flapping), T(test_rests), T(test_batch_all), T(test_batch), T(test_pause), T(test_flags), T(test_memory_without_ephemeral), T(test_expired), T(test_room_order),
 		T(test_room_nothing), T(test_room_copies), T(test_cache_threshold), T(test_cache_shares), T(test_replaced), T(test_drain), T(test_drain_pace), T(test_drain_order), cmocka_unit_test(test_best_of_equals), T(test_room_counted_once), T(test_drain_again), T(test_tasks),
-		T(test_task_slow), T(test_task_again), T(test_heat_kept), T(test_heat_pause), T(test_heat_turn), T(test_target_refuses),
+		T(test_task_slow), T(test_task_again), T(test_heat_kept), T(test_heat_on_a_full_disk), T(test_heat_pause), T(test_heat_turn), T(test_target_refuses),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

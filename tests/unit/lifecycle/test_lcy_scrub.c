@@ -253,6 +253,18 @@ static void test_state_file(void **state)
 	assert_int_equal(lcy_scrub_write(dir, s, false), 0); /* scrub.0 */
 	assert_int_equal(lcy_scrub_read(dir, r), 0);
 	assert_int_equal(r->row[3].pos, 78);
+	for (unsigned i = 0; i < 3; i++) { /* a disk that stays full */
+		world_files_of(100);
+		s->row[3].pos = 79;
+		assert_int_not_equal(lcy_scrub_write(dir, s, true), 0);
+		world_files_of(RLIM_INFINITY);
+		assert_int_equal(lcy_scrub_read(dir, r), 0);
+		assert_int_equal(r->row[3].pos, 78);
+	}
+	s->row[3].pos = 77; /* and is not */
+	assert_int_equal(lcy_scrub_write(dir, s, true), 0); /* scrub.1 */
+	s->row[3].pos = 78;
+	assert_int_equal(lcy_scrub_write(dir, s, false), 0); /* scrub.0 */
 	for (off_t at = 0; at < (off_t)sizeof(*s); at += 97) {
 		rot(w, "scrub.0", at);
 		assert_int_equal(lcy_scrub_read(dir, r), 0);
