@@ -70,6 +70,24 @@ static void test_cycle(void **state)
 	assert_int_equal(w->aborts, 0);
 }
 
+/* The thresholds are what counts, no more and no less. */
+static void test_thresholds(void **state)
+{
+	struct world *w = *state;
+	const struct om_boot_lifecycle *c = &w->l.boot.lifecycle;
+	uint64_t now_s = w->l.now_s;
+	struct idx_ent e = { .id = 77, .size = KB, .home = SLOW, .tier = SLOW, .mtime_ns = (now_s - 100000) * UINT64_C(1000000000) };
+	struct lcy_cand cand;
+
+	assert_false(lcy_plan_judge(&w->l, 0, &e, c->hot_threshold, w->l.now_ns, now_s, &cand));
+	assert_true(lcy_plan_judge(&w->l, 0, &e, c->hot_threshold + 0.001, w->l.now_ns, now_s, &cand));
+	assert_int_equal(cand.to, FAST);
+	e.home = e.tier = FAST;
+	assert_false(lcy_plan_judge(&w->l, 0, &e, c->cold_threshold, w->l.now_ns, now_s, &cand));
+	assert_true(lcy_plan_judge(&w->l, 0, &e, c->cold_threshold - 0.001, w->l.now_ns, now_s, &cand));
+	assert_int_equal(cand.to, SLOW);
+}
+
 /* Heat that swings between the thresholds, and across one of them, moves an object at most once in a half-life. */
 static void test_no_flapping(void **state)
 {
@@ -795,7 +813,7 @@ static void test_heat_turn(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		T(test_cycle), T(test_no_flapping), T(test_rests), T(test_batch_all), T(test_batch), T(test_pause), T(test_flags), T(test_memory_without_ephemeral), T(test_expired), T(test_room_order),
+		T(test_cycle), T(test_thresholds), T(test_no_flapping), T(test_rests), T(test_batch_all), T(test_batch), T(test_pause), T(test_flags), T(test_memory_without_ephemeral), T(test_expired), T(test_room_order),
 		T(test_room_nothing), T(test_room_copies), T(test_cache_threshold), T(test_cache_shares), T(test_replaced), T(test_drain), T(test_drain_pace), T(test_drain_order), cmocka_unit_test(test_best_of_equals), T(test_room_counted_once), T(test_drain_again), T(test_tasks),
 		T(test_task_slow), T(test_task_again), T(test_heat_kept), T(test_heat_on_a_full_disk), T(test_heat_pause), T(test_heat_turn), T(test_target_refuses),
 	};
