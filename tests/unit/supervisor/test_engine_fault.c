@@ -52,7 +52,7 @@ static void test_tier_goes_before_the_tombstones(void **state)
 {
 	struct world *x = *state;
 	uint64_t fresh, old = put(x, "/a", "disk", 0);
-	struct sup_tier *slow = x->e->tier_by_no[tier_no(x, "slow")];
+	struct sup_tier *slow = x->e->tier_by_no[tier_no(x, "slow")], *disk = x->e->tier_by_no[tier_no(x, "disk")];
 	struct om_op_commit m = { .hdr.type = OM_OP_COMMIT, .tier = slow->no, .size = 5, .mtime_ns = 7, .uri_len = 2 };
 	char away[192], slow_away[192];
 	struct idx_cat_txn *txn;
@@ -60,6 +60,7 @@ static void test_tier_goes_before_the_tombstones(void **state)
 
 	world_tier_away(x, "disk", away);
 	world_wait_state(x, "disk", OM_TIERS_ABSENT);
+	WORLD_UNTIL(x, atomic_load(&disk->phase) == SUP_PHASE_ABSENT); /* closing it waits for all committers, and one is about to wait for us */
 	assert_int_equal(prepare(x, "/a", slow->no, 0, (struct om_op_cond){ 0 }, &fresh), 0);
 	m.id = fresh;
 	assert_int_equal(idx_cat_txn_begin(slow->cat, &txn), 0); /* its committer waits for us */
