@@ -297,6 +297,8 @@ const struct lcy_keep_entry *lcy_save_known(const struct lcy *l, uint64_t id);
 /* lcy_scrub.c */
 /** After lcy_save_init(): what an earlier run knew is read. */
 void lcy_scrub_init(struct lcy *l);
+/** The thread that reads, in advance; else it comes with the first object. False: not now. */
+bool lcy_scrub_start(struct lcy *l);
 /** A scan begins; an object that it meets, whose home is a tier; it has ended (`whole`: it met every object). */
 void lcy_scrub_scan(struct lcy *l);
 void lcy_scrub_see(struct lcy *l, uint32_t slot, const struct idx_ent *ent);

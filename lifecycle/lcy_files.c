@@ -59,7 +59,6 @@ static bool answer_all(struct lcy *l, const struct lcy_reaps *b)
 
 bool lcy_files_remove(struct lcy *l, struct lcy_reaps *b)
 {
-	l->seat.all = &l->moves.yield;
 	lcy_yield_begin(&l->seat);
 	remove_all(l, b);
 	lcy_yield_charge(&l->seat);

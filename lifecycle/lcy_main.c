@@ -198,7 +198,11 @@ static int boot(struct lcy *l)
 	lcy_scrub_init(l);
 	lcy_plan_init(l);
 	lcy_conf_applied(l);
+	l->seat.all = &l->moves.yield;
+	lcy_yield_open(&l->seat);
 	err = lcy_moves_start(&l->moves);
+	if (err == 0) /* all that is kept open is: what comes later comes and goes */
+		lcy_yield_opened(&l->moves.yield, 1 + (unsigned)OM_ARRAY_SIZE(l->moves.mover) + lcy_scrub_start(l));
 	return err < 0 ? err : tell(l, OM_PROC_READY, 0);
 }
 

@@ -240,6 +240,7 @@ void *lcy_mover_main(void *arg)
 	if (!t->names_only) /* requests go first: a worker that wakes up does not wait for the end of a copy's turn */
 		(void)setpriority(PRIO_PROCESS, (id_t)gettid(), MOVER_NICE);
 	(void)sched_setscheduler(0, SCHED_BATCH, &(struct sched_param){ 0 }); /* and a mover that wakes up interrupts nobody */
+	lcy_yield_open(&t->seat);
 	while (lcy_work_take(t, &b)) {
 		lcy_yield_enter(&t->seat);
 		step[b.work](t, &b);

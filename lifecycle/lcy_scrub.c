@@ -252,6 +252,7 @@ static void *scrub_main(void *arg)
 
 	(void)setpriority(PRIO_PROCESS, (id_t)gettid(), SCRUB_NICE);
 	(void)sched_setscheduler(0, SCHED_BATCH, &(struct sched_param){ 0 });
+	lcy_yield_open(&s->seat);
 	pthread_mutex_lock(&s->lock);
 	while (!atomic_load(&s->stop)) {
 		if (!s->asked) {
@@ -275,7 +276,7 @@ static void *scrub_main(void *arg)
 	return NULL;
 }
 
-static bool start(struct lcy *l)
+bool lcy_scrub_start(struct lcy *l)
 {
 	struct lcy_scrub *s = &l->scrub;
 
@@ -327,7 +328,7 @@ static void next(struct lcy *l)
 
 	if (!s->on && !s->save_ns && !l->boot.lifecycle.scrub_days)
 		return; /* it may never be needed */
-	if (!start(l))
+	if (!lcy_scrub_start(l))
 		return; /* no memory for it now: at a later turn */
 	if (s->save_ns && l->now_ns >= s->save_ns && l->save.dirfd >= 0) {
 		s->save_ns = 0;

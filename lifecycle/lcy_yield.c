@@ -122,12 +122,24 @@ static void rest(struct lcy_yield *y)
 	atomic_fetch_add(&y->rested_ns, now - began);
 }
 
+void lcy_yield_open(struct lcy_yield_seat *s)
+{
+	if (s->looked)
+		return;
+	s->runq_fd = om_runq_open(s->all->tasks_fd);
+	s->looked = true;
+	atomic_fetch_add(&s->all->opened, 1);
+}
+
+void lcy_yield_opened(struct lcy_yield *y, unsigned n)
+{
+	while (atomic_load(&y->opened) < n)
+		(void)usleep(100);
+}
+
 static uint64_t waited(struct lcy_yield_seat *s)
 {
-	if (!s->looked) {
-		s->runq_fd = om_runq_open(s->all->tasks_fd);
-		s->looked = true;
-	}
+	lcy_yield_open(s);
 	return om_runq_waited(s->runq_fd);
 }
 

@@ -65,6 +65,7 @@ struct lcy_yield {
 	uint64_t free_ns; /* the next piece may begin */
 	_Atomic uint64_t rested_ns; /* in all */
 	struct om_place place; /* from the beginning on */
+	_Atomic unsigned opened; /* seats whose account is open, or cannot be */
 	int tasks_fd; /* om_runq_dir(), borrowed; -1: what was waited is not known */
 };
 
@@ -96,6 +97,10 @@ struct lcy_yield_seat {
 	int runq_fd;
 	uint64_t since_ns, waited_ns, got_ns; /* the piece began, and what the thread had waited by then */
 };
+/** The seat's thread opens what it keeps open for it, once; else that comes with its first piece of work. */
+void lcy_yield_open(struct lcy_yield_seat *s);
+/** Wait until `n` threads have done that: from then on no descriptor comes because of a seat. */
+void lcy_yield_opened(struct lcy_yield *y, unsigned n);
 /** Work begins: waits for its turn, if moves give way now. */
 void lcy_yield_enter(struct lcy_yield_seat *s);
 /** Between two calls into the kernel: rests, if that is due. Often called; at full speed nearly free. */

@@ -21,7 +21,7 @@ teardown() { scenario_teardown; }
 	fails 1 'there is no object "/none"' objmctl explain /none
 	fails 2 "no such command: \"frob\"" objmctl frob
 	fails 2 "tier needs a second word: one of add, " objmctl tier
-	fails 2 "lifecycle has no \"frob\": one of pause, resume, status" objmctl lifecycle frob
+	fails 2 "lifecycle has no \"frob\": one of pause, resume, scrub, status" objmctl lifecycle frob
 	fails 2 "operand is missing" objmctl object
 	fails 2 "one operand too many" objmctl object /a /b
 	fails 2 "no such option" objmctl object --odd /a

@@ -399,6 +399,7 @@ static void lcy_begin(struct world *w, unsigned generation)
 	l->ring.kick_self = w->wakefd;
 	lcy_save_init(l, open(w->heat_dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC), generation == 1);
 	lcy_moves_init(&l->moves, &conf);
+	l->seat.all = &l->moves.yield;
 	for (unsigned i = 0; i < WORLD_TIERS; i++) {
 		const struct be_test *t = &w->tier[i];
 		l->tiers[i].on = true;
