@@ -506,7 +506,7 @@ def main():
         s.add_argument("--connections", type=int, default=2)
         s.add_argument("--turns", type=int, default=3)
         s.add_argument("--svg", default="tiers.svg")
-        s.add_argument("--share", type=float, default=0.05, help="lifecycle.share_while_serving; 1: moves do not give way")
+        s.add_argument("--share", type=float, default=0.025, help="lifecycle.share_while_serving; 1: moves do not give way")
         s.add_argument("--only", choices=("large", "middle", "small"))
         s.add_argument("--medium", choices=("disk", "memory", "both"), default="disk")
     a = p.parse_args()
