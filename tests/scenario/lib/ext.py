@@ -304,10 +304,10 @@ def cmd_verify(path, ledger_path):
 def tried(ledger_path):
     """uri -> every number ever tried for it"""
     all_of = {}
-    for line in open(ledger_path):
-        if line.endswith("\n"):
-            _, uri, _, n = json.loads(line)
-            all_of.setdefault(uri.encode(), set()).add(n)
+    text = open(ledger_path).read()  # it grows: a line that is half there now is not to be read on with its other half
+    for line in text[:text.rfind("\n") + 1].splitlines():
+        _, uri, _, n = json.loads(line)
+        all_of.setdefault(uri.encode(), set()).add(n)
     return all_of
 
 
