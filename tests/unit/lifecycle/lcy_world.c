@@ -465,6 +465,21 @@ void world_open(struct world *w, const uint64_t capacity[WORLD_TIERS])
 	lcy_begin(w, 1);
 }
 
+int world_teardown(void **state)
+{
+	world_close(*state);
+	free(*state);
+	return 0;
+}
+
+const char *world_name(unsigned i)
+{
+	static char text[32];
+
+	(void)snprintf(text, sizeof(text), "/o/%u", i);
+	return text;
+}
+
 void world_files_of(rlim_t bytes)
 {
 	struct rlimit r;

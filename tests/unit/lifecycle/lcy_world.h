@@ -35,6 +35,10 @@ struct world {
 /** Capacity of each tier in bytes; thresholds 0.7 and 0.3, marks 0.95 and 0.85, decay 600 s, interval 10 s, batch 100. */
 void world_open(struct world *w, const uint64_t capacity[WORLD_TIERS]);
 void world_close(struct world *w);
+/** For cmocka: *state is a world that was calloc'ed. */
+int world_teardown(void **state);
+/** The name of a test's `i`th object; until the next call. */
+const char *world_name(unsigned i);
 /** The lifecycle process dies and a new one takes its place: of the same daemon, or (`fresh`) with a daemon restarted: index and heat
  * segment are new ones, in which objects lie in the same slots. */
 void world_restart(struct world *w, bool fresh);

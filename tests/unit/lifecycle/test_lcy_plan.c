@@ -17,56 +17,42 @@ static int setup(void **state)
 	return 0;
 }
 
-static int teardown(void **state)
-{
-	world_close(*state);
-	free(*state);
-	return 0;
-}
-
-static const char *name(unsigned i)
-{
-	static char text[32];
-	(void)snprintf(text, sizeof(text), "/o/%u", i);
-	return text;
-}
-
 /* Hot ones get a copy in memory and keep their home; cold ones go down; what is between stays. */
 static void test_cycle(void **state)
 {
 	struct world *w = *state;
 
 	for (unsigned i = 0; i < 30; i++)
-		(void)world_put(w, name(i), 40 * KB, i < 20 ? FAST : SLOW, 0, 0);
+		(void)world_put(w, world_name(i), 40 * KB, i < 20 ? FAST : SLOW, 0, 0);
 	world_run(w, 25); /* the policy is there */
 	for (unsigned k = 0; k < 30; k++) {
 		for (unsigned i = 0; i < 5; i++) /* heat 0.88: hot */
-			world_access(w, name(i), 1);
+			world_access(w, world_name(i), 1);
 		if (k < 4)
-			world_access(w, name(10), 1); /* 0.5: between */
-		world_access(w, name(29), 1); /* hot, and on the slow tier */
+			world_access(w, world_name(10), 1); /* 0.5: between */
+		world_access(w, world_name(29), 1); /* hot, and on the slow tier */
 	}
 	world_run(w, 20);
 	for (unsigned i = 0; i < 5; i++) {
-		assert_int_equal(world_tier(w, name(i)), MEM);
-		assert_int_equal(world_home(w, name(i)), FAST);
+		assert_int_equal(world_tier(w, world_name(i)), MEM);
+		assert_int_equal(world_home(w, world_name(i)), FAST);
 	}
-	assert_int_equal(world_home(w, name(29)), FAST); /* up, and a copy too */
-	assert_int_equal(world_tier(w, name(29)), MEM);
+	assert_int_equal(world_home(w, world_name(29)), FAST); /* up, and a copy too */
+	assert_int_equal(world_tier(w, world_name(29)), MEM);
 	/* nothing has gone down: all are younger than a half-life */
-	assert_int_equal(world_home(w, name(15)), FAST);
+	assert_int_equal(world_home(w, world_name(15)), FAST);
 	for (unsigned k = 0; k < 6; k++) { /* keep those warm that are to stay */
 		world_run(w, 100);
 		for (unsigned i = 0; i < 5; i++)
-			world_access(w, name(i), 5);
-		world_access(w, name(10), 2);
+			world_access(w, world_name(i), 5);
+		world_access(w, world_name(10), 2);
 	}
 	for (unsigned i = 11; i < 20; i++) {
-		assert_int_equal(world_home(w, name(i)), SLOW);
-		assert_int_equal(world_tier(w, name(i)), SLOW);
+		assert_int_equal(world_home(w, world_name(i)), SLOW);
+		assert_int_equal(world_tier(w, world_name(i)), SLOW);
 	}
-	assert_int_equal(world_home(w, name(0)), FAST);
-	assert_int_equal(world_home(w, name(10)), FAST);
+	assert_int_equal(world_home(w, world_name(0)), FAST);
+	assert_int_equal(world_home(w, world_name(10)), FAST);
 	assert_int_equal(w->aborts, 0);
 }
 
@@ -96,11 +82,11 @@ static void test_no_flapping(void **state)
 
 	w->l.boot.cache_tier = OM_TIER_NONE; /* moves alone */
 	for (unsigned i = 0; i < N; i++)
-		(void)world_put(w, name(i), 10 * KB, FAST, 0, 0);
+		(void)world_put(w, world_name(i), 10 * KB, FAST, 0, 0);
 	/* two hours; heat goes from above 0.7 to below 0.3 and back every 25 minutes */
 	for (unsigned minute = 0; minute < 120; minute++) {
 		for (unsigned i = 0; i < N && minute % 25 == 0; i++)
-			world_access(w, name(i), 12);
+			world_access(w, world_name(i), 12);
 		world_run(w, 60);
 	}
 	/* down at most once in each period, and up again: 5 periods */
@@ -108,12 +94,12 @@ static void test_no_flapping(void **state)
 	unsigned before = w->moves;
 	/* heat between the thresholds, whatever it does there: nothing */
 	for (unsigned i = 0; i < N; i++)
-		world_access(w, name(i), 30);
+		world_access(w, world_name(i), 30);
 	world_run(w, 30);
 	before = w->moves;
 	for (unsigned minute = 0; minute < 60; minute++) {
 		for (unsigned i = 0; i < N; i++)
-			world_access(w, name(i), minute % 2);
+			world_access(w, world_name(i), minute % 2);
 		world_run(w, 60);
 	}
 	assert_true(w->moves <= before + N); /* each settles where it belongs, once */
@@ -152,13 +138,13 @@ static void test_batch_all(void **state)
 	struct world *w = *state;
 
 	for (unsigned i = 0; i < 40; i++)
-		(void)world_put(w, name(i), 4 * KB, i < 20 ? SLOW : FAST, 0, 0);
+		(void)world_put(w, world_name(i), 4 * KB, i < 20 ? SLOW : FAST, 0, 0);
 	w->l.plan.paused = true;
 	world_run(w, 700);
 	w->l.plan.paused = false;
 	w->l.boot.lifecycle.migration_batch = 6;
 	for (unsigned i = 0; i < 20; i++)
-		world_access(w, name(i), 30);
+		world_access(w, world_name(i), 30);
 	uint64_t cycles = w->l.plan.cycles;
 	while (w->l.plan.cycles == cycles)
 		world_run(w, 1);
@@ -173,7 +159,7 @@ static void test_batch(void **state)
 	w->l.boot.lifecycle.migration_batch = 5;
 	w->l.boot.cache_tier = OM_TIER_NONE;
 	for (unsigned i = 0; i < 40; i++)
-		(void)world_put(w, name(i), 4 * KB, FAST, 0, 0);
+		(void)world_put(w, world_name(i), 4 * KB, FAST, 0, 0);
 	world_run(w, 605);
 	unsigned before = w->moves;
 	world_run(w, 10);
@@ -274,10 +260,10 @@ static void test_room_order(void **state)
 
 	w->l.boot.cache_tier = OM_TIER_NONE; /* copies are the test's */
 	for (unsigned i = 0; i < 10; i++)
-		(void)world_put(w, name(i), 100 * KB, FAST, i < 3 ? OM_OBJ_EVICTABLE : 0, 0);
+		(void)world_put(w, world_name(i), 100 * KB, FAST, i < 3 ? OM_OBJ_EVICTABLE : 0, 0);
 	for (unsigned i = 10; i < 40; i++) {
-		(void)world_put(w, name(i), 100 * KB, FAST, 0, 0);
-		world_access(w, name(i), 3); /* neither hot nor cold */
+		(void)world_put(w, world_name(i), 100 * KB, FAST, 0, 0);
+		world_access(w, world_name(i), 3); /* neither hot nor cold */
 	}
 	/* 4000 of 4096 KiB: above 0.95; down to 0.85 (3482 KiB): 519 KiB go: three evictable ones, then three cold ones */
 	world_run(w, 2);
@@ -286,7 +272,7 @@ static void test_room_order(void **state)
 	assert_int_equal(w->dropped[OM_DROP_EVICT], 3);
 	assert_int_equal(w->moves, 3);
 	for (unsigned i = 10; i < 40; i++)
-		assert_int_equal(world_home(w, name(i)), FAST);
+		assert_int_equal(world_home(w, world_name(i)), FAST);
 }
 
 /* A tier that is nothing but what must stay: it is looked at again every interval, not all the time. */
@@ -295,7 +281,7 @@ static void test_room_nothing(void **state)
 	struct world *w = *state;
 
 	for (unsigned i = 0; i < 20; i++)
-		(void)world_put(w, name(i), 100 * KB, MEM, OM_OBJ_EPHEMERAL, 0); /* 2000 of 2048 KiB */
+		(void)world_put(w, world_name(i), 100 * KB, MEM, OM_OBJ_EPHEMERAL, 0); /* 2000 of 2048 KiB */
 	world_run(w, 100);
 	assert_int_equal(w->drops + w->moves, 0);
 	assert_true(w->l.plan.cycles <= 12);
@@ -309,11 +295,11 @@ static void test_room_copies(void **state)
 	struct world *w = *state;
 
 	for (unsigned i = 0; i < 16; i++)
-		(void)world_put(w, name(i), 100 * KB, FAST, 0, 0);
+		(void)world_put(w, world_name(i), 100 * KB, FAST, 0, 0);
 	world_run(w, 25);
 	for (unsigned k = 0; k < 20; k++)
 		for (unsigned i = 0; i < 16; i++)
-			world_access(w, name(i), 1 + (i < 4)); /* the first four twice as often */
+			world_access(w, world_name(i), 1 + (i < 4)); /* the first four twice as often */
 	world_run(w, 10);
 	assert_int_equal(w->copies, 16);
 	assert_int_equal(world_used(w, MEM), 1600 * KB);
@@ -322,7 +308,7 @@ static void test_room_copies(void **state)
 	assert_int_equal(w->l.plan.cycles, cycles);
 	assert_true(world_used(w, MEM) <= 1041 * KB && world_used(w, MEM) >= 900 * KB);
 	for (unsigned i = 0; i < 4; i++)
-		assert_int_equal(world_tier(w, name(i)), MEM); /* the most wanted stay */
+		assert_int_equal(world_tier(w, world_name(i)), MEM); /* the most wanted stay */
 	world_run(w, 1);
 	assert_true(world_used(w, MEM) >= 900 * KB); /* asked once, made once */
 }
@@ -334,12 +320,12 @@ static void test_cache_threshold(void **state)
 	struct world *w = *state;
 
 	for (unsigned i = 0; i < 4; i++)
-		(void)world_put(w, name(i), KB, FAST, 0, 0);
+		(void)world_put(w, world_name(i), KB, FAST, 0, 0);
 	world_run(w, 25);
 	for (unsigned k = 0; k < 40; k++) {
-		world_access(w, name(0), 1);
+		world_access(w, world_name(0), 1);
 		if (k < 4)
-			world_access(w, name(1), 1);
+			world_access(w, world_name(1), 1);
 	}
 	world_run(w, 30);
 	assert_int_equal(w->copies, 1);
@@ -350,13 +336,13 @@ static void test_cache_shares(void **state)
 	struct world *w = *state;
 
 	for (unsigned i = 0; i < 10; i++)
-		(void)world_put(w, name(100 + i), 100 * KB, MEM, OM_OBJ_EPHEMERAL, 0); /* 1000 of 1741 KiB */
+		(void)world_put(w, world_name(100 + i), 100 * KB, MEM, OM_OBJ_EPHEMERAL, 0); /* 1000 of 1741 KiB */
 	for (unsigned i = 0; i < 20; i++)
-		(void)world_put(w, name(i), 100 * KB, FAST, 0, 0);
+		(void)world_put(w, world_name(i), 100 * KB, FAST, 0, 0);
 	world_run(w, 25);
 	for (unsigned k = 0; k < 20; k++)
 		for (unsigned i = 0; i < 20; i++)
-			world_access(w, name(i), 1);
+			world_access(w, world_name(i), 1);
 	world_run(w, 30);
 	assert_true(world_used(w, MEM) <= (uint64_t)(0.85 * 2048) * KB);
 	assert_true(w->copies >= 6);
@@ -390,17 +376,17 @@ static void test_drain(void **state)
 	struct world *w = *state;
 
 	for (unsigned i = 0; i < 30; i++)
-		(void)world_put(w, name(i), 10 * KB, FAST, i == 7 ? OM_OBJ_PINNED : 0, 0);
+		(void)world_put(w, world_name(i), 10 * KB, FAST, i == 7 ? OM_OBJ_PINNED : 0, 0);
 	assert_int_equal(world_task(w, OM_TASK_DRAIN, NULL, FAST, 1), 0);
 	world_run(w, 3);
 	for (unsigned i = 0; i < 30; i++)
-		assert_int_equal(world_home(w, name(i)), i == 7 ? FAST : SLOW);
+		assert_int_equal(world_home(w, world_name(i)), i == 7 ? FAST : SLOW);
 	assert_int_equal(world_task(w, OM_TASK_STATUS, NULL, 0, 0), 0);
 	assert_non_null(strstr(w->answer, "\"objects_left\":1"));
 	assert_non_null(strstr(w->answer, "\"left_s\":0")); /* what is stuck is not waited for */
 	assert_non_null(strstr(w->answer, "\"moved\":29"));
 	assert_non_null(strstr(w->answer, "\"stuck\":1"));
-	assert_int_equal(world_task(w, OM_TASK_EXPLAIN, name(7), 0, 0), 0);
+	assert_int_equal(world_task(w, OM_TASK_EXPLAIN, world_name(7), 0, 0), 0);
 	assert_non_null(strstr(w->answer, "it is pinned, so unpin it"));
 	/* a new process goes on with it; also after a restart of the daemon */
 	world_restart(w, false);
@@ -476,7 +462,7 @@ static void test_drain_order(void **state)
 	enum { N = 60 };
 
 	for (unsigned i = 0; i < N; i++)
-		(void)world_put(w, name(i), (10 + i % 7) * KB, FAST, 0, 0);
+		(void)world_put(w, world_name(i), (10 + i % 7) * KB, FAST, 0, 0);
 	(void)world_put(w, "/large/0", 300 * KB, FAST, 0, 0);
 	(void)world_put(w, "/large/1", 500 * KB, FAST, 0, 0); /* within a factor of two: of one size */
 	(void)world_put(w, "/large/2", 290 * KB, FAST, 0, 0);
@@ -519,7 +505,7 @@ static void test_room_counted_once(void **state)
 	static_assert(N > LCY_JOBS_MAX, "some begin when others are under way");
 	idxw_tier(w->w, SLOW, &(struct idxr_tier){ .capacity_bytes = N * KB * 100 / 95 + 8 * KB, .state = OM_TIERS_READY });
 	for (unsigned i = 0; i < N; i++)
-		(void)world_put(w, name(i), KB, FAST, 0, 0);
+		(void)world_put(w, world_name(i), KB, FAST, 0, 0);
 	assert_int_equal(world_task(w, OM_TASK_DRAIN, NULL, FAST, 1), 0);
 	world_settle(w);
 	assert_int_equal(w->moves, N);
@@ -535,7 +521,7 @@ static void test_drain_again(void **state)
 
 	w->l.boot.lifecycle.interval_s = 3600;
 	for (unsigned i = 0; i < 10; i++)
-		(void)world_put(w, name(i), 10 * KB, FAST, 0, 0);
+		(void)world_put(w, world_name(i), 10 * KB, FAST, 0, 0);
 	world_run(w, 5);
 	w->refuse = -OBJM_STATUS_TRY_AGAIN;
 	assert_int_equal(world_task(w, OM_TASK_DRAIN, NULL, FAST, 1), 0);
@@ -676,14 +662,14 @@ static void test_heat_kept(void **state)
 	uint64_t then;
 
 	for (unsigned i = 0; i < 20; i++)
-		(void)world_put(w, name(i), 10 * KB, FAST, 0, 0);
+		(void)world_put(w, world_name(i), 10 * KB, FAST, 0, 0);
 	world_run(w, 25);
 	for (unsigned i = 0; i < 20; i++)
-		world_access(w, name(i), 1 + 3 * i);
+		world_access(w, world_name(i), 1 + 3 * i);
 	world_run(w, 130);
 	then = w->clock_s;
 	for (unsigned i = 0; i < 20; i++) {
-		assert_int_equal(lcy_task_find(&w->l, name(i), strlen(name(i)), &slot[i], &e), 0);
+		assert_int_equal(lcy_task_find(&w->l, world_name(i), strlen(world_name(i)), &slot[i], &e), 0);
 		assert_int_equal(idx_heat_get(&w->l.heat, slot[i], w->clock_s, e.since_s, &before[i]), 0);
 	}
 	for (unsigned round = 0; round < 2; round++) {
@@ -691,7 +677,7 @@ static void test_heat_kept(void **state)
 		assert_int_equal(w->l.save.stage, round == 0 ? LCY_SAVE_HEAT : LCY_SAVE_NONE);
 		world_run(w, 12);
 		for (unsigned i = 0; i < 20; i++) {
-			assert_int_equal(lcy_task_find(&w->l, name(i), strlen(name(i)), &slot[i], &e), 0);
+			assert_int_equal(lcy_task_find(&w->l, world_name(i), strlen(world_name(i)), &slot[i], &e), 0);
 			assert_int_equal(idx_heat_get(&w->l.heat, slot[i], w->clock_s, e.since_s, &after), 0);
 			assert_int_equal(after.last_s, before[i].last_s);
 			/* no more than what time takes: by whole minutes, half in ten */
@@ -729,7 +715,7 @@ static void test_heat_on_a_full_disk(void **state)
 	struct world *w = *state;
 	struct lcy_keep k;
 
-	(void)world_put(w, name(0), 4 * KB, FAST, 0, 0);
+	(void)world_put(w, world_name(0), 4 * KB, FAST, 0, 0);
 	world_run(w, 1);
 	lcy_save_last(&w->l, 60000);
 	lcy_save_last(&w->l, 60000);
@@ -754,7 +740,7 @@ static void test_target_refuses(void **state)
 
 	w->l.boot.cache_tier = OM_TIER_NONE;
 	for (unsigned i = 0; i < 50; i++)
-		(void)world_put(w, name(i), 4 * KB, FAST, 0, 0);
+		(void)world_put(w, world_name(i), 4 * KB, FAST, 0, 0);
 	w->refuse = -OBJM_STATUS_NO_SPACE;
 	world_run(w, 700);
 	assert_int_equal(w->moves, 0);
@@ -809,7 +795,7 @@ static void test_heat_turn(void **state)
 	om_seg_close(&seg);
 }
 
-#define T(x) cmocka_unit_test_setup_teardown(x, setup, teardown)
+#define T(x) cmocka_unit_test_setup_teardown(x, setup, world_teardown)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {

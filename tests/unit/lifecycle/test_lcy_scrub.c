@@ -27,20 +27,6 @@ static int setup(void **state)
 	return 0;
 }
 
-static int teardown(void **state)
-{
-	world_close(*state);
-	free(*state);
-	return 0;
-}
-
-static const char *name(unsigned i)
-{
-	static char text[32];
-	(void)snprintf(text, sizeof(text), "/o/%u", i);
-	return text;
-}
-
 static const struct lcy_scrub_sums *cur(const struct world *w, unsigned tier) { return &w->l.scrub.state.row[tier].cur; }
 static const struct lcy_scrub_sums *last(const struct world *w, unsigned tier) { return &w->l.scrub.state.row[tier].last; }
 
@@ -129,7 +115,7 @@ static void test_pace(void **state)
 	uint64_t id[24];
 
 	for (unsigned i = 0; i < 24; i++)
-		id[i] = world_put(w, name(i), 20 * KB, FAST, 0, 0);
+		id[i] = world_put(w, world_name(i), 20 * KB, FAST, 0, 0);
 	world_run(w, 15); /* a scan */
 	assert_int_equal(cur(w, FAST)->objects, 0);
 	for (unsigned h = 1; h < 24; h++) {
@@ -153,7 +139,7 @@ static void test_catches_up(void **state)
 	struct world *w = *state;
 
 	for (unsigned i = 0; i < 24; i++)
-		(void)world_put(w, name(i), 20 * KB, FAST, 0, 0);
+		(void)world_put(w, world_name(i), 20 * KB, FAST, 0, 0);
 	world_run(w, 15);
 	for (unsigned i = 0; i < 24; i++) {
 		w->clock_s += 3000;
@@ -204,7 +190,7 @@ static void test_restart(void **state)
 	struct world *w = *state;
 
 	for (unsigned i = 0; i < 3; i++) /* eight hours each */
-		(void)world_put(w, name(i), 20 * KB, FAST, 0, 0);
+		(void)world_put(w, world_name(i), 20 * KB, FAST, 0, 0);
 	world_run(w, 15);
 	for (unsigned h = 1; h < 24; h++) {
 		pass(w, HOUR);
@@ -293,13 +279,13 @@ static void test_flip(void **state)
 	uint64_t id = 0;
 
 	for (unsigned i = 0; i < 5; i++)
-		id = i == 3 ? moved(w, name(i), 300 * KB) : (moved(w, name(i), 300 * KB), id);
+		id = i == 3 ? moved(w, world_name(i), 300 * KB) : (moved(w, world_name(i), 300 * KB), id);
 	(void)world_put(w, "/never-moved", KB, FAST, 0, 0);
 	scrub(w);
 	assert_int_equal(last(w, SLOW)->objects, 5);
 	assert_int_equal(last(w, SLOW)->damaged + last(w, SLOW)->no_sum, 0);
 	assert_int_equal(last(w, FAST)->no_sum, 1);
-	flip(w, name(3), SLOW);
+	flip(w, world_name(3), SLOW);
 	scrub(w);
 	assert_int_equal(last(w, SLOW)->objects, 5);
 	assert_int_equal(last(w, SLOW)->damaged, 1);
@@ -307,14 +293,14 @@ static void test_flip(void **state)
 	assert_int_equal(w->l.scrub.state.n_bad, 1);
 	assert_int_equal(w->l.scrub.state.bad[0].id, id);
 	assert_int_equal(w->l.scrub.state.bad[0].what, LCY_SCRUB_BYTES);
-	assert_int_equal(world_home(w, name(3)), SLOW);
-	assert_int_equal(world_task(w, OM_TASK_EXPLAIN, name(3), 0, 0), 0);
+	assert_int_equal(world_home(w, world_name(3)), SLOW);
+	assert_int_equal(world_task(w, OM_TASK_EXPLAIN, world_name(3), 0, 0), 0);
 	assert_non_null(strstr(w->answer, "\"damaged\":\"its bytes differ from their checksum\""));
-	assert_int_equal(world_task(w, OM_TASK_EXPLAIN, name(2), 0, 0), 0);
+	assert_int_equal(world_task(w, OM_TASK_EXPLAIN, world_name(2), 0, 0), 0);
 	assert_non_null(strstr(w->answer, "\"damaged\":null"));
 	world_restart(w, true); /* it is still known */
 	assert_non_null(lcy_scrub_bad(&w->l, id));
-	flip(w, name(3), SLOW); /* the disk was mended */
+	flip(w, world_name(3), SLOW); /* the disk was mended */
 	scrub(w);
 	assert_int_equal(last(w, SLOW)->damaged, 0);
 	assert_null(lcy_scrub_bad(&w->l, id));
@@ -332,27 +318,27 @@ static void test_kinds(void **state)
 	struct idx_ent e;
 
 	for (unsigned i = 0; i < 7; i++)
-		id[i] = world_put(w, name(i), 2000, FAST, 0, 0);
+		id[i] = world_put(w, world_name(i), 2000, FAST, 0, 0);
 	/* 0: another size than the index says */
-	assert_true(world_get(w, name(0), &e));
+	assert_true(world_get(w, world_name(0), &e));
 	e.size = 1999;
-	index_says(w, name(0), &e);
+	index_says(w, world_name(0), &e);
 	/* 1: cut */
-	path_of(w, name(1), path);
+	path_of(w, world_name(1), path);
 	assert_int_equal(fchmodat(dir, path, 0600, 0), 0);
 	fd = openat(dir, path, O_WRONLY | O_CLOEXEC);
 	assert_int_equal(ftruncate(fd, 10), 0);
 	om_close(&fd);
 	/* 2: the file of 4, whose own is then missing: 3 stays as it is */
-	path_of(w, name(2), path);
-	path_of(w, name(4), other);
+	path_of(w, world_name(2), path);
+	path_of(w, world_name(4), other);
 	assert_int_equal(renameat(dir, other, dir, path), 0);
 	/* 5: ahead of its record, by a SET that was cut off: no damage. 6: behind it */
 	rec.rev = 2;
 	assert_int_equal(be_attr_replace(&w->tier[FAST].be, id[5], &rec, BE_NEVER), 0);
-	assert_true(world_get(w, name(6), &e));
+	assert_true(world_get(w, world_name(6), &e));
 	e.rev = 2;
-	index_says(w, name(6), &e);
+	index_says(w, world_name(6), &e);
 	scrub(w);
 	assert_int_equal(last(w, FAST)->objects, 7);
 	assert_int_equal(last(w, FAST)->damaged, 5);
@@ -360,7 +346,7 @@ static void test_kinds(void **state)
 		const struct lcy_scrub_bad *b = lcy_scrub_bad(&w->l, id[i]);
 		assert_int_equal(b ? b->what : 0, what[i]);
 	}
-	world_delete(w, name(1)); /* the next pass forgets what is not there any more */
+	world_delete(w, world_name(1)); /* the next pass forgets what is not there any more */
 	world_run(w, 2);
 	scrub(w);
 	assert_null(lcy_scrub_bad(&w->l, id[1]));
@@ -496,7 +482,7 @@ static void test_now(void **state)
 	struct world *w = *state;
 
 	for (unsigned i = 0; i < 4; i++)
-		(void)world_put(w, name(i), KB, i % 2 ? FAST : SLOW, 0, 0);
+		(void)world_put(w, world_name(i), KB, i % 2 ? FAST : SLOW, 0, 0);
 	(void)world_put(w, "/mem", KB, MEM, OM_OBJ_EPHEMERAL, 0);
 	world_run(w, 15);
 	assert_int_equal(world_task(w, OM_TASK_PAUSE, NULL, 0, 0), 0);
@@ -710,7 +696,7 @@ static void test_leaves_no_trace(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-#define T(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
+#define T(fn) cmocka_unit_test_setup_teardown(fn, setup, world_teardown)
 		cmocka_unit_test(test_share),
 		T(test_pace),
 		T(test_catches_up),
